@@ -1,0 +1,192 @@
+"""The model: a pretrained encoder with a classification head, and how it is optimized.
+
+A checkpoint written by ``train.py`` holds the weights and, under ``cola``, its own records, so that it can be
+used without the hub, the package or the configuration it came from:
+
+    base_model          {"name", "revision", "sha256"}
+    network             the architecture, as transformers' configuration dictionary
+    tokenizer           tokenizer.json as one string, without truncation and padding
+    labels              names by number: ["unacceptable", "acceptable"]
+    max_length          tokens
+    config              the run's resolved configuration
+    corpus              name, sha256, counts (``data.Corpus.describe``)
+    git_commit, packages, created
+    validation_metrics  {"overall": {"mcc": ...}, "in_domain": ..., "out_of_domain": ...}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    get_linear_schedule_with_warmup,
+)
+
+from data import Batch
+from errors import CheckpointError
+from metrics import evaluate
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Predictions for the validation set in its own order: index, label int [n]; logits float [n, 2]."""
+
+    index: Tensor
+    label: Tensor
+    logits: Tensor
+
+    @property
+    def probability(self) -> Tensor:
+        """Probability of ``acceptable``, float [n]."""
+        return self.logits.softmax(dim=1)[:, 1]
+
+
+class ValidationRows(Metric):
+    """Collects predictions over batches and processes; each sentence counts once."""
+
+    full_state_update = False
+    rows: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("rows", default=[], dist_reduce_fx="cat")
+
+    def update(self, index: Tensor, label: Tensor, logits: Tensor) -> None:
+        self.rows.append(torch.cat([torch.stack([index, label], dim=1).double(), logits.double()], dim=1))
+
+    def compute(self) -> Validation:
+        rows = dim_zero_cat(self.rows).cpu()
+        order = {int(index): row for row, index in enumerate(rows[:, 0])}  # a filled-up batch repeats some
+        rows = rows[[order[index] for index in sorted(order)]]
+        return Validation(rows[:, 0].long(), rows[:, 1].long(), rows[:, 2:].float())
+
+
+class ColaModel(pl.LightningModule):
+    """Tells acceptable sentences from unacceptable ones.
+
+    Args:
+        network: a transformers model for sequence classification with two labels.
+        training: the ``training`` group of the configuration.
+        records: what the checkpoint says of itself (see this module's docstring).
+    """
+
+    def __init__(self, network: PreTrainedModel, training: Mapping[str, Any], records: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network, self.training_settings, self.records = network, training, dict(records)
+        self.validation_rows = ValidationRows()
+        self.validation: Validation | None = None
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits, float [sentences, 2], of tokens, int [sentences, tokens]."""
+        logits: Tensor = self.network(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        smoothing = self.training_settings["label_smoothing"]
+        loss = functional.cross_entropy(logits, batch["label"], label_smoothing=smoothing)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.trainer.global_step % self.training_settings["log_every_n_steps"] == 0:
+            gradients = [p.grad for p in self.parameters() if p.grad is not None]
+            self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_rows.update(
+            batch["index"], batch["label"], self(batch["input_ids"], batch["attention_mask"]).float()
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        self.validation = self.validation_rows.compute()
+        self.validation_rows.reset()
+        splits = self.trainer.datamodule.corpus.validation_splits  # type: ignore[attr-defined]
+        results = evaluate(
+            self.validation.probability, self.validation.label, [splits[i] for i in self.validation.index]
+        )
+        self.records["validation_metrics"] = results
+        loss = functional.cross_entropy(self.validation.logits, self.validation.label)
+        self.log("val/loss", loss, sync_dist=True)
+        for group, values in results.items():
+            suffix = "" if group == "overall" else f"_{group}"
+            for name, value in values.items():
+                if value is not None and name != "sentences":
+                    self.log(f"val/{name}{suffix}", value, prog_bar=name + suffix == "mcc", sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["cola"] = self.records
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        settings = self.training_settings
+        if settings["optimizer"] == "adam":
+            return torch.optim.Adam(self.parameters(), lr=settings["lr"])
+        groups = parameter_groups(
+            self.network, settings["lr"], settings["weight_decay"], settings["layer_decay"]
+        )
+        optimizer = torch.optim.AdamW(groups)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = get_linear_schedule_with_warmup(optimizer, int(settings["warmup_share"] * steps), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def parameter_groups(
+    network: nn.Module, lr: float, weight_decay: float, layer_decay: float
+) -> list[dict[str, Any]]:
+    """Optimizer groups: biases and norms are not decayed; each layer's rate is ``layer_decay`` times the next one's.
+
+    The head has depth 0 and the full rate, the top encoder layer depth 1, the embeddings the greatest depth
+    (layer-wise learning-rate decay: Howard and Ruder 2018).
+    """
+    layers = int(getattr(network.config, "num_hidden_layers", 0))
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        depth = _depth(name, layers)
+        decayed = parameter.ndim > 1
+        group = groups.setdefault(
+            (depth, decayed),
+            {"params": [], "lr": lr * layer_decay**depth, "weight_decay": weight_decay if decayed else 0.0},
+        )
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def _depth(parameter_name: str, layers: int) -> int:
+    parts = parameter_name.split(".")
+    if "embeddings" in parts:
+        return layers + 1
+    if "layer" in parts:
+        return layers - int(parts[parts.index("layer") + 1])
+    return 0
+
+
+def load_checkpoint(path: str | Path) -> ColaModel:
+    """The model of a checkpoint, ready to predict; needs nothing but the file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not one of ``train.py``'s.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        records, weights = checkpoint["cola"], checkpoint["state_dict"]
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {path}; run `make train` to make one") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise CheckpointError(
+            f"{path} is not a checkpoint of train.py ({type(error).__name__}); run `make train` to make one"
+        ) from error
+    network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**records["network"]))
+    model = ColaModel(network, records["config"]["training"], records)
+    model.load_state_dict(weights)
+    return model.eval()
