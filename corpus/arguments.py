@@ -1,0 +1,169 @@
+"""Phenomena of argument structure: what a verb or adjective selects. Reads and writes nothing."""
+
+from corpus.grammar import Paradigm, bad, framed, good, phenomenon
+from corpus.lexicon import Words, a
+
+
+@phenomenon()
+def transitivity(w: Words) -> Paradigm:
+    subject, intransitive = w.anyone(), w.verb("unergative").past
+    action = w.strict_action()
+    verb, object_ = w.pick(
+        (
+            (action.verb.past, f"the {action.object.sg}"),
+            (w.verb("strict_person").past, w.somebody(1)[0]),
+        )
+    )
+    tail = w.pick(("", f" in the {w.noun('place').sg}", " again"))
+    return framed(
+        w,
+        [
+            good(f"{subject} {verb} {object_}{tail}"),
+            good(f"{subject} {intransitive}{tail}"),
+            bad(f"{subject} {verb}{tail}"),
+            bad(f"{subject} {intransitive} {object_}{tail}"),
+        ],
+    )
+
+
+@phenomenon()
+def dative_alternation(w: Words) -> Paradigm:
+    subject, (receiver,) = w.anyone(), w.somebody(1)
+    theme = f"the {w.noun('text').sg}"
+    if w.chance(0.2):
+        verb, event = w.verb("no_to_dative").past, w.noun("event").sg
+        measure = w.pick(("a fortune", "an hour", "a whole week"))
+        return framed(
+            w,
+            [
+                good(f"the {event} {verb} {receiver} {measure}"),
+                bad(f"the {event} {verb} {measure} to {receiver}"),
+            ],
+        )
+    both, only_to = w.verb("dative").past, w.verb("to_dative").past
+    return framed(
+        w,
+        [
+            good(f"{subject} {both} {receiver} {theme}"),
+            good(f"{subject} {both} {theme} to {receiver}"),
+            good(f"{subject} {only_to} {theme} to {receiver}"),
+            bad(f"{subject} {only_to} {receiver} {theme}"),
+            bad(f"{subject} {both} {theme} {w.name()}"),
+        ],
+    )
+
+
+@phenomenon()
+def causative_alternation(w: Words) -> Paradigm:
+    agent, thing = w.anyone(), f"the {w.noun('breakable').sg}"
+    if w.chance(0.4):
+        thing = f"the {w.adjective('thing')} {thing.removeprefix('the ')}"
+    both, no_agent, needs_agent = (w.verb(kind).past for kind in ("alternating", "unaccusative", "destructive"))
+    tail = w.pick(("", f" in the {w.noun('place').sg}"))
+    return framed(
+        w,
+        [
+            good(f"{agent} {both} {thing}{tail}"),
+            good(f"{thing} {both}{tail}"),
+            good(f"{thing} {no_agent}{tail}"),
+            good(f"{agent} {needs_agent} {thing}{tail}"),
+            bad(f"{agent} {no_agent} {thing}{tail}"),
+            bad(f"{thing} {needs_agent}{tail}"),
+        ],
+    )
+
+
+@phenomenon()
+def passive(w: Words) -> Paradigm:
+    agent, verb, object_ = w.anyone(), w.verb("monotransitive"), f"the {w.noun('device').sg}"
+    if w.chance(0.6):
+        return framed(
+            w,
+            [
+                good(f"{object_} was {verb.participle} by {agent}"),
+                good(f"{agent} was {verb.ing} {object_}"),
+                bad(f"{object_} was {verb.ing} by {agent}"),
+                bad(f"{agent} was {verb.participle} {object_}"),
+            ],
+        )
+    patient, other = w.somebody(2)
+    transitive, intransitive = w.verb("strict_person"), w.verb("unergative")
+    return framed(
+        w,
+        [
+            good(f"{patient} was {transitive.participle} by {other}"),
+            good(f"{patient} {intransitive.past} near {other}"),
+            bad(f"{patient} was {intransitive.participle} by {other}"),
+            bad(f"{patient} {transitive.past} by {other}"),
+        ],
+    )
+
+
+@phenomenon()
+def control_raising(w: Words) -> Paradigm:
+    someone, other = w.anyone(), w.somebody(1)[0]
+    verb, event = w.verb("unergative").base, f"{a(w.noun('event').sg)} in the {w.noun('place').sg}"
+    raising, control = w.pick(
+        (
+            (w.verb("raising").past, w.verb("control").past),
+            (f"is {w.adjective('raising')}", f"is {w.adjective('control')}"),
+        )
+    )
+    subject_paradigm = [
+        good(f"there {raising} to be {event}"),
+        good(f"{someone} {control} to {verb}"),
+        good(f"{someone} {raising} to {verb}"),
+        bad(f"there {control} to be {event}"),
+    ]
+    expect, persuade = w.verb("object_raising").past, w.verb("object_control").past
+    object_paradigm = [
+        good(f"{someone} {expect} there to be {event}"),
+        good(f"{someone} {expect} {other} to {verb}"),
+        good(f"{someone} {persuade} {other} to {verb}"),
+        bad(f"{someone} {persuade} there to be {event}"),
+    ]
+    return framed(w, w.pick((subject_paradigm, subject_paradigm, object_paradigm)))
+
+
+@phenomenon()
+def verb_particle(w: Words) -> Paradigm:
+    someone, noun = w.anyone(), w.thing()
+    separable, fixed = w.verb("separable"), w.verb("prepositional")
+    object_, pronoun = w.pick(((f"the {noun.sg}", "it"), (f"the {noun.pl}", "them")))
+    verb, particle = separable.past, separable.particle
+    look, at = fixed.past, fixed.particle
+    return framed(
+        w,
+        [
+            good(f"{someone} {verb} {particle} {object_}"),
+            good(f"{someone} {verb} {object_} {particle}"),
+            good(f"{someone} {verb} {pronoun} {particle}"),
+            good(f"{someone} {look} {at} {pronoun}"),
+            bad(f"{someone} {verb} {particle} {pronoun}"),
+            bad(f"{someone} {look} {pronoun} {at}"),
+            bad(f"{someone} {look} {object_} {at}"),
+        ],
+    )
+
+
+@phenomenon()
+def clause_selection(w: Words) -> Paradigm:
+    someone, clause, action = w.anyone(), w.clause(), w.strict_action()
+    object_ = f"the {action.object.sg}"
+    think = next(verb.past for verb in w.verbs("think", 2) if verb.base != "say")  # `say whether` is possible
+    wonder, know = w.verb("wonder").past, w.verb("know").past
+    finite = [
+        good(f"{someone} {think} that {clause}"),
+        good(f"{someone} {wonder} whether {clause}"),
+        good(f"{someone} {know} that {clause}"),
+        bad(f"{someone} {think} whether {clause}"),
+        bad(f"{someone} {wonder} that {clause}"),
+    ]
+    enjoy, want = w.verb("enjoy").past, w.verb("want").past
+    infinite = [
+        good(f"{someone} {enjoy} {action.verb.ing} {object_}"),
+        good(f"{someone} {want} to {action.verb.base} {object_}"),
+        bad(f"{someone} {enjoy} to {action.verb.base} {object_}"),
+        bad(f"{someone} {want} {action.verb.ing} {object_}"),
+    ]
+    return framed(w, w.pick((finite, infinite)), that_only=True)

@@ -1,0 +1,114 @@
+"""Phenomena of tense, auxiliaries and ellipsis. Reads and writes nothing."""
+
+from corpus.grammar import Paradigm, bad, framed, good, phenomenon
+from corpus.lexicon import Words
+
+PAST_TIMES = ("yesterday", "last week", "two days ago", "last month")
+FUTURE_TIMES = ("tomorrow", "next week", "two days from now", "next month")
+
+
+@phenomenon()
+def tense_aspect(w: Words) -> Paradigm:
+    someone, action = w.anyone(), w.action()
+    verb, object_ = action.verb, f"the {action.object.sg}"
+    before, after = w.pick(PAST_TIMES), w.pick(FUTURE_TIMES)
+    order = w.pick(("{0} {1}", "{0} {1}", "{1}, {0}"))
+    past, perfect, future = (
+        f"{someone} {form} {object_}" for form in (verb.past, f"has {verb.participle}", f"will {verb.base}")
+    )
+    timed = [
+        good(order.format(past, before)),
+        good(order.format(future, after)),
+        good(f"{perfect} {w.pick(('already', 'since then', 'twice this week'))}"),
+        bad(order.format(perfect, before)),
+        bad(order.format(past, after)),
+        bad(order.format(future, before)),
+    ]
+    stative, thing = w.verb("stative"), w.noun("device").sg
+    progressive = [
+        good(f"{someone} {stative.s} the {thing}"),
+        good(f"{someone} is {verb.ing} {object_}"),
+        good(f"{someone} has been {verb.ing} {object_} since last week"),
+        bad(f"{someone} is {stative.ing} the {thing}"),
+        bad(f"{someone} is {verb.ing} {object_} since last week"),
+    ]
+    return w.pick((timed, timed, framed(w, progressive, that_only=True)))
+
+
+@phenomenon()
+def auxiliaries(w: Words) -> Paradigm:
+    someone, action = w.anyone(), w.action()
+    verb, object_ = action.verb, f"the {action.object.sg}"
+    if verb.base == verb.past:  # `has read` would be acceptable whatever form was meant
+        return auxiliaries(w)
+    frames = [
+        (w.pick(("has", "had", "must have", "might have")), verb.participle),
+        (w.pick(("will", "can", "must", "should", "does not", "did not")), verb.base),
+        (w.pick(("is", "was", "might be", "has been")), verb.ing),
+    ]
+    (one, form), (other, other_form) = w.rng.sample(frames, 2)
+    crossed = [
+        good(f"{someone} {one} {form} {object_}"),
+        good(f"{someone} {other} {other_form} {object_}"),
+        bad(f"{someone} {one} {other_form} {object_}"),
+        bad(f"{someone} {other} {form} {object_}"),
+    ]
+    modal = w.pick(("might", "must", "should", "could"))
+    ordered = [
+        good(f"{someone} {modal} have been {verb.ing} {object_}"),
+        good(f"{someone} has not {verb.participle} {object_}"),
+        good(f"{someone} {modal} not be {verb.ing} {object_}"),
+        bad(f"{someone} have {modal} been {verb.ing} {object_}"),
+        bad(f"{someone} not has {verb.participle} {object_}"),
+        bad(f"{someone} {modal} been have {verb.ing} {object_}"),
+        bad(f"{someone} {modal} be not have {verb.participle} {object_}"),
+    ]
+    return framed(w, w.pick((crossed, crossed, ordered)))
+
+
+@phenomenon()
+def vp_ellipsis(w: Words) -> Paradigm:
+    (one, other), verb, action = w.somebody(2), w.verb("unergative"), w.action()
+    head, rest = w.pick(((verb, ""), (action.verb, f" the {action.object.sg}")))
+    past, progressive = f"{one} {head.past}{rest}", f"{one} was {head.ing}{rest}"
+    denied = f"{one} did not {head.base}{rest}"
+    too = w.pick((", and {1} {0} too", ", and so {0} {1}", ", but {1} {0} not"))
+    matched = [
+        good(past + too.format("did", other)),
+        good(progressive + too.format("was", other)),
+        bad(past + too.format("was", other)),
+    ]
+    polar = [
+        good(f"{past}, and so did {other}"),
+        good(f"{denied}, and neither did {other}"),
+        bad(f"{past}, and neither did {other}"),
+        bad(f"{denied}, and so did {other}"),
+    ]
+    stranded = [
+        good(f"{one} wished to {head.base}{rest}, but {other} did not wish to"),
+        good(f"{one} could {head.base}{rest}, but {other} could not"),
+        good(f"{one} wished to {head.base}{rest}, and {other} could"),
+        bad(f"{one} could {head.base}{rest}, but {other} could not to"),
+        bad(f"{one} wished to {head.base}{rest}, and {other} could to"),
+    ]
+    return framed(w, w.pick((matched, matched, polar, stranded)), that_only=True)
+
+
+@phenomenon()
+def gapping(w: Words) -> Paradigm:
+    (one, other), thinker, think = w.somebody(2), w.name(), w.verb("think").past
+    action = w.strict_action()
+    verb, object_ = action.verb.past, f"the {action.object.sg}"
+    gap = f"the {w.noun(w.pick(('edible', 'animal'))).sg}"
+    link = w.pick(("because", "although", "before", "after"))
+    return framed(
+        w,
+        [
+            good(f"{one} {verb} {object_}, and {other} {gap}"),
+            good(f"{one} {verb} {object_} {link} {other} {verb} {gap}"),
+            good(f"{one} {verb} {object_}, and {thinker} {think} that {other} {verb} {gap}"),
+            bad(f"{one} {verb} {object_} {link} {other} {gap}"),
+            bad(f"{one} {verb} {object_}, and {thinker} {think} that {other} {gap}"),
+        ],
+        that_only=True,
+    )

@@ -1,0 +1,87 @@
+"""Writes the corpus: three files in CoLA's format, the same bytes every time.
+
+    python -m corpus.generate
+
+Reads the lexicon and the grammar of this folder; writes `in_domain_train.tsv`, `in_domain_dev.tsv` and
+`out_of_domain_dev.tsv` next to this file, and prints what each holds.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus import agreement, arguments, clauses, meaning, movement, unseen  # noqa: F401 (they register)
+from corpus.format import FILES, IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence, write_file
+from corpus.grammar import PHENOMENA, Example, Phenomenon, sentence
+from corpus.lexicon import HELD_OUT, TRAINING, Words
+
+SEED = 2018
+ACCEPTABLE = 0.66  # CoLA's share is 0.70 in training, 0.69 and 0.68 in validation
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Split:
+    name: str
+    columns: tuple[int, ...]  # of the lexicon
+    seen: bool  # phenomena of training, or the others
+    per_phenomenon: int
+
+
+SPLITS = (
+    Split(TRAIN, (TRAINING,), True, 130),
+    Split(IN_DOMAIN, (HELD_OUT,), True, 22),
+    Split(OUT_OF_DOMAIN, (TRAINING, HELD_OUT), False, 52),
+)
+
+
+def draw(phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str]) -> list[Example]:
+    """Draw paradigms until the split has its sentences of each label, none of them in `used`."""
+    wanted = {True: round(split.per_phenomenon * ACCEPTABLE)}
+    wanted[False] = split.per_phenomenon - wanted[True]
+    chosen: list[Example] = []
+    words = Words(rng, split.columns)
+    while any(wanted.values()):
+        paradigm = phenomenon.build(words)
+        rng.shuffle(paradigm)
+        taken = {True: 0, False: 0}
+        for example in paradigm:
+            text, label = sentence(example.text), example.acceptable
+            if wanted[label] and text not in used and taken[label] < (2 if label else 1):
+                chosen.append(Example(label, text))
+                used.add(text)
+                wanted[label] -= 1
+                taken[label] += 1
+    return chosen
+
+
+def sentences(split: Split) -> list[Sentence]:
+    """All sentences of a split, shuffled."""
+    found: list[Sentence] = []
+    used: set[str] = set()
+    for name, phenomenon in sorted(PHENOMENA.items()):
+        if phenomenon.in_training == split.seen:
+            rng = random.Random(f"{SEED} {split.name} {name}")
+            examples = draw(phenomenon, rng, split, used)
+            found += [
+                Sentence(name, int(example.acceptable), "" if example.acceptable else "*", sentence(example.text))
+                for example in examples
+            ]
+    random.Random(SEED).shuffle(found)
+    return found
+
+
+def main() -> None:
+    for split in SPLITS:
+        rows = sentences(split)
+        write_file(FOLDER / FILES[split.name], rows)
+        acceptable = sum(row.label for row in rows) / len(rows)
+        length = sum(len(row.text.split()) for row in rows) / len(rows)
+        print(
+            f"{FILES[split.name]:22} {len(rows):5} sentences, {len({row.source for row in rows}):2} phenomena, "
+            f"{acceptable:.1%} acceptable, {length:.1f} words a sentence"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Phenomena of polarity, quantity, definiteness and degree. Reads and writes nothing."""
+
+from corpus.grammar import Paradigm, bad, framed, good, phenomenon
+from corpus.lexicon import Words
+
+
+def polarity_paradigms(w: Words) -> list[Paradigm]:
+    (one, other), action, agent = w.nouns("person", 2), w.action(), w.name()
+    act, think, thinker = w.verb("strict_person").past, w.verb("think").past, w.anyone()
+    past, objects = action.verb.past, action.object.pl
+    predicate = f"{action.verb.participle} {w.pick(('the', 'that'))} {action.object.sg}"
+    sleep = w.verb("unergative").past
+    return [
+        [
+            good(f"no {one.sg} has ever {predicate}"),
+            good(f"the {one.sg} has never {predicate}"),
+            good(f"the {one.sg} has {predicate}"),
+            bad(f"the {one.sg} has ever {predicate}"),
+        ],
+        [
+            good(f"no {one.sg} that the {other.sg} {act} has ever {predicate}"),
+            good(f"the {one.sg} that no {other.sg} {act} has {predicate}"),
+            bad(f"the {one.sg} that no {other.sg} {act} has ever {predicate}"),
+        ],
+        [
+            good(f"the {one.sg} did not {action.verb.base} any {objects}"),
+            good(f"nobody {past} any {objects}"),
+            good(f"the {one.sg} {past} some {objects}"),
+            bad(f"the {one.sg} {past} any {objects}"),
+            bad(f"somebody {past} any {objects}"),
+        ],
+        [
+            good(f"{thinker} doubted that {agent} had ever {predicate}"),
+            good(f"{thinker} {think} that {agent} had {predicate}"),
+            bad(f"{thinker} {think} that {agent} had ever {predicate}"),
+        ],
+        [
+            good(f"every {one.sg} who has ever {predicate} {sleep}"),
+            good(f"every {one.sg} who {sleep} has {predicate}"),
+            bad(f"every {one.sg} who {sleep} has ever {predicate}"),
+        ],
+    ]
+
+
+@phenomenon()
+def negative_polarity(w: Words) -> Paradigm:
+    return framed(w, w.pick(polarity_paradigms(w)), that_only=True)
+
+
+@phenomenon()
+def quantifiers(w: Words) -> Paradigm:
+    person, action, someone = w.noun("person"), w.action(), w.anyone()
+    past, participle, mass = action.verb.past, w.verb("unergative").participle, w.noun("substance").sg
+    thing = action.object
+    several = w.pick(("most", "some", "several", "many", "all"))
+    lose = w.pick(("lost", "ignored", "noticed"))
+    partitive = [
+        good(f"{someone} {past} {several} of the {thing.pl}"),
+        good(f"{someone} {past} {several} {thing.pl}"),
+        good(f"each of the {person.pl} {past} the {thing.sg}"),
+        bad(f"{someone} {past} {several} of {thing.pl}"),
+        bad(f"each of the {person.sg} {past} the {thing.sg}"),
+        bad(f"every of the {person.pl} {past} the {thing.sg}"),
+    ]
+    floated = [
+        good(f"the {person.pl} have all {participle}"),
+        good(f"the {person.pl} have each {participle}"),
+        good(f"every {person.sg} has {participle}"),
+        bad(f"the {person.sg} has all {participle}"),
+        bad(f"the {person.pl} have every {participle}"),
+    ]
+    countable = [
+        good(f"{someone} {lose} much of the {mass}"),
+        good(f"{someone} {lose} many of the {thing.pl}"),
+        bad(f"{someone} {lose} many of the {mass}"),
+        bad(f"{someone} {lose} much of the {thing.pl}"),
+    ]
+    return framed(w, w.pick((partitive, partitive, floated, countable)))
+
+
+@phenomenon()
+def existential_there(w: Words) -> Paradigm:
+    kind = w.pick(("text", "device", "garment", "person", "animal"))
+    noun, where = w.noun(kind), f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}"
+    adjective = w.adjective("person" if kind == "person" else "thing") + " " if w.chance(0.4) else ""
+    strong, weak = w.pick(("every", "each")), w.pick(("one", "another", "no"))
+    strong_many = w.pick(("most", "both"))
+    weak_many = w.pick(("some", "several", "many", "two", "no"))
+    singular = [
+        good(f"there was {weak} {adjective}{noun.sg} {where}"),
+        good(f"{strong} {adjective}{noun.sg} was {where}"),
+        bad(f"there was {strong} {adjective}{noun.sg} {where}"),
+    ]
+    plural = [
+        good(f"there were {weak_many} {adjective}{noun.pl} {where}"),
+        good(f"{strong_many} {adjective}{noun.pl} were {where}"),
+        bad(f"there were {strong_many} {adjective}{noun.pl} {where}"),
+    ]
+    return framed(w, w.pick((singular, plural)))
+
+
+def comparative(adjective: str) -> str:
+    return adjective + ("r" if adjective.endswith("e") else "er")
+
+
+@phenomenon()
+def comparatives(w: Words) -> Paradigm:
+    one, other = w.anyone(), w.somebody(1)[0]
+    short, long = w.adjective("short"), w.adjective("long")
+    taller = comparative(short)
+    be = w.pick(("is", "was", "became"))
+    form = [
+        good(f"{one} {be} {taller} than {other}"),
+        good(f"{one} {be} more {long} than {other}"),
+        good(f"{one} {be} as {w.pick((short, long))} as {other}"),
+        bad(f"{one} {be} more {taller} than {other}"),
+        bad(f"{one} {be} {taller} as {other}"),
+        bad(f"{one} {be} as {w.pick((short, long))} than {other}"),
+        bad(f"{one} {be} as {taller} as {other}"),
+    ]
+    degree = [
+        good(f"{one} {be} much {taller} than {other}"),
+        good(f"{one} {be} very {short}, and {other} {be} very {long}"),
+        bad(f"{one} {be} very {taller} than {other}"),
+        bad(f"{one} {be} much {short}, and {other} {be} very {long}"),
+    ]
+    return framed(w, w.pick((form, form, degree)))
