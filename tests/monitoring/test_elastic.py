@@ -1,0 +1,138 @@
+"""The HTTP client: authentication, errors in one line, no secret in a message, nothing sent elsewhere."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from monitoring import elastic
+from monitoring.elastic import Elastic, ElasticError
+from tests.monitoring.servers import free_port
+
+SECRET = "correct-horse"
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the request's headers; /redirect points elsewhere, /denied quotes them in a 403."""
+
+    def do_GET(self) -> None:
+        status = {"/redirect": 302, "/denied": 403}.get(self.path, 200)
+        body = json.dumps({"headers": dict(self.headers.items())}).encode()
+        self.send_response(status)
+        self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Echo)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("environment", "authorization"),
+    [
+        ({}, None),
+        ({"ELASTICSEARCH_API_KEY": SECRET}, f"ApiKey {SECRET}"),
+        (
+            {"ELASTICSEARCH_USERNAME": "elastic", "ELASTICSEARCH_PASSWORD": SECRET},
+            "Basic ZWxhc3RpYzpjb3JyZWN0LWhvcnNl",
+        ),
+        (
+            {"ELASTICSEARCH_API_KEY": SECRET, "ELASTICSEARCH_USERNAME": "elastic"},
+            f"ApiKey {SECRET}",
+        ),
+    ],
+)
+def test_the_environment_decides_how_to_authenticate(
+    echo: str, environment: dict[str, str], authorization: str | None
+) -> None:
+    server = Elastic.from_environment({"ELASTICSEARCH_URL": echo, **environment})
+    assert server.request("GET", "/")["headers"].get("Authorization") == authorization
+
+
+@pytest.mark.parametrize(
+    ("secret", "authorization"),
+    [
+        ({"api_key": SECRET}, f"ApiKey {SECRET}"),
+        ({"username": "elastic", "password": SECRET}, "Basic ZWxhc3RpYzpjb3JyZWN0LWhvcnNl"),
+    ],
+)
+def test_credentials_can_come_from_secrets_manager(
+    echo: str, monkeypatch: pytest.MonkeyPatch, secret: dict[str, str], authorization: str
+) -> None:
+    pytest.importorskip("botocore")
+    from botocore.client import BaseClient
+
+    def answer(client: BaseClient, operation: str, parameters: dict[str, str]) -> dict[str, str]:
+        assert operation == "GetSecretValue"
+        assert client.meta.region_name == "eu-west-1"
+        return {"SecretString": json.dumps(secret)}
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:cola-AbCdEf"
+    server = Elastic.from_environment({"ELASTICSEARCH_URL": echo, "ELASTICSEARCH_SECRET_ARN": arn})
+    assert server.request("GET", "/")["headers"]["Authorization"] == authorization
+
+
+def test_requests_to_an_amazon_domain_are_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("botocore")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    url = "https://search-cola-abc.eu-central-1.es.amazonaws.com"
+    sign = elastic._signer(url, {})
+    assert sign is not None
+    headers = sign("POST", url + "/_bulk", b"{}\n")
+    assert "/eu-central-1/es/aws4_request" in headers["Authorization"]
+    assert SECRET not in json.dumps(headers)
+    assert sign("POST", url + "/_bulk", b"other")["Authorization"] != headers["Authorization"]
+
+
+def test_a_redirect_is_not_followed(echo: str) -> None:
+    server = Elastic(echo, elastic.api_key(SECRET))
+    with pytest.raises(ElasticError, match="HTTP 302"):
+        server.request("GET", "/redirect")
+
+
+def test_an_error_names_the_request_and_no_secret(echo: str) -> None:
+    server = Elastic(echo, elastic.api_key(SECRET))
+    with pytest.raises(ElasticError, match="GET .*/denied: HTTP 403") as caught:
+        server.request("GET", "/denied")
+    assert caught.value.status == 403
+    down = Elastic(f"http://127.0.0.1:{free_port()}", elastic.api_key(SECRET))
+    with pytest.raises(ElasticError, match="is the server up") as caught:
+        down.request("GET", "/")
+    assert caught.value.status == 0
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:9200", "file:///etc/passwd", "ftp://host"])
+def test_a_url_that_is_none_says_what_to_set(url: str) -> None:
+    with pytest.raises(ElasticError, match="set ELASTICSEARCH_URL"):
+        Elastic.from_environment({"ELASTICSEARCH_URL": url})
+
+
+@pytest.mark.parametrize("secret", ["not json", "[]", '"text"'])
+def test_a_secret_of_the_wrong_form_says_so(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    pytest.importorskip("botocore")
+    from botocore.client import BaseClient
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", lambda *args: {"SecretString": secret})
+    environment = {
+        "ELASTICSEARCH_URL": "http://127.0.0.1:9200",
+        "ELASTICSEARCH_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:cola",
+    }
+    with pytest.raises(ElasticError, match="must be JSON"):
+        Elastic.from_environment(environment)

@@ -1,0 +1,267 @@
+"""What the forwarder makes of a subscription event: golden cases, one message each, and whole payloads."""
+
+import base64
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitoring import forwarder
+from monitoring.forwarder import PayloadError, decode, encode, extract, to_documents
+
+AT = 1_795_258_800_123  # 2026-11-21T11:00:00.123Z
+PREDICTION = {
+    "@timestamp": "2026-11-21T10:59:59.000+00:00",
+    "event": "prediction",
+    "text": "The boy is sitting on a bench.",
+    "prediction": {"label": "acceptable", "score": 0.9731, "probability_acceptable": 0.9731},
+    "model": {"name": "minilm", "version": "0123456789ab"},
+}
+LINE = json.dumps(PREDICTION)
+START = "START RequestId: 8f507cfc-0000-4697-b07a-ac58fc914c95 Version: $LATEST\n"
+END = "END RequestId: 8f507cfc-0000-4697-b07a-ac58fc914c95\n"
+REPORT = (
+    "REPORT RequestId: 8f507cfc-0000-4697-b07a-ac58fc914c95\tDuration: 102.25 ms\tBilled Duration: 103 ms\t"
+    "Memory Size: 1024 MB\tMax Memory Used: 180 MB\tInit Duration: 211.71 ms\t\n"
+)
+PLATFORM_REPORT = json.dumps(
+    {
+        "time": "2026-11-21T11:00:00.000Z",
+        "type": "platform.report",
+        "record": {
+            "requestId": "8f507cfc",
+            "metrics": {
+                "durationMs": 102.25,
+                "billedDurationMs": 103,
+                "memorySizeMB": 1024,
+                "maxMemoryUsedMB": 180,
+                "initDurationMs": 211.71,
+            },
+        },
+    }
+)
+REPORTED = {
+    "duration_ms": 102.25,
+    "billed_ms": 103,
+    "memory_mb": 1024,
+    "max_memory_mb": 180,
+    "init_ms": 211.71,
+}
+
+
+def with_text(text: str) -> dict[str, Any]:
+    return {**PREDICTION, "text": text}
+
+
+def json_format(message: object, **more: object) -> str:
+    """Lambda's JSON log format around what the code logged."""
+    return json.dumps({"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": message, **more})
+
+
+def payload(*messages: str, at: int = AT, kind: str = "DATA_MESSAGE") -> dict[str, Any]:
+    """A decoded subscription event with one log event a message."""
+    return {
+        "messageType": kind,
+        "owner": "123456789012",
+        "logGroup": "/aws/lambda/cola",
+        "logStream": "2026/11/21/[1]0123",
+        "subscriptionFilters": ["predictions"],
+        "logEvents": [
+            {"id": str(10**55 + number), "timestamp": at, "message": message}
+            for number, message in enumerate(messages)
+        ],
+    }
+
+
+FOUND = {
+    "a whole line": (LINE, PREDICTION),
+    "a whole line with its newline": (LINE + "\n", PREDICTION),
+    "over several lines": (json.dumps(PREDICTION, indent=2), PREDICTION),
+    "after Lambda's text prefix": (f"[INFO]\t2026-11-21T11:00:00.123Z\t8f507cfc\t{LINE}\n", PREDICTION),
+    "followed by text": (LINE + " took 3ms", PREDICTION),
+    "after a brace": (f"state {{ready}} {{ {LINE}", PREDICTION),
+    "after another object": ('{"warm": true} ' + LINE, PREDICTION),
+    "the word prediction and braces in the sentence": (
+        f"[INFO]\t{json.dumps(with_text('My {prediction} is {} {'))}",
+        with_text("My {prediction} is {} {"),
+    ),
+    "JSON in the sentence": (json.dumps(with_text(LINE)), with_text(LINE)),
+    "unicode": (
+        json.dumps(with_text("Ünïcode ☃ 😀 שלום 文"), ensure_ascii=False),
+        with_text("Ünïcode ☃ 😀 שלום 文"),
+    ),
+    "newlines, quotes and NUL in the sentence": (
+        json.dumps(with_text('a\nb\r"c"\\\x00')),
+        with_text('a\nb\r"c"\\\x00'),
+    ),
+    "JSON format, object": (
+        json_format(PREDICTION),
+        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"} | PREDICTION,
+    ),
+    "JSON format, string": (
+        json_format(LINE),
+        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"} | PREDICTION,
+    ),
+    "JSON format, string with a prefix": (
+        json_format(f"predicted {LINE}"),
+        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"} | PREDICTION,
+    ),
+    "JSON format, top level": (
+        json_format("prediction", **PREDICTION),
+        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": "prediction"} | PREDICTION,
+    ),
+    "NaN is not JSON": (
+        '{"prediction": {"score": NaN, "label": "acceptable"}}',
+        {"prediction": {"score": None, "label": "acceptable"}},
+    ),
+}
+NOT_FOUND = {
+    "empty": "",
+    "blank": " \n",
+    "start": START,
+    "end": END,
+    "report": REPORT,
+    "plain text with the word": "the prediction was made",
+    "braces without JSON": "loading prediction {x} {y: 1} {",
+    "truncated object": LINE[:-1],
+    "a JSON array": json.dumps([PREDICTION])[1:3],
+    "a thousand braces": '{"a":' * 1000,
+    "a hundred thousand braces": '{"' * 100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "fields"), FOUND.values(), ids=FOUND.keys())
+def test_the_fields_of_the_json_in_a_message_are_found(message: str, fields: dict[str, Any]) -> None:
+    assert extract(message) == fields
+
+
+@pytest.mark.parametrize("message", NOT_FOUND.values(), ids=NOT_FOUND.keys())
+def test_a_message_without_a_json_object_has_no_fields(message: str) -> None:
+    assert extract(message) is None
+
+
+def test_json_inside_a_sentence_is_not_taken_for_a_prediction() -> None:
+    message = json.dumps({"event": "request", "text": LINE})
+    assert "prediction" not in (extract(message) or {})
+
+
+def test_a_document_holds_the_events_fields_over_the_messages_own() -> None:
+    message = json.dumps({**PREDICTION, "@id": "forged", "@owner": "forged"})
+    (document,) = to_documents(payload(message))
+    assert document.id == str(10**55)
+    assert document.index == "cwl-2026.11.21"
+    assert json.loads(document.source) == {
+        **PREDICTION,
+        "@id": str(10**55),
+        "@timestamp": "2026-11-21T11:00:00.123Z",
+        "@message": message,
+        "@owner": "123456789012",
+        "@log_group": "/aws/lambda/cola",
+        "@log_stream": "2026/11/21/[1]0123",
+    }
+
+
+@pytest.mark.parametrize(
+    ("moment", "index"),
+    [
+        (datetime(2026, 11, 21, 23, 59, 59, 999_000, UTC), "cwl-2026.11.21"),
+        (datetime(2026, 11, 22, tzinfo=UTC), "cwl-2026.11.22"),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), "cwl-2024.02.29"),
+    ],
+)
+def test_the_index_is_the_utc_day_of_the_event(moment: datetime, index: str) -> None:
+    (document,) = to_documents(payload(LINE, at=round(moment.timestamp() * 1000)))
+    assert document.index == index
+
+
+def test_what_has_no_prediction_is_dropped_and_an_error_of_ours_is_kept() -> None:
+    error = json.dumps({"event": "error", "error": {"code": "too_long", "message": "..."}, "status": 413})
+    documents = list(to_documents(payload(START, LINE, error, '{"event": "request"}', END, REPORT)))
+    assert [json.loads(document.source)["event"] for document in documents] == ["prediction", "error"]
+
+
+@pytest.mark.parametrize("message", [REPORT, PLATFORM_REPORT], ids=["text", "JSON"])
+def test_report_lines_give_their_figures_when_everything_is_kept(message: str) -> None:
+    start, report = to_documents(payload(START, message), keep_all=True)
+    assert "report" not in json.loads(start.source)
+    assert json.loads(report.source)["report"] == REPORTED
+
+
+def test_a_control_message_holds_nothing() -> None:
+    assert list(to_documents(payload("CWL CONTROL MESSAGE: Checking health", kind="CONTROL_MESSAGE"))) == []
+
+
+def test_ten_thousand_events_keep_their_order_and_ids() -> None:
+    messages = [json.dumps(with_text(f"sentence {number}")) for number in range(10_000)]
+    documents = list(to_documents(decode(encode(payload(*messages)))))
+    assert [json.loads(document.source)["text"] for document in documents] == [
+        f"sentence {number}" for number in range(10_000)
+    ]
+    assert len({document.id for document in documents}) == 10_000
+
+
+def test_a_lone_surrogate_still_makes_valid_utf8_json() -> None:
+    (document,) = to_documents(payload('{"prediction": {"label": "\\ud800"}}'))
+    assert json.loads(document.source)["prediction"] == {"label": "?"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(), st.text(), st.text())
+def test_any_sentence_survives_between_any_prefix_and_suffix(text: str, before: str, after: str) -> None:
+    before = before.replace("{", "(")
+    fields = extract(before + json.dumps(with_text(text)) + after)
+    assert fields == with_text(text)
+
+
+def packed(data: bytes) -> dict[str, Any]:
+    return {"awslogs": {"data": base64.b64encode(data).decode()}}
+
+
+GZIP = gzip.compress(json.dumps(payload(LINE)).encode())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        packed(GZIP[:-9]),
+        packed(GZIP[:20]),
+        packed(b"not gzip"),
+        packed(gzip.compress(b"not json")),
+        packed(gzip.compress(b"[]")),
+        {"awslogs": {"data": "not base64!"}},
+        {"awslogs": {"data": None}},
+        {"awslogs": {}},
+        {},
+        [],
+    ],
+)
+def test_a_payload_that_cannot_be_read_says_so_in_one_line(event: Any) -> None:
+    with pytest.raises(PayloadError, match="awslogs.data") as caught:
+        decode(event)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gzip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder, "MAX_PAYLOAD_BYTES", 1000)
+    with pytest.raises(PayloadError, match="256 MB"):
+        decode(packed(gzip.compress(b" " * 1001)))
+
+
+@pytest.mark.parametrize("change", [{"timestamp": "yesterday"}, {"timestamp": 10**30}, {"message": 7}])
+def test_a_malformed_log_event_raises(change: dict[str, Any]) -> None:
+    broken = payload(LINE)
+    broken["logEvents"][0].update(change)
+    with pytest.raises(PayloadError):
+        list(to_documents(broken))
+
+
+@pytest.mark.parametrize("missing", ["id", "timestamp", "message"])
+def test_a_log_event_without_a_field_raises(missing: str) -> None:
+    broken = payload(LINE)
+    del broken["logEvents"][0][missing]
+    with pytest.raises(PayloadError, match=missing):
+        list(to_documents(broken))
