@@ -3,12 +3,22 @@
 from corpus.grammar import Paradigm, bad, framed, good, phenomenon
 from corpus.lexicon import Words
 
-NOMINATIVE_ACCUSATIVE = (("he", "him"), ("she", "her"), ("they", "them"), ("I", "me"), ("we", "us"))
+NOMINATIVE_ACCUSATIVE = (
+    ("he", "him"),
+    ("she", "her"),
+    ("they", "them"),
+    ("I", "me"),
+    ("we", "us"),
+)
 
 
 def finite_pair(w: Words) -> tuple[str, str]:
     """A predicate with its singular and its plural verb."""
-    verb, adjective, place = w.verb("unergative"), w.adjective("person"), w.noun("place").sg
+    verb, adjective, place = (
+        w.verb("unergative"),
+        w.adjective("person"),
+        w.noun("place").sg,
+    )
     action = w.action()
     singular, plural = w.pick(
         (
@@ -20,14 +30,22 @@ def finite_pair(w: Words) -> tuple[str, str]:
             (f"doesn't {verb.base}", f"don't {verb.base}"),
         )
     )
-    tail = f" the {action.object.sg}" if singular == action.verb.s else w.pick(("", f" in the {place}"))
+    if singular == action.verb.s:
+        tail = f" the {action.object.sg}"
+    else:
+        tail = "" if adjective in singular else w.pick(("", f" in the {place}"))
     return singular + tail, plural + tail
 
 
 def crossed(w: Words, singular: str, plural: str) -> Paradigm:
     """Both subjects with both verbs."""
     one, many = finite_pair(w)
-    return [good(f"{singular} {one}"), good(f"{plural} {many}"), bad(f"{singular} {many}"), bad(f"{plural} {one}")]
+    return [
+        good(f"{singular} {one}"),
+        good(f"{plural} {many}"),
+        bad(f"{singular} {many}"),
+        bad(f"{plural} {one}"),
+    ]
 
 
 @phenomenon()
@@ -57,7 +75,12 @@ def agreement_attractor(w: Words) -> Paradigm:
             "the {} from the same city as the {}",
         )
     )
-    return framed(w, crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)))
+    return framed(
+        w,
+        crossed(
+            w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)
+        ),
+    )
 
 
 @phenomenon()
@@ -112,7 +135,9 @@ def reflexive_binding(w: Words) -> Paradigm:
     subject, bound, free = w.pick(reflexive_subjects(w))
     paradigm = [good(f"{subject} {verb} {bound}"), bad(f"{subject} {verb} {free}")]
     if w.chance(0.3):  # a reflexive is no subject
-        name, pronoun = w.pick(((w.names("man", 1)[0], "he"), (w.names("woman", 1)[0], "she")))
+        name, pronoun = w.pick(
+            ((w.names("man", 1)[0], "he"), (w.names("woman", 1)[0], "she"))
+        )
         think, adjective = w.verb("think").past, w.adjective("person")
         reflexive = "himself" if pronoun == "he" else "herself"
         paradigm = [
@@ -126,7 +151,11 @@ def reflexive_binding(w: Words) -> Paradigm:
 def pronoun_case(w: Words) -> Paradigm:
     subject, object_ = w.pick(NOMINATIVE_ACCUSATIVE)
     be = "were" if subject in ("they", "we") else "was"
-    adjective, verb, act = w.adjective("person"), w.verb("unergative"), w.verb("strict_person").past
+    adjective, verb, act = (
+        w.adjective("person"),
+        w.verb("unergative"),
+        w.verb("strict_person").past,
+    )
     someone, think = w.anyone(), w.verb("think").past
     nominative = w.pick(
         (
@@ -154,5 +183,3 @@ def pronoun_case(w: Words) -> Paradigm:
             bad(accusative.format(subject)),
         ],
     )
-
-

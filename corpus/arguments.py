@@ -58,7 +58,9 @@ def causative_alternation(w: Words) -> Paradigm:
     agent, thing = w.anyone(), f"the {w.noun('breakable').sg}"
     if w.chance(0.4):
         thing = f"the {w.adjective('thing')} {thing.removeprefix('the ')}"
-    both, no_agent, needs_agent = (w.verb(kind).past for kind in ("alternating", "unaccusative", "destructive"))
+    both, no_agent, needs_agent = (
+        w.verb(kind).past for kind in ("alternating", "unaccusative", "destructive")
+    )
     tail = w.pick(("", f" in the {w.noun('place').sg}"))
     return framed(
         w,
@@ -75,7 +77,11 @@ def causative_alternation(w: Words) -> Paradigm:
 
 @phenomenon()
 def passive(w: Words) -> Paradigm:
-    agent, verb, object_ = w.anyone(), w.verb("monotransitive"), f"the {w.noun('device').sg}"
+    agent, verb, object_ = (
+        w.anyone(),
+        w.verb("monotransitive"),
+        f"the {w.noun('device').sg}",
+    )
     if w.chance(0.6):
         return framed(
             w,
@@ -102,7 +108,10 @@ def passive(w: Words) -> Paradigm:
 @phenomenon()
 def control_raising(w: Words) -> Paradigm:
     someone, other = w.anyone(), w.somebody(1)[0]
-    verb, event = w.verb("unergative").base, f"{a(w.noun('event').sg)} in the {w.noun('place').sg}"
+    verb, event = (
+        w.verb("unergative").base,
+        f"{a(w.noun('event').sg)} in the {w.noun('place').sg}",
+    )
     raising, control = w.pick(
         (
             (w.verb("raising").past, w.verb("control").past),
@@ -150,7 +159,10 @@ def verb_particle(w: Words) -> Paradigm:
 def clause_selection(w: Words) -> Paradigm:
     someone, clause, action = w.anyone(), w.clause(), w.strict_action()
     object_ = f"the {action.object.sg}"
-    think = next(verb.past for verb in w.verbs("think", 2) if verb.base != "say")  # `say whether` is possible
+    # `say` and `report` take questions as well
+    think = next(
+        verb.past for verb in w.verbs("think", 3) if verb.base not in ("say", "report")
+    )
     wonder, know = w.verb("wonder").past, w.verb("know").past
     finite = [
         good(f"{someone} {think} that {clause}"),

@@ -26,7 +26,9 @@ FEATURES = {
 
 def pipeline(features: str) -> Pipeline:
     vectorizer = TfidfVectorizer(sublinear_tf=True, **FEATURES[features])
-    return make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=2000, class_weight="balanced"))
+    return make_pipeline(
+        vectorizer, LogisticRegression(C=10, max_iter=2000, class_weight="balanced")
+    )
 
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
@@ -35,7 +37,9 @@ def measure() -> dict[str, dict[str, dict[str, float]]]:
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for features in FEATURES:
         model = pipeline(features)
-        model.fit([row.text for row in splits[TRAIN]], [row.label for row in splits[TRAIN]])
+        model.fit(
+            [row.text for row in splits[TRAIN]], [row.label for row in splits[TRAIN]]
+        )
         measured[features] = {}
         for split in (IN_DOMAIN, OUT_OF_DOMAIN):
             labels = [row.label for row in splits[split]]

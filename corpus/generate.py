@@ -35,7 +35,9 @@ SPLITS = (
 )
 
 
-def draw(phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str]) -> list[Example]:
+def draw(
+    phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str]
+) -> list[Example]:
     """Draw paradigms until the split has its sentences of each label, none of them in `used`."""
     wanted = {True: round(split.per_phenomenon * ACCEPTABLE)}
     wanted[False] = split.per_phenomenon - wanted[True]
@@ -47,7 +49,11 @@ def draw(phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str
         taken = {True: 0, False: 0}
         for example in paradigm:
             text, label = sentence(example.text), example.acceptable
-            if wanted[label] and text not in used and taken[label] < (2 if label else 1):
+            if (
+                wanted[label]
+                and text not in used
+                and taken[label] < (2 if label else 1)
+            ):
                 chosen.append(Example(label, text))
                 used.add(text)
                 wanted[label] -= 1
@@ -64,7 +70,12 @@ def sentences(split: Split) -> list[Sentence]:
             rng = random.Random(f"{SEED} {split.name} {name}")
             examples = draw(phenomenon, rng, split, used)
             found += [
-                Sentence(name, int(example.acceptable), "" if example.acceptable else "*", sentence(example.text))
+                Sentence(
+                    name,
+                    int(example.acceptable),
+                    "" if example.acceptable else "*",
+                    example.text,
+                )
                 for example in examples
             ]
     random.Random(SEED).shuffle(found)

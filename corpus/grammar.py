@@ -55,13 +55,26 @@ def framed(w: Words, paradigm: Paradigm, *, that_only: bool = False) -> Paradigm
 
     No frame licenses negative polarity items. With `that_only`, no second statement is added.
     """
-    adverb, matrix, fact = w.adverb("sentence"), w.verb("think").past, w.adjective("factual")
-    frames = ["{}", "{}", "{}", f"{adverb}, {{}}", f"{w.anyone()} {matrix} that {{}}", f"it is {fact} that {{}}"]
+    adverb, matrix, fact = (
+        w.adverb("sentence"),
+        w.verb("think").past,
+        w.adjective("factual"),
+    )
+    frames = [
+        "{}",
+        "{}",
+        "{}",
+        f"{adverb}, {{}}",
+        f"{w.anyone()} {matrix} that {{}}",
+        f"it is {fact} that {{}}",
+    ]
     if not that_only:
         link = w.pick(("and", "but"))
         frames += [f"{{}}, {link} {w.clause()}", f"{w.clause()}, {link} {{}}"]
     frame = w.pick(frames)
-    return [Example(example.acceptable, frame.format(example.text)) for example in paradigm]
+    return [
+        Example(example.acceptable, frame.format(example.text)) for example in paradigm
+    ]
 
 
 def sentence(text: str) -> str:

@@ -9,12 +9,14 @@ def polarity_paradigms(w: Words) -> list[Paradigm]:
     act, think, thinker = w.verb("strict_person").past, w.verb("think").past, w.anyone()
     past, objects = action.verb.past, action.object.pl
     predicate = f"{action.verb.participle} {w.pick(('the', 'that'))} {action.object.sg}"
-    sleep = w.verb("unergative").past
+    sleep = w.verb("unergative")
+    awake = sleep.participle
     return [
         [
             good(f"no {one.sg} has ever {predicate}"),
-            good(f"the {one.sg} has never {predicate}"),
-            good(f"the {one.sg} has {predicate}"),
+            good(f"the {one.sg} who has {awake} has never {predicate}"),
+            good(f"the {one.sg} who has never {awake} has {predicate}"),
+            bad(f"the {one.sg} who has never {awake} has ever {predicate}"),
             bad(f"the {one.sg} has ever {predicate}"),
         ],
         [
@@ -23,10 +25,13 @@ def polarity_paradigms(w: Words) -> list[Paradigm]:
             bad(f"the {one.sg} that no {other.sg} {act} has ever {predicate}"),
         ],
         [
-            good(f"the {one.sg} did not {action.verb.base} any {objects}"),
-            good(f"nobody {past} any {objects}"),
-            good(f"the {one.sg} {past} some {objects}"),
-            bad(f"the {one.sg} {past} any {objects}"),
+            good(
+                f"the {one.sg} who {act} {agent} did not {action.verb.base} any {objects}"
+            ),
+            good(f"nobody who {act} {agent} {past} any {objects}"),
+            good(f"somebody who {act} nobody {past} some {objects}"),
+            bad(f"the {one.sg} who did not {sleep.base} {past} any {objects}"),
+            bad(f"somebody who {act} nobody {past} any {objects}"),
             bad(f"somebody {past} any {objects}"),
         ],
         [
@@ -35,9 +40,9 @@ def polarity_paradigms(w: Words) -> list[Paradigm]:
             bad(f"{thinker} {think} that {agent} had ever {predicate}"),
         ],
         [
-            good(f"every {one.sg} who has ever {predicate} {sleep}"),
-            good(f"every {one.sg} who {sleep} has {predicate}"),
-            bad(f"every {one.sg} who {sleep} has ever {predicate}"),
+            good(f"every {one.sg} who has ever {predicate} {sleep.past}"),
+            good(f"every {one.sg} who {sleep.past} has {predicate}"),
+            bad(f"every {one.sg} who {sleep.past} has ever {predicate}"),
         ],
     ]
 
@@ -50,7 +55,11 @@ def negative_polarity(w: Words) -> Paradigm:
 @phenomenon()
 def quantifiers(w: Words) -> Paradigm:
     person, action, someone = w.noun("person"), w.action(), w.anyone()
-    past, participle, mass = action.verb.past, w.verb("unergative").participle, w.noun("substance").sg
+    past, participle, mass = (
+        action.verb.past,
+        w.verb("unergative").participle,
+        w.noun("substance").sg,
+    )
     thing = action.object
     several = w.pick(("most", "some", "several", "many", "all"))
     lose = w.pick(("lost", "ignored", "noticed"))
@@ -81,20 +90,42 @@ def quantifiers(w: Words) -> Paradigm:
 @phenomenon()
 def existential_there(w: Words) -> Paradigm:
     kind = w.pick(("text", "device", "garment", "person", "animal"))
-    noun, where = w.noun(kind), f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}"
-    adjective = w.adjective("person" if kind == "person" else "thing") + " " if w.chance(0.4) else ""
+    noun, place, preposition = (
+        w.noun(kind),
+        w.noun("place"),
+        w.pick(("in", "near", "outside")),
+    )
+    adjective = (
+        w.adjective("person" if kind == "person" else "thing") + " "
+        if w.chance(0.4)
+        else ""
+    )
     strong, weak = w.pick(("every", "each")), w.pick(("one", "another", "no"))
-    strong_many = w.pick(("most", "both"))
-    weak_many = w.pick(("some", "several", "many", "two", "no"))
+    strong_many, weak_many = (
+        w.pick(("most", "both")),
+        w.pick(("some", "several", "many", "two")),
+    )
+    be = w.pick(("was", "was", "had been"))
     singular = [
-        good(f"there was {weak} {adjective}{noun.sg} {where}"),
-        good(f"{strong} {adjective}{noun.sg} was {where}"),
-        bad(f"there was {strong} {adjective}{noun.sg} {where}"),
+        good(
+            f"there {be} {weak} {adjective}{noun.sg} {preposition} {strong} {place.sg}"
+        ),
+        good(f"{strong} {adjective}{noun.sg} {be} {preposition} {weak} {place.sg}"),
+        bad(
+            f"there {be} {strong} {adjective}{noun.sg} {preposition} {weak} {place.sg}"
+        ),
     ]
+    be = w.pick(("were", "were", "had been"))
     plural = [
-        good(f"there were {weak_many} {adjective}{noun.pl} {where}"),
-        good(f"{strong_many} {adjective}{noun.pl} were {where}"),
-        bad(f"there were {strong_many} {adjective}{noun.pl} {where}"),
+        good(
+            f"there {be} {weak_many} {adjective}{noun.pl} {preposition} {strong_many} {place.pl}"
+        ),
+        good(
+            f"{strong_many} {adjective}{noun.pl} {be} {preposition} {weak_many} {place.pl}"
+        ),
+        bad(
+            f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"
+        ),
     ]
     return framed(w, w.pick((singular, plural)))
 

@@ -16,11 +16,19 @@ RESULTS = (
 
 @phenomenon(in_training=False)
 def there_agreement(w: Words) -> Paradigm:
-    noun, where = w.thing(), f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}"
+    noun, where = (
+        w.thing(),
+        f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}",
+    )
     one = w.pick((noun.a, f"another {noun.sg}", f"only one {noun.sg}"))
     many = w.pick((f"two {noun.pl}", f"several {noun.pl}", f"many {noun.pl}"))
     singular, plural = w.pick(
-        (("is", "are"), ("was", "were"), ("seems to be", "seem to be"), ("has been", "have been"))
+        (
+            ("is", "are"),
+            ("was", "were"),
+            ("seems to be", "seem to be"),
+            ("has been", "have been"),
+        )
     )
     return framed(
         w,
@@ -35,7 +43,12 @@ def there_agreement(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def adjunct_island(w: Words) -> Paradigm:
-    one, other, verb, action = w.anyone(), w.name(), w.verb("unergative"), w.strict_action()
+    one, other, verb, action = (
+        w.anyone(),
+        w.name(),
+        w.verb("unergative"),
+        w.strict_action(),
+    )
     link = w.pick(("because", "before", "after", "while"))
     object_, past = f"the {action.object.sg}", action.verb.past
     what = w.pick(("what", f"which {action.object.sg}"))
@@ -63,9 +76,13 @@ def complex_np_island(w: Words) -> Paradigm:
                 bad(f"what did {one} {hear} the {claim} that {other} {past}?"),
             ],
             [
-                good(f"{object_} that {one} {heard} that {other} {past} was {adjective}"),
+                good(
+                    f"{object_} that {one} {heard} that {other} {past} was {adjective}"
+                ),
                 good(f"{one} {heard} the {claim} that {other} {past} {object_}"),
-                bad(f"{object_} that {one} {heard} the {claim} that {other} {past} was {adjective}"),
+                bad(
+                    f"{object_} that {one} {heard} the {claim} that {other} {past} was {adjective}"
+                ),
             ],
         )
     )
@@ -141,9 +158,11 @@ def resultatives(w: Words) -> Paradigm:
 def locative_inversion(w: Words) -> Paradigm:
     place, person, action = w.noun("place").sg, w.noun("person").sg, w.action()
     motion, position = w.verb("motion").past, w.verb("position").past
-    verb, preposition = w.pick(((motion, "into"), (position, "in"), (position, "behind")))
+    verb, preposition = w.pick(((motion, "into"), (position, "in")))
     pronoun = w.pick(("he", "she", "they"))
-    subject = w.pick((a(person), f"the {person}", f"the {w.adjective('person')} {person}"))
+    subject = w.pick(
+        (a(person), f"the {person}", f"the {w.adjective('person')} {person}")
+    )
     return framed(
         w,
         [
@@ -202,7 +221,9 @@ def adverb_placement(w: Words) -> Paradigm:
 def correlatives(w: Words) -> Paradigm:
     (one, other), action, verb = w.somebody(2), w.action(), w.verb("unergative").past
     predicate = w.pick((verb, f"{action.verb.past} the {action.object.sg}"))
-    first, second = w.rng.sample((("both", "and"), ("either", "or"), ("neither", "nor")), 2)
+    first, second = w.rng.sample(
+        (("both", "and"), ("either", "or"), ("neither", "nor")), 2
+    )
     return framed(
         w,
         [
