@@ -1,0 +1,277 @@
+"""Predict with models/model.onnx: onnxruntime, tokenizers, numpy and the standard library, no torch.
+
+    python inference_onnx.py "The boy is sitting on a bench"
+    python inference_onnx.py --input corpus.csv --output predictions.jsonl
+
+Everything comes from the model file itself: tokenizer, labels, limits, lineage. Sentences are packed, not
+padded: several share a row, `attention_mask` numbers them, and each answers with its own row of logits.
+Rows run side by side, one core each: ONNX Runtime's own threads gain nothing on matrices this small.
+COLA_THREADS sets how many; the default is the cores that the process may use, container limits included.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from errors import ConfigError, InvalidText, ModelFileError, run_command
+
+# Tokens a row: more gain nothing from the matrix kernels and pay for attention, which grows with the square.
+ROW_TOKENS = 96
+SLICE_SENTENCES = 64  # what a thread of `analyze` tokenizes and predicts before it takes the next
+METADATA = ("labels", "tokenizer", "max_length", "packing", "lineage", "reference")
+REMEDY = "make a good one with: python convert_model_to_onnx.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One sentence's answer, with what a log line says about the input. ``score`` is the label's probability."""
+
+    text: str
+    label: str
+    score: float
+    probability_acceptable: float
+    characters: int
+    tokens: int
+    unknown_tokens: int
+    truncated: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as the API gives it."""
+        return {
+            "text": self.text,
+            "prediction": {"label": self.label, "score": self.score},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A sentence as the model reads it: at most ``max_length`` token ids, special tokens included."""
+
+    text: str
+    ids: list[int]
+    unknown_tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model file says about itself; ``version`` is the first 12 digits of its SHA-256."""
+
+    version: str
+    name: str
+    labels: list[str]
+    max_length: int
+    packing: bool
+    precision: str
+    lineage: dict[str, Any]
+    reference: dict[str, Any]
+
+
+class ColaONNXPredictor:
+    """Predictions from one ONNX file. Safe to use from several threads; memory does not grow with their number.
+
+    Raises ModelFileError for a file that is missing, damaged or incomplete.
+    """
+
+    def __init__(self, path: str | Path = "models/model.onnx", threads: int | None = None) -> None:
+        self.threads = available_cores() if threads is None else threads
+        self._path = Path(path)
+        version, self._session = _open(self._path)
+        metadata = self._read_metadata()
+        self.info = ModelInfo(
+            version=version,
+            name=metadata["lineage"]["base_model"],
+            precision=metadata["lineage"]["precision"],
+            **{key: metadata[key] for key in ("labels", "max_length", "packing", "lineage", "reference")},
+        )
+        self._tokenizer = self._read_tokenizer(metadata["tokenizer"])
+        unknown = getattr(self._tokenizer.model, "unk_token", None) or "[UNK]"
+        self._unknown_id = self._tokenizer.token_to_id(unknown)
+        self._acceptable = self.info.labels.index("acceptable")
+        self._pool = ThreadPoolExecutor(self.threads, "row") if self.threads > 1 else None
+
+    def predict(self, text: str) -> dict[str, Any]:
+        """``{"text": ..., "prediction": {"label": ..., "score": ...}}``. Raises InvalidText."""
+        return self.run([self.encode(text)])[0].as_dict()
+
+    def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """The same for several texts, in their order, on all of the predictor's threads. Raises InvalidText."""
+        return [prediction.as_dict() for prediction in self.analyze(texts)]
+
+    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+        """Like predict_batch, with what a log line needs. Raises InvalidText."""
+        if self._pool is None or len(texts) == 1:
+            return self._analyze(texts)
+        size = max(1, min(SLICE_SENTENCES, -(-len(texts) // self.threads)))
+        slices = [texts[start : start + size] for start in range(0, len(texts), size)]
+        return [prediction for part in self._pool.map(self._analyze, slices) for prediction in part]
+
+    def encode(self, text: str) -> Encoded:
+        """Check and tokenize one text. Raises InvalidText (also a ValueError) that says what to change."""
+        if not isinstance(text, str):
+            raise InvalidText(f"text must be a string, not {type(text).__name__}")
+        if not text.strip():
+            raise InvalidText("text is empty: give a sentence")
+        if "\0" in text:
+            raise InvalidText(f"text has a NUL character at position {text.index(chr(0))}: remove it")
+        try:
+            encoding = self._tokenizer.encode(text)
+        except TypeError:  # the tokenizer wants UTF-8, which has no lone surrogates
+            raise InvalidText("text has half of a surrogate pair, which is no character: remove it") from None
+        if sum(encoding.special_tokens_mask) == len(encoding.ids):
+            raise InvalidText("text has only invisible characters: give a sentence")
+        ids = encoding.ids
+        return Encoded(text, ids, sum(token == self._unknown_id for token in ids), bool(encoding.overflowing))
+
+    def run(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+        """Predict encoded texts, in order, on the caller's thread."""
+        predictions: dict[int, Prediction] = {}
+        for row in _plan(encoded, self.info.packing):
+            probabilities = _softmax(self._run_row([encoded[position].ids for position in row]))
+            for position, probability in zip(row, probabilities, strict=True):
+                predictions[position] = self._prediction(encoded[position], probability)
+        return [predictions[position] for position in range(len(encoded))]
+
+    def _analyze(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.run([self.encode(text) for text in texts])
+
+    def _run_row(self, sentences: list[list[int]]) -> NDArray[np.float32]:
+        ids = np.array([token for sentence in sentences for token in sentence], np.int64)
+        if self.info.packing:
+            numbers = np.repeat(
+                np.arange(1, len(sentences) + 1),
+                [len(sentence) for sentence in sentences],
+            )
+            feed = {"input_ids": ids[None], "attention_mask": numbers[None]}
+        else:
+            ids = ids.reshape(len(sentences), -1)
+            feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
+        return logits
+
+    def _prediction(self, item: Encoded, probability: NDArray[np.float64]) -> Prediction:
+        best = int(probability.argmax())
+        return Prediction(
+            text=item.text,
+            label=self.info.labels[best],
+            score=float(probability[best]),
+            probability_acceptable=float(probability[self._acceptable]),
+            characters=len(item.text),
+            tokens=len(item.ids),
+            unknown_tokens=item.unknown_tokens,
+            truncated=item.truncated,
+        )
+
+    def _read_metadata(self) -> dict[str, Any]:
+        found = self._session.get_modelmeta().custom_metadata_map
+        missing = [key for key in METADATA if key not in found]
+        if missing:
+            raise ModelFileError(f"{self._path}: no {', '.join(missing)} in its metadata; {REMEDY}")
+        try:
+            metadata = {key: found[key] if key == "tokenizer" else json.loads(found[key]) for key in METADATA}
+            complete = (
+                "acceptable" in metadata["labels"]
+                and {"base_model", "precision"} <= metadata["lineage"].keys()
+            )
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelFileError(f"{self._path}: its metadata cannot be read ({error}); {REMEDY}") from None
+        if not complete:
+            raise ModelFileError(f"{self._path}: its labels or lineage are incomplete; {REMEDY}")
+        return metadata
+
+    def _read_tokenizer(self, text: str) -> Tokenizer:
+        try:
+            tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelFileError(f"{self._path}: its tokenizer cannot be read ({error}); {REMEDY}") from None
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.info.max_length)
+        size, expected = tokenizer.get_vocab_size(), self.info.lineage.get("vocabulary")
+        try:  # the last id must have a row in the embedding; this also warms the session up
+            self._session.run(["logits"], {"input_ids": [[size - 1]], "attention_mask": [[1]]})
+        except Exception:
+            expected = None
+        if size != expected:
+            raise ModelFileError(f"{self._path}: its tokenizer ({size} tokens) is not the model's; {REMEDY}")
+        return tokenizer
+
+
+def available_cores() -> int:
+    """COLA_THREADS, or the cores that this process may use: affinity and the container's CPU quota, rounded up."""
+    told = os.environ.get("COLA_THREADS", "").strip()
+    if told:
+        if not told.isdecimal() or int(told) == 0:
+            raise ConfigError(f"COLA_THREADS={told} is not a positive whole number")
+        return int(told)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:  # cgroup v2: "max 100000" or "150000 100000", microseconds of CPU in each period
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, -(-int(quota) // int(period))))
+    except (OSError, ValueError):
+        return cores
+
+
+def _plan(encoded: Sequence[Encoded], packing: bool) -> Iterator[list[int]]:
+    """Positions of the sentences of each row. Without packing, a row's sentences are of one length."""
+    lengths = [len(item.ids) for item in encoded]
+    order = range(len(encoded)) if packing else sorted(range(len(encoded)), key=lengths.__getitem__)
+    row: list[int] = []
+    tokens = 0
+    for position in order:
+        length = lengths[position]
+        if row and (tokens + length > ROW_TOKENS or not packing and length != lengths[row[-1]]):
+            yield row
+            row, tokens = [], 0
+        row.append(position)
+        tokens += length
+    if row:
+        yield row
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _open(path: Path) -> tuple[str, ort.InferenceSession]:
+    """The file's version and its session. The file is not held in memory as well, which would double the peak."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # an arena keeps the memory of the longest row ever seen
+    options.log_severity_level = 4
+    try:
+        with path.open("rb") as file:
+            version = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+            session = ort.InferenceSession(
+                path,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["SkipLayerNormFusion"],  # the fused kernel is slower than its parts
+            )
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise ModelFileError(f"{path}: was replaced while it was being read; try again")
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror}; {REMEDY}") from None
+    except ModelFileError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(f"{path}: not a model that ONNX Runtime can load ({reason}); {REMEDY}") from None
+    return version, session
+
+
+if __name__ == "__main__":
+    from command_line import main
+
+    run_command(lambda: main(ColaONNXPredictor, __doc__ or "", "models/model.onnx"))
