@@ -100,7 +100,7 @@ def existential_there(w: Words) -> Paradigm:
         if w.chance(0.4)
         else ""
     )
-    strong, weak = w.pick(("every", "each")), w.pick(("one", "another", "no"))
+    strong, weak = w.pick(("every", "each")), w.pick(("one", "another"))
     strong_many, weak_many = (
         w.pick(("most", "both")),
         w.pick(("some", "several", "many", "two")),
