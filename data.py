@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from corpus import format as cola
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
 from errors import CorpusError
-from sampler import BucketBatchSampler
+from training.sampler import BucketBatchSampler
 
 OWN_CORPUS = Path(__file__).parent / "corpus"
 GLUE_IN_DOMAIN_ROWS = 527  # GLUE's validation set is CoLA's in-domain file followed by its out-of-domain file
@@ -130,7 +130,9 @@ def _read_hub(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence
 
 
 def _from_glue(row: Mapping[str, Any]) -> Sentence:
-    return Sentence(source="glue", label=int(row["label"]), mark="" if row["label"] else "*", text=row["sentence"])
+    return Sentence(
+        source="glue", label=int(row["label"]), mark="" if row["label"] else "*", text=row["sentence"]
+    )
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], tuple[str, dict[str, list[Sentence]]]]] = {
@@ -186,7 +188,9 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[int]:
         labels = [sentence.label for sentence in self.corpus.splits[TRAIN]]
         progress = self.trainer.fit_loop.epoch_loop.batch_progress if self.trainer else None
-        return self._loader(self.train_ids, labels, shuffle=True, start_batch=progress.current.completed if progress else 0)
+        return self._loader(
+            self.train_ids, labels, shuffle=True, start_batch=progress.current.completed if progress else 0
+        )
 
     def val_dataloader(self) -> DataLoader[int]:
         labels = [sentence.label for sentence in self.corpus.validation]

@@ -1,14 +1,14 @@
 """The errors that this project raises on purpose, and how a command reports them: one line, exit code 2.
 
-    ColaError                 what was wrong, and the setting or the command that mends it
-    |-- ConfigError           a setting that cannot be used
-    |-- CorpusError           a corpus that is missing or malformed
-    |-- WeightsError          base weights that cannot be found or are not the ones expected
-    |-- CheckpointError       a checkpoint that is missing, damaged or from another program
-    |-- Interrupted           the run was stopped on request and can be resumed
-    |-- ExportError           a model that did not pass an export gate
-    |-- ModelFileError        a model.onnx that is missing, damaged or incomplete
-    `-- InvalidText           (also a ValueError) a text that no prediction can be made for
+ColaError                 what was wrong, and the setting or the command that mends it
+|-- ConfigError           a setting that cannot be used
+|-- CorpusError           a corpus that is missing or malformed
+|-- WeightsError          base weights that cannot be found or are not the ones expected
+|-- CheckpointError       a checkpoint that is missing, damaged or from another program
+|-- Interrupted           the run was stopped on request and can be resumed
+|-- ExportError           a model that did not pass an export gate
+|-- ModelFileError        a model.onnx that is missing, damaged or incomplete
+`-- InvalidText           (also a ValueError) a text that no prediction can be made for
 """
 
 import os
@@ -55,7 +55,9 @@ class InvalidText(ColaError, ValueError):
 def _one_line(error: BaseException) -> str:
     parts = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
     lines = [line.strip() for part in parts for line in part.splitlines()]
-    wanted = (line for line in lines if line and not line.startswith(("full_key:", "object_type=", "To append")))
+    wanted = (
+        line for line in lines if line and not line.startswith(("full_key:", "object_type=", "To append"))
+    )
     return ". ".join(dict.fromkeys(line.rstrip(".") for line in wanted))
 
 
@@ -68,7 +70,9 @@ def run_command(main: Callable[[], object]) -> None:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         main()
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors to us instead of printing a stack trace
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # makes Hydra hand its errors to us instead of printing a stack trace
+    )
     try:
         main()
     except KeyboardInterrupt:

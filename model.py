@@ -35,7 +35,7 @@ from transformers import (
 
 from data import Batch
 from errors import CheckpointError
-from metrics import evaluate
+from training.metrics import evaluate
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Validation:
     label: Tensor
     logits: Tensor
 
+    @classmethod
+    def from_rows(cls, rows: Tensor) -> "Validation":
+        """From ``ValidationRows.compute()``."""
+        return cls(rows[:, 0].long(), rows[:, 1].long(), rows[:, 2:].float())
+
     @property
     def probability(self) -> Tensor:
         """Probability of ``acceptable``, float [n]."""
@@ -53,7 +58,10 @@ class Validation:
 
 
 class ValidationRows(Metric):
-    """Collects predictions over batches and processes; each sentence counts once."""
+    """Collects predictions over batches and processes; each sentence counts once.
+
+    Computes float64 [n, 4]: index, label and two logits, in the order of the index.
+    """
 
     full_state_update = False
     rows: list[Tensor]
@@ -65,11 +73,12 @@ class ValidationRows(Metric):
     def update(self, index: Tensor, label: Tensor, logits: Tensor) -> None:
         self.rows.append(torch.cat([torch.stack([index, label], dim=1).double(), logits.double()], dim=1))
 
-    def compute(self) -> Validation:
+    def compute(self) -> Tensor:
         rows = dim_zero_cat(self.rows).cpu()
-        order = {int(index): row for row, index in enumerate(rows[:, 0])}  # a filled-up batch repeats some
-        rows = rows[[order[index] for index in sorted(order)]]
-        return Validation(rows[:, 0].long(), rows[:, 1].long(), rows[:, 2:].float())
+        places = {
+            index: place for place, index in enumerate(rows[:, 0].tolist())
+        }  # a process may repeat a batch
+        return rows[[places[index] for index in sorted(places)]]
 
 
 class ColaModel(pl.LightningModule):
@@ -81,7 +90,9 @@ class ColaModel(pl.LightningModule):
         records: what the checkpoint says of itself (see this module's docstring).
     """
 
-    def __init__(self, network: PreTrainedModel, training: Mapping[str, Any], records: Mapping[str, Any]) -> None:
+    def __init__(
+        self, network: PreTrainedModel, training: Mapping[str, Any], records: Mapping[str, Any]
+    ) -> None:
         super().__init__()
         self.network, self.training_settings, self.records = network, training, dict(records)
         self.validation_rows = ValidationRows()
@@ -110,7 +121,7 @@ class ColaModel(pl.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        self.validation = self.validation_rows.compute()
+        self.validation = Validation.from_rows(self.validation_rows.compute())
         self.validation_rows.reset()
         splits = self.trainer.datamodule.corpus.validation_splits  # type: ignore[attr-defined]
         results = evaluate(
@@ -135,7 +146,7 @@ class ColaModel(pl.LightningModule):
         groups = parameter_groups(
             self.network, settings["lr"], settings["weight_decay"], settings["layer_decay"]
         )
-        optimizer = torch.optim.AdamW(groups)
+        optimizer = torch.optim.AdamW(groups, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(optimizer, int(settings["warmup_share"] * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

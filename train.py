@@ -26,16 +26,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-import records
-import report
-import tracking
-import weights
-from callbacks import LearningCurves, SeedEachStep, StopOnSignal, Throughput
 from configs.schema import plain
 from data import DataModule
 from errors import CheckpointError, ConfigError, run_command
-from metrics import evaluate
 from model import ColaModel
+from training import records, report, tracking, weights
+from training.callbacks import LearningCurves, SeedEachStep, StopOnSignal, Throughput
+from training.metrics import evaluate
 
 # cuBLAS is deterministic only with a fixed workspace, which must be set before CUDA starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -139,7 +136,9 @@ def make_trainer(
     )
     callbacks = [SeedEachStep(config["seed"]), StopOnSignal(folder / "resume.ckpt"), *callbacks]
     if settings["patience"] is not None:
-        callbacks.append(EarlyStopping(settings["monitor"], patience=settings["patience"], mode=settings["monitor_mode"]))
+        callbacks.append(
+            EarlyStopping(settings["monitor"], patience=settings["patience"], mode=settings["monitor_mode"])
+        )
     return pl.Trainer(
         max_epochs=settings["max_epochs"],
         accelerator=settings["accelerator"],
@@ -201,9 +200,7 @@ def draw(model: ColaModel, data: DataModule, curves: LearningCurves, folder: Pat
     sentences = data.corpus.validation
     sources = [sentences[index].source for index in model.validation.index]
     probability, label = model.validation.probability, model.validation.label
-    by_source = {
-        source: values["mcc"] for source, values in evaluate(probability, label, sources).items()
-    }
+    by_source = {source: values["mcc"] for source, values in evaluate(probability, label, sources).items()}
     report.draw_pictures(folder, probability, label, by_source, curves.points)
 
 

@@ -19,10 +19,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
-from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
+from sklearn.metrics import (
+    ConfusionMatrixDisplay,
+    PrecisionRecallDisplay,
+    RocCurveDisplay,
+)
 from torch import Tensor
 
-from metrics import LABELS
+from training.metrics import LABELS
 
 COLUMNS = ("mcc", "accuracy", "f1_macro", "roc_auc")
 
@@ -141,6 +145,8 @@ def _draw_sources(axes: Axes, mcc_by_source: Mapping[str, float | None]) -> None
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
     for name, points in curves.items():
-        axes.plot([step for step, _ in points], [value for _, value in points], "o-", markersize=3, label=name)
+        axes.plot(
+            [step for step, _ in points], [value for _, value in points], "o-", markersize=3, label=name
+        )
     axes.set(xlabel="step")
     axes.legend()

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from errors import WeightsError
-from metrics import LABELS
+from training.metrics import LABELS
 
 HUB_TIMEOUT = 3.0  # seconds; the libraries' own retries take half a minute to find that there is no network
 
@@ -56,7 +56,9 @@ def _check_digest(path: Path, expected: str | None) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise WeightsError(f"{path} has sha256 {found}, not model.sha256={expected}; reinstall requirements.txt")
+        raise WeightsError(
+            f"{path} has sha256 {found}, not model.sha256={expected}; reinstall requirements.txt"
+        )
 
 
 def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
@@ -89,7 +91,9 @@ def load_network(settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
     return network
 
 
-def describe(settings: Mapping[str, Any], network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def describe(
+    settings: Mapping[str, Any], network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
     """The part of a checkpoint's records that rebuilds network and tokenizer without their source."""
     return {
         "base_model": {key: settings[key] for key in ("name", "revision", "sha256")},

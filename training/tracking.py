@@ -10,8 +10,8 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from errors import ConfigError
-from metrics import LABELS
 from model import ColaModel
+from training.metrics import LABELS
 
 INIT_TIMEOUT = 30  # seconds until an unreachable W&B server is given up
 

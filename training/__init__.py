@@ -1,0 +1,1 @@
+"""What ``data.py``, ``model.py`` and ``train.py`` stand on."""
