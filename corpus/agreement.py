@@ -20,6 +20,10 @@ def finite_pair(w: Words) -> tuple[str, str]:
         w.noun("place").sg,
     )
     action = w.action()
+    while (
+        action.verb.base == action.verb.past
+    ):  # `the judge read` is fine, as past tense
+        action = w.action()
     singular, plural = w.pick(
         (
             (verb.s, verb.base),

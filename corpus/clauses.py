@@ -38,10 +38,8 @@ def tense_aspect(w: Words) -> Paradigm:
 
 @phenomenon()
 def auxiliaries(w: Words) -> Paradigm:
-    someone, action = w.anyone(), w.action()
-    verb, object_ = action.verb, f"the {action.object.sg}"
-    if verb.base == verb.past:  # `has read` would be acceptable whatever form was meant
-        return auxiliaries(w)
+    someone, verb = w.anyone(), w.verb("monotransitive")
+    object_ = f"the {w.noun('device').sg}"
     frames = [
         (w.pick(("has", "had", "must have", "might have")), verb.participle),
         (w.pick(("will", "can", "must", "should", "does not", "did not")), verb.base),

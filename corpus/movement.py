@@ -69,7 +69,9 @@ def that_trace(w: Words) -> Paradigm:
         good(f"{who} did {thinker} {think} {other} {act}?"),
         good(f"did {thinker} {think} that {other} {predicate}?"),
         bad(f"{who} did {thinker} {think} that {predicate}?"),
-        bad(f"did {thinker} {think} that {predicate}?"),
+        bad(
+            f"did {thinker} {think} {predicate}?"
+        ),  # with `that`, it could be a pronoun
     ]
 
 

@@ -136,7 +136,7 @@ def tough_movement(w: Words) -> Paradigm:
 @phenomenon(in_training=False)
 def resultatives(w: Words) -> Paradigm:
     shape, noun, result = w.pick(RESULTS)
-    someone, see = w.anyone(), w.verb("strict_thing").past
+    someone, see = w.anyone(), w.pick(("described", "mentioned", "recalled", "admired"))
     name, reflexive = w.pick(
         ((w.names("man", 1)[0], "himself"), (w.names("woman", 1)[0], "herself"))
     )
