@@ -38,7 +38,7 @@ class DeployError(ColaError):
 
 def client(service: str) -> Any:
     """Return a client of ``service`` that gives up on a dead connection within seconds."""
-    settings = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4})
+    settings = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
     with one_line_errors():
         return boto3.client(service, config=settings)
 
