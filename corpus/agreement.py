@@ -20,9 +20,7 @@ def finite_pair(w: Words) -> tuple[str, str]:
         w.noun("place").sg,
     )
     action = w.action()
-    while (
-        action.verb.base == action.verb.past
-    ):  # `the judge read` is fine, as past tense
+    while action.verb.base == action.verb.past:  # `the judge read` is fine, as past tense
         action = w.action()
     singular, plural = w.pick(
         (
@@ -81,9 +79,7 @@ def agreement_attractor(w: Words) -> Paradigm:
     )
     return framed(
         w,
-        crossed(
-            w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)
-        ),
+        crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)),
     )
 
 
@@ -113,7 +109,7 @@ def determiner_noun_agreement(w: Words) -> Paradigm:
 
 
 def reflexive_subjects(w: Words) -> list[tuple[str, str, str]]:
-    """Subject, the reflexive that it binds and one that it does not, with a distractor of the other gender."""
+    """Subject, the reflexive that it binds and one that it does not, beside a distractor."""
     man, woman = w.noun("man"), w.noun("woman")
     he, she = w.names("man", 1)[0], w.names("woman", 1)[0]
     verb, think = w.verb("strict_person").past, w.verb("think").past
@@ -139,9 +135,7 @@ def reflexive_binding(w: Words) -> Paradigm:
     subject, bound, free = w.pick(reflexive_subjects(w))
     paradigm = [good(f"{subject} {verb} {bound}"), bad(f"{subject} {verb} {free}")]
     if w.chance(0.3):  # a reflexive is no subject
-        name, pronoun = w.pick(
-            ((w.names("man", 1)[0], "he"), (w.names("woman", 1)[0], "she"))
-        )
+        name, pronoun = w.pick(((w.names("man", 1)[0], "he"), (w.names("woman", 1)[0], "she")))
         think, adjective = w.verb("think").past, w.adjective("person")
         reflexive = "himself" if pronoun == "he" else "herself"
         paradigm = [

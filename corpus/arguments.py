@@ -40,7 +40,7 @@ def dative_alternation(w: Words) -> Paradigm:
                 bad(f"the {event} {verb} {measure} to {receiver}"),
             ],
         )
-    both, only_to = w.verb("dative").past, w.verb("to_dative").past
+    both, only_to, only_for = (w.verb(kind).past for kind in ("dative", "to_dative", "for_dative"))
     return framed(
         w,
         [
@@ -48,6 +48,8 @@ def dative_alternation(w: Words) -> Paradigm:
             good(f"{subject} {both} {theme} to {receiver}"),
             good(f"{subject} {only_to} {theme} to {receiver}"),
             bad(f"{subject} {only_to} {receiver} {theme}"),
+            good(f"{subject} {only_for} {theme} for {receiver}"),
+            bad(f"{subject} {only_for} {theme} to {receiver}"),
             bad(f"{subject} {both} {theme} {w.name()}"),
         ],
     )
@@ -124,6 +126,11 @@ def control_raising(w: Words) -> Paradigm:
         good(f"{someone} {raising} to {verb}"),
         bad(f"there {control} to be {event}"),
     ]
+    person, verb = f"{w.noun('person').a} in the {w.noun('place').sg}", w.verb("unergative").base
+    swapped_paradigm = [
+        good(f"there {raising} to be {person} who {control} to {verb}"),
+        bad(f"there {control} to be {person} who {raising} to {verb}"),
+    ]
     expect, persuade = w.verb("object_raising").past, w.verb("object_control").past
     object_paradigm = [
         good(f"{someone} {expect} there to be {event}"),
@@ -131,7 +138,7 @@ def control_raising(w: Words) -> Paradigm:
         good(f"{someone} {persuade} {other} to {verb}"),
         bad(f"{someone} {persuade} there to be {event}"),
     ]
-    return framed(w, w.pick((subject_paradigm, subject_paradigm, object_paradigm)))
+    return framed(w, w.pick((subject_paradigm, swapped_paradigm, object_paradigm)))
 
 
 @phenomenon()
@@ -148,6 +155,7 @@ def verb_particle(w: Words) -> Paradigm:
             good(f"{someone} {verb} {object_} {particle}"),
             good(f"{someone} {verb} {pronoun} {particle}"),
             good(f"{someone} {look} {at} {pronoun}"),
+            good(f"{'this was' if pronoun == 'it' else 'these were'} {object_} that {someone} {look} {at}"),
             bad(f"{someone} {verb} {particle} {pronoun}"),
             bad(f"{someone} {look} {pronoun} {at}"),
             bad(f"{someone} {look} {object_} {at}"),
@@ -160,9 +168,7 @@ def clause_selection(w: Words) -> Paradigm:
     someone, clause, action = w.anyone(), w.clause(), w.strict_action()
     object_ = f"the {action.object.sg}"
     # `say` and `report` take questions as well
-    think = next(
-        verb.past for verb in w.verbs("think", 3) if verb.base not in ("say", "report")
-    )
+    think = next(verb.past for verb in w.verbs("think", 3) if verb.base not in ("say", "report"))
     wonder, know = w.verb("wonder").past, w.verb("know").past
     finite = [
         good(f"{someone} {think} that {clause}"),

@@ -1,4 +1,4 @@
-"""How far surface cues go on the corpus: TF-IDF n-grams with logistic regression, trained on its training split.
+"""How far surface cues go on the corpus: logistic regression over TF-IDF n-grams, trained on its training set.
 
     python -m corpus.baseline
 
@@ -26,9 +26,7 @@ FEATURES = {
 
 def pipeline(features: str) -> Pipeline:
     vectorizer = TfidfVectorizer(sublinear_tf=True, **FEATURES[features])
-    return make_pipeline(
-        vectorizer, LogisticRegression(C=10, max_iter=2000, class_weight="balanced")
-    )
+    return make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=2000, class_weight="balanced"))
 
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
@@ -37,9 +35,7 @@ def measure() -> dict[str, dict[str, dict[str, float]]]:
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for features in FEATURES:
         model = pipeline(features)
-        model.fit(
-            [row.text for row in splits[TRAIN]], [row.label for row in splits[TRAIN]]
-        )
+        model.fit([row.text for row in splits[TRAIN]], [row.label for row in splits[TRAIN]])
         measured[features] = {}
         for split in (IN_DOMAIN, OUT_OF_DOMAIN):
             labels = [row.label for row in splits[split]]

@@ -35,9 +35,7 @@ SPLITS = (
 )
 
 
-def draw(
-    phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str]
-) -> list[Example]:
+def draw(phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str]) -> list[Example]:
     """Draw paradigms until the split has its sentences of each label, none of them in `used`."""
     wanted = {True: round(split.per_phenomenon * ACCEPTABLE)}
     wanted[False] = split.per_phenomenon - wanted[True]
@@ -49,11 +47,7 @@ def draw(
         taken = {True: 0, False: 0}
         for example in paradigm:
             text, label = sentence(example.text), example.acceptable
-            if (
-                wanted[label]
-                and text not in used
-                and taken[label] < (2 if label else 1)
-            ):
+            if wanted[label] and text not in used and taken[label] < (2 if label else 1):
                 chosen.append(Example(label, text))
                 used.add(text)
                 wanted[label] -= 1
@@ -88,8 +82,9 @@ def main() -> None:
         write_file(FOLDER / FILES[split.name], rows)
         acceptable = sum(row.label for row in rows) / len(rows)
         length = sum(len(row.text.split()) for row in rows) / len(rows)
+        phenomena = len({row.source for row in rows})
         print(
-            f"{FILES[split.name]:22} {len(rows):5} sentences, {len({row.source for row in rows}):2} phenomena, "
+            f"{FILES[split.name]:22} {len(rows):5} sentences, {phenomena:2} phenomena, "
             f"{acceptable:.1%} acceptable, {length:.1f} words a sentence"
         )
 

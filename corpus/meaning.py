@@ -25,9 +25,7 @@ def polarity_paradigms(w: Words) -> list[Paradigm]:
             bad(f"the {one.sg} that no {other.sg} {act} has ever {predicate}"),
         ],
         [
-            good(
-                f"the {one.sg} who {act} {agent} did not {action.verb.base} any {objects}"
-            ),
+            good(f"the {one.sg} who {act} {agent} did not {action.verb.base} any {objects}"),
             good(f"nobody who {act} {agent} {past} any {objects}"),
             good(f"somebody who {act} nobody {past} some {objects}"),
             bad(f"the {one.sg} who did not {sleep.base} {past} any {objects}"),
@@ -95,11 +93,7 @@ def existential_there(w: Words) -> Paradigm:
         w.noun("place"),
         w.pick(("in", "near", "outside")),
     )
-    adjective = (
-        w.adjective("person" if kind == "person" else "thing") + " "
-        if w.chance(0.4)
-        else ""
-    )
+    adjective = w.adjective("person" if kind == "person" else "thing") + " " if w.chance(0.4) else ""
     strong, weak = w.pick(("every", "each")), w.pick(("one", "another"))
     strong_many, weak_many = (
         w.pick(("most", "both")),
@@ -107,25 +101,16 @@ def existential_there(w: Words) -> Paradigm:
     )
     be = w.pick(("was", "was", "had been"))
     singular = [
-        good(
-            f"there {be} {weak} {adjective}{noun.sg} {preposition} {strong} {place.sg}"
-        ),
+        good(f"there {be} {weak} {adjective}{noun.sg} {preposition} {strong} {place.sg}"),
         good(f"{strong} {adjective}{noun.sg} {be} {preposition} {weak} {place.sg}"),
-        bad(
-            f"there {be} {strong} {adjective}{noun.sg} {preposition} {weak} {place.sg}"
-        ),
+        bad(f"there {be} {strong} {adjective}{noun.sg} {preposition} {weak} {place.sg}"),
     ]
     be = w.pick(("were", "were", "had been"))
     plural = [
-        good(
-            f"there {be} {weak_many} {adjective}{noun.pl} {preposition} {strong_many} {place.pl}"
-        ),
-        good(
-            f"{strong_many} {adjective}{noun.pl} {be} {preposition} {weak_many} {place.pl}"
-        ),
-        bad(
-            f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"
-        ),
+        good(f"the {noun.pl} there {be} {strong_many} {w.pick(('unusual', 'remarkable'))}"),
+        good(f"there {be} {weak_many} {adjective}{noun.pl} {preposition} {strong_many} {place.pl}"),
+        good(f"{strong_many} {adjective}{noun.pl} {be} {preposition} {weak_many} {place.pl}"),
+        bad(f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"),
     ]
     return framed(w, w.pick((singular, plural)))
 

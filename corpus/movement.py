@@ -1,4 +1,4 @@
-"""Phenomena of questions, relative clauses and what cannot be moved out of where. Reads and writes nothing."""
+"""Phenomena of questions, relative clauses and islands. Reads and writes nothing."""
 
 from corpus.grammar import Paradigm, bad, framed, good, phenomenon
 from corpus.lexicon import Words, a
@@ -42,12 +42,8 @@ def coordinate_structure(w: Words) -> Paradigm:
         [
             good(f"{object1} that {one} {verb1} and {other} {verb2} was {adjective}"),
             good(f"{object1} was {adjective}, and {other} {verb2} {object2}"),
-            good(
-                f"{object1} that {one} {verb1} was {adjective}, and {other} {verb2} {object2}"
-            ),
-            bad(
-                f"{object1} that {one} {verb1} and {other} {verb2} {object2} was {adjective}"
-            ),
+            good(f"{object1} that {one} {verb1} was {adjective}, and {other} {verb2} {object2}"),
+            bad(f"{object1} that {one} {verb1} and {other} {verb2} {object2} was {adjective}"),
         ],
         that_only=True,
     )
@@ -69,9 +65,7 @@ def that_trace(w: Words) -> Paradigm:
         good(f"{who} did {thinker} {think} {other} {act}?"),
         good(f"did {thinker} {think} that {other} {predicate}?"),
         bad(f"{who} did {thinker} {think} that {predicate}?"),
-        bad(
-            f"did {thinker} {think} {predicate}?"
-        ),  # with `that`, it could be a pronoun
+        bad(f"did {thinker} {think} {predicate}?"),  # with `that`, it could be a pronoun
     ]
 
 

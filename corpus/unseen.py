@@ -76,13 +76,9 @@ def complex_np_island(w: Words) -> Paradigm:
                 bad(f"what did {one} {hear} the {claim} that {other} {past}?"),
             ],
             [
-                good(
-                    f"{object_} that {one} {heard} that {other} {past} was {adjective}"
-                ),
+                good(f"{object_} that {one} {heard} that {other} {past} was {adjective}"),
                 good(f"{one} {heard} the {claim} that {other} {past} {object_}"),
-                bad(
-                    f"{object_} that {one} {heard} the {claim} that {other} {past} was {adjective}"
-                ),
+                bad(f"{object_} that {one} {heard} the {claim} that {other} {past} was {adjective}"),
             ],
         )
     )
@@ -137,9 +133,7 @@ def tough_movement(w: Words) -> Paradigm:
 def resultatives(w: Words) -> Paradigm:
     shape, noun, result = w.pick(RESULTS)
     someone, see = w.anyone(), w.pick(("described", "mentioned", "recalled", "admired"))
-    name, reflexive = w.pick(
-        ((w.names("man", 1)[0], "himself"), (w.names("woman", 1)[0], "herself"))
-    )
+    name, reflexive = w.pick(((w.names("man", 1)[0], "himself"), (w.names("woman", 1)[0], "herself")))
     shout = w.pick(("shouted", "screamed", "yelled"))
     transitive = [
         good(f"{someone} {shape} the {noun} {result}"),
@@ -160,9 +154,7 @@ def locative_inversion(w: Words) -> Paradigm:
     motion, position = w.verb("motion").past, w.verb("position").past
     verb, preposition = w.pick(((motion, "into"), (position, "in")))
     pronoun = w.pick(("he", "she", "they"))
-    subject = w.pick(
-        (a(person), f"the {person}", f"the {w.adjective('person')} {person}")
-    )
+    subject = w.pick((a(person), f"the {person}", f"the {w.adjective('person')} {person}"))
     return framed(
         w,
         [
@@ -221,9 +213,7 @@ def adverb_placement(w: Words) -> Paradigm:
 def correlatives(w: Words) -> Paradigm:
     (one, other), action, verb = w.somebody(2), w.action(), w.verb("unergative").past
     predicate = w.pick((verb, f"{action.verb.past} the {action.object.sg}"))
-    first, second = w.rng.sample(
-        (("both", "and"), ("either", "or"), ("neither", "nor")), 2
-    )
+    first, second = w.rng.sample((("both", "and"), ("either", "or"), ("neither", "nor")), 2)
     return framed(
         w,
         [

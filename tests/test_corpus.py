@@ -33,13 +33,9 @@ def tokens(rows: list[Sentence]) -> set[str]:
 
 
 @pytest.mark.parametrize("split", generate.SPLITS, ids=lambda split: split.name)
-def test_generating_again_gives_the_committed_bytes(
-    split: generate.Split, tmp_path: Path
-) -> None:
+def test_generating_again_gives_the_committed_bytes(split: generate.Split, tmp_path: Path) -> None:
     write_file(tmp_path / "again.tsv", generate.sentences(split))
-    assert (tmp_path / "again.tsv").read_bytes() == (
-        FOLDER / FILES[split.name]
-    ).read_bytes()
+    assert (tmp_path / "again.tsv").read_bytes() == (FOLDER / FILES[split.name]).read_bytes()
 
 
 def test_rows_are_in_the_format_and_marks_agree_with_labels(
@@ -49,7 +45,7 @@ def test_rows_are_in_the_format_and_marks_agree_with_labels(
         assert row.mark == ("" if row.label else "*"), row
         assert row.source in PHENOMENA, row
         assert re.fullmatch(r"[A-Z][A-Za-z ,']*[.?]", row.text), row
-        assert "  " not in row.text and " ," not in row.text, row
+        assert not re.search(r"  | ,", row.text), row
         assert 2 <= len(row.text.split()) <= 25, row
 
 
@@ -66,7 +62,7 @@ def test_every_phenomenon_has_both_labels(splits: dict[str, list[Sentence]]) -> 
     for rows in splits.values():
         labels = Counter((row.source, row.label) for row in rows)
         for source in {row.source for row in rows}:
-            assert labels[source, 0] and labels[source, 1], source
+            assert min(labels[source, 0], labels[source, 1]) >= 5, source
 
 
 def test_nothing_is_duplicated_contradictory_or_leaked(
@@ -112,7 +108,7 @@ def test_length_does_not_tell_the_label(splits: dict[str, list[Sentence]]) -> No
 
 
 def test_surface_cues_do_not_solve_the_corpus() -> None:
-    """A third of a fine-tuned MiniLM's in-domain MCC is the most that n-grams may reach; see corpus/README.md."""
+    """N-grams stay below half of what a fine-tuned MiniLM reaches in-domain; see corpus/README.md."""
     for scores in baseline.measure().values():
         assert scores[IN_DOMAIN]["mcc"] < 0.33
         assert scores[OUT_OF_DOMAIN]["mcc"] < 0.15
@@ -122,13 +118,9 @@ def test_the_readme_lists_each_phenomenon_with_its_counts(
     splits: dict[str, list[Sentence]],
 ) -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    counts = Counter(
-        (name, row.source) for name, rows in splits.items() for row in rows
-    )
+    counts = Counter((name, row.source) for name, rows in splits.items() for row in rows)
     for name, phenomenon in PHENOMENA.items():
-        row = next(
-            line for line in readme.splitlines() if line.startswith(f"| `{name}` ")
-        )
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` "))
         expected = (
             f"{counts[TRAIN, name]} + {counts[IN_DOMAIN, name]}"
             if phenomenon.in_training
