@@ -1,0 +1,169 @@
+"""Continuous batching: whatever waits when a worker is free is packed into one row and run.
+
+No timer: a lone request starts at once, spread over all workers if it has several sentences. While rows run,
+new sentences wait; the next free worker takes as many as a row holds, one sentence of each request in turn,
+so that a request of a thousand sentences does not make the others wait for its end.
+
+Everything here runs on the event loop's thread except ``Runner.run``, which the workers call
+(onnxruntime releases the GIL there).
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from errors import ColaError
+from inference_onnx import Encoded, Prediction
+
+
+class Runner(Protocol):
+    """What predicts one packed row; ``inference_onnx.ColaONNXPredictor`` is one."""
+
+    def run(self, encoded: Sequence[Encoded]) -> list[Prediction]: ...
+
+
+class QueueFullError(ColaError):
+    """More sentences wait than MAX_WAITING allows; the caller may try again later."""
+
+
+class _Request:
+    """The sentences of one request on their way: ``taken`` are in rows, ``missing`` have no answer yet."""
+
+    __slots__ = ("answer", "encoded", "missing", "predictions", "taken")
+
+    def __init__(self, encoded: Sequence[Encoded], answer: "asyncio.Future[list[Prediction]]") -> None:
+        self.encoded = encoded
+        self.predictions: list[Prediction | None] = [None] * len(encoded)
+        self.missing = len(encoded)
+        self.taken = 0
+        self.answer = answer
+
+
+_Row = list[tuple[_Request, int]]
+RowObserver = Callable[[int, int, float], None]
+
+
+class Batcher:
+    """Runs the sentences of concurrent requests on ``workers`` threads. Create and use it on one event loop.
+
+    ``observe(sentences, tokens, seconds)`` is told of every row.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        workers: int,
+        row_tokens: int,
+        max_waiting: int,
+        observe: RowObserver = lambda sentences, tokens, seconds: None,
+    ) -> None:
+        self._run = runner.run
+        self._row_tokens = row_tokens
+        self._max_waiting = max_waiting
+        self._observe = observe
+        self._loop = asyncio.get_running_loop()
+        self._requests: deque[_Request] = deque()
+        self._idle = workers
+        self._dispatch_is_due = False
+        self._rows: queue.SimpleQueue[_Row | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(workers)
+        ]
+        self._waiting_tokens = 0
+        self.waiting = 0
+        for thread in self._threads:
+            thread.start()
+
+    async def predict(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+        """Predictions in the order given. Raises QueueFullError at once, and what the runner raises."""
+        if not encoded:
+            return []
+        if self.waiting + len(encoded) > self._max_waiting:
+            raise QueueFullError(f"{self.waiting} sentences are waiting already: try again later")
+        request = _Request(encoded, self._loop.create_future())
+        self._requests.append(request)
+        self.waiting += len(encoded)
+        self._waiting_tokens += sum(len(item.ids) for item in encoded)
+        self._dispatch_soon()
+        return await request.answer
+
+    def close(self) -> None:
+        """Stop the workers. Call it when no request is under way."""
+        for _ in self._threads:
+            self._rows.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _dispatch_soon(self) -> None:
+        """Dispatch after the callbacks that are ready now, so that requests read together share a row."""
+        if self._idle and self._requests and not self._dispatch_is_due:
+            self._dispatch_is_due = True
+            self._loop.call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        """Give each idle worker a row; what waits is shared out evenly if it does not fill their rows."""
+        self._dispatch_is_due = False
+        while self._idle and (
+            row := self._next_row(min(self._row_tokens, -(-self._waiting_tokens // self._idle)))
+        ):
+            self._idle -= 1
+            self._rows.put(row)
+
+    def _next_row(self, capacity: int) -> _Row:
+        """One sentence of each request in turn, up to ``capacity`` tokens; at least one if any waits."""
+        row: _Row = []
+        while self._requests:
+            request = self._requests[0]
+            if request.answer.done():  # cancelled, or a row of it has failed
+                self._forget(request)
+                continue
+            tokens = len(request.encoded[request.taken].ids)
+            if row and tokens > capacity:
+                break
+            capacity -= tokens
+            row.append((request, request.taken))
+            request.taken += 1
+            self.waiting -= 1
+            self._waiting_tokens -= tokens
+            self._requests.rotate(-1)
+            if request.taken == len(request.encoded):
+                self._requests.pop()
+        return row
+
+    def _forget(self, request: _Request) -> None:
+        rest = request.encoded[request.taken :]
+        self.waiting -= len(rest)
+        self._waiting_tokens -= sum(len(item.ids) for item in rest)
+        self._requests.remove(request)
+
+    def _work(self) -> None:
+        while (row := self._rows.get()) is not None:
+            started = time.perf_counter()
+            outcome: list[Prediction] | Exception
+            try:
+                outcome = self._run([request.encoded[index] for request, index in row])
+            except Exception as error:  # handed to the requests of this row
+                outcome = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._finish, row, outcome, time.perf_counter() - started)
+
+    def _finish(self, row: _Row, outcome: list[Prediction] | Exception, seconds: float) -> None:
+        self._idle += 1
+        self._dispatch_soon()
+        self._observe(len(row), sum(len(request.encoded[index].ids) for request, index in row), seconds)
+        if isinstance(outcome, Exception):
+            for request, _ in row:
+                if not request.answer.done():
+                    request.answer.set_exception(outcome)
+            return
+        for (request, index), prediction in zip(row, outcome, strict=True):
+            request.predictions[index] = prediction
+            request.missing -= 1
+            if not request.missing and not request.answer.done():
+                request.answer.set_result(request.predictions)  # type: ignore[arg-type]  # none is missing

@@ -1,0 +1,78 @@
+"""What the API counts, for Prometheus to read at /metrics. One registry for each application."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
+
+from inference_onnx import ModelInfo, Prediction
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counters of requests, rows and predictions; ``waiting`` and ``lines_lost`` are asked when read."""
+
+    def __init__(self, model: ModelInfo, waiting: Callable[[], int], lines_lost: Callable[[], int]) -> None:
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "cola_requests", "Requests answered.", ["route", "status"], registry=registry
+        )
+        self._latency = _histogram(
+            registry, "request_seconds", "From a request's arrival to its answer.", SECONDS, ["route"]
+        )
+        self._row_sentences = _histogram(
+            registry, "row_sentences", "Sentences packed in a row.", (1, 2, 4, 8, 16, 32)
+        )
+        self._row_tokens = _histogram(
+            registry, "row_tokens", "Tokens packed in a row.", (8, 16, 32, 64, 96, 128, 256)
+        )
+        self._row_seconds = _histogram(registry, "row_seconds", "Time that a row took.", SECONDS)
+        self._predictions = Counter("cola_predictions", "Predictions by label.", ["label"], registry=registry)
+        tenths = [n / 10 for n in range(1, 11)]
+        self._score = _histogram(registry, "probability_acceptable", "Probability of acceptable.", tenths)
+        for name, description, function in (
+            ("cola_waiting_sentences", "Sentences waiting for a free worker.", waiting),
+            ("cola_log_lines_lost", "Log lines lost to a slow reader or a full disk.", lines_lost),
+        ):
+            Gauge(name, description, registry=registry).set_function(function)
+        facts = {"version": model.version, "name": model.name, "precision": model.precision}
+        Info("cola_model", "The model that answers.", registry=registry).info(facts)
+
+    def observe_row(self, sentences: int, tokens: int, seconds: float) -> None:
+        self._row_sentences.observe(sentences)
+        self._row_tokens.observe(tokens)
+        self._row_seconds.observe(seconds)
+
+    def observe_predictions(self, predictions: Sequence[Prediction]) -> None:
+        for label, count in Tally(prediction.label for prediction in predictions).items():
+            self._predictions.labels(label).inc(count)
+        for prediction in predictions:
+            self._score.observe(prediction.probability_acceptable)
+
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, str(status)).inc()
+        self._latency.labels(route).observe(seconds)
+
+    def page(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+def _histogram(
+    registry: CollectorRegistry,
+    name: str,
+    description: str,
+    buckets: Sequence[float],
+    labels: Sequence[str] = (),
+) -> Histogram:
+    return Histogram(f"cola_{name}", description, labels, buckets=buckets, registry=registry)

@@ -1,0 +1,77 @@
+"""What every HTTP request passes on its way in and out: request id, API key, time, headers, the last catch.
+
+A plain ASGI class: Starlette's base class for middleware costs more than the rest of a route.
+"""
+
+import hmac
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.messages import error_body, request_id
+
+PROTECTED = ("/predict", "/explain")
+HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+
+logger = logging.getLogger("uvicorn.error")
+
+
+class Boundary:
+    """Puts ``request_id`` and ``started`` (time.perf_counter) into the scope; tells ``observe`` of the end.
+
+    ``observe(path, status, seconds)``; a status of 0 means that the client left before the answer.
+    """
+
+    def __init__(self, app: ASGIApp, api_key: str, observe: Callable[[str, int, float], None]) -> None:
+        self._app = app
+        self._key = api_key.encode()
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = scope["started"] = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        identity = scope["request_id"] = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *({**HEADERS, **dict(message["headers"])}.items()),
+                    (b"x-request-id", identity.encode()),
+                ]
+            await send(message)
+
+        try:
+            if self._key and scope["path"] in PROTECTED and not self._knows_key(headers):
+                hint = "the API key is missing or wrong: send it as x-api-key or as a bearer token"
+                await _send_error(
+                    send_with_headers, 401, "unauthorized", hint, (b"www-authenticate", b"Bearer")
+                )
+            else:
+                await self._app(scope, receive, send_with_headers)
+        except Exception:  # nothing may leave without an answer, and nobody outside may see the trace
+            logger.exception("request %s failed", identity)
+            if not status:
+                hint = f"the server failed on this request; its log says why under {identity}"
+                await _send_error(send_with_headers, 500, "internal", hint)
+        finally:
+            self._observe(scope["path"], status, time.perf_counter() - started)
+
+    def _knows_key(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        given = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+        return hmac.compare_digest(given, self._key)
+
+
+async def _send_error(send: Send, status: int, code: str, message: str, *more: tuple[bytes, bytes]) -> None:
+    body = error_body(code, message)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

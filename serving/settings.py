@@ -1,0 +1,68 @@
+"""The servers' settings, read from the environment once, at start (docs/07_serve.md has the table).
+
+    MAX_SENTENCES=64 LOG_TEXT=hash python app.py
+
+A value that cannot be used stops the start with one line that names the variable.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from errors import ConfigError
+
+LOG_TEXT_MODES = ("full", "hash", "none")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the servers can be told; each field is the variable of the same name in capitals."""
+
+    model_path: Path = Path("models/model.onnx")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str = field(default="", repr=False)
+    max_sentences: int = 1024
+    max_characters: int = 10_000
+    max_body_bytes: int = 12 * 1024 * 1024
+    max_waiting: int = 4096
+    log_text: str = "full"
+    log_file: Path | None = None
+    log_file_mb: int = 50
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises ConfigError. A variable that is set but empty counts as not set."""
+        given = {name: value for name, value in environment.items() if value.strip()}
+        settings = cls(
+            model_path=Path(given.get("MODEL_PATH", str(cls.model_path))),
+            host=given.get("HOST", cls.host),
+            port=_integer(given, "PORT", cls.port, 0, 65535),
+            api_key=given.get("API_KEY", ""),
+            max_sentences=_integer(given, "MAX_SENTENCES", cls.max_sentences, 1, 100_000),
+            max_characters=_integer(given, "MAX_CHARACTERS", cls.max_characters, 1, 1_000_000),
+            max_body_bytes=_integer(given, "MAX_BODY_BYTES", cls.max_body_bytes, 1024, 1 << 30),
+            max_waiting=_integer(given, "MAX_WAITING", cls.max_waiting, 1, 1_000_000),
+            log_text=given.get("LOG_TEXT", cls.log_text),
+            log_file=Path(given["LOG_FILE"]) if "LOG_FILE" in given else None,
+            log_file_mb=_integer(given, "LOG_FILE_MB", cls.log_file_mb, 1, 100_000),
+        )
+        if settings.log_text not in LOG_TEXT_MODES:
+            raise ConfigError(f"LOG_TEXT={settings.log_text} is none of {', '.join(LOG_TEXT_MODES)}")
+        if settings.max_waiting < settings.max_sentences:
+            raise ConfigError(
+                f"MAX_WAITING={settings.max_waiting} is less than MAX_SENTENCES={settings.max_sentences}, "
+                "so the largest request allowed could never be queued: raise MAX_WAITING"
+            )
+        return settings
+
+
+def _integer(given: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    try:
+        value = int(given.get(name, default))
+    except ValueError:
+        raise ConfigError(f"{name}={given[name]} is not a whole number") from None
+    if not low <= value <= high:
+        raise ConfigError(f"{name}={value} is out of range: give {low} to {high}")
+    return value
