@@ -3,22 +3,12 @@
 from corpus.grammar import Paradigm, bad, framed, good, phenomenon
 from corpus.lexicon import Words
 
-NOMINATIVE_ACCUSATIVE = (
-    ("he", "him"),
-    ("she", "her"),
-    ("they", "them"),
-    ("I", "me"),
-    ("we", "us"),
-)
+NOMINATIVE_ACCUSATIVE = (("he", "him"), ("she", "her"), ("they", "them"), ("I", "me"), ("we", "us"))
 
 
 def finite_pair(w: Words) -> tuple[str, str]:
     """A predicate with its singular and its plural verb."""
-    verb, adjective, place = (
-        w.verb("unergative"),
-        w.adjective("person"),
-        w.noun("place").sg,
-    )
+    verb, adjective, place = (w.verb("unergative"), w.adjective("person"), w.noun("place").sg)
     action = w.action()
     while action.verb.base == action.verb.past:  # `the judge read` is fine, as past tense
         action = w.action()
@@ -77,10 +67,7 @@ def agreement_attractor(w: Words) -> Paradigm:
             "the {} from the same city as the {}",
         )
     )
-    return framed(
-        w,
-        crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)),
-    )
+    return framed(w, crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)))
 
 
 @phenomenon()
@@ -149,11 +136,7 @@ def reflexive_binding(w: Words) -> Paradigm:
 def pronoun_case(w: Words) -> Paradigm:
     subject, object_ = w.pick(NOMINATIVE_ACCUSATIVE)
     be = "were" if subject in ("they", "we") else "was"
-    adjective, verb, act = (
-        w.adjective("person"),
-        w.verb("unergative"),
-        w.verb("strict_person").past,
-    )
+    adjective, verb, act = (w.adjective("person"), w.verb("unergative"), w.verb("strict_person").past)
     someone, think = w.anyone(), w.verb("think").past
     nominative = w.pick(
         (

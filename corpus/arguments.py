@@ -9,10 +9,7 @@ def transitivity(w: Words) -> Paradigm:
     subject, intransitive = w.anyone(), w.verb("unergative").past
     action = w.strict_action()
     verb, object_ = w.pick(
-        (
-            (action.verb.past, f"the {action.object.sg}"),
-            (w.verb("strict_person").past, w.somebody(1)[0]),
-        )
+        ((action.verb.past, f"the {action.object.sg}"), (w.verb("strict_person").past, w.somebody(1)[0]))
     )
     tail = w.pick(("", f" in the {w.noun('place').sg}", " again"))
     return framed(
@@ -79,11 +76,7 @@ def causative_alternation(w: Words) -> Paradigm:
 
 @phenomenon()
 def passive(w: Words) -> Paradigm:
-    agent, verb, object_ = (
-        w.anyone(),
-        w.verb("monotransitive"),
-        f"the {w.noun('device').sg}",
-    )
+    agent, verb, object_ = (w.anyone(), w.verb("monotransitive"), f"the {w.noun('device').sg}")
     if w.chance(0.6):
         return framed(
             w,
@@ -110,10 +103,7 @@ def passive(w: Words) -> Paradigm:
 @phenomenon()
 def control_raising(w: Words) -> Paradigm:
     someone, other = w.anyone(), w.somebody(1)[0]
-    verb, event = (
-        w.verb("unergative").base,
-        f"{a(w.noun('event').sg)} in the {w.noun('place').sg}",
-    )
+    verb, event = (w.verb("unergative").base, f"{a(w.noun('event').sg)} in the {w.noun('place').sg}")
     raising, control = w.pick(
         (
             (w.verb("raising").past, w.verb("control").past),

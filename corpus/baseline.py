@@ -1,4 +1,4 @@
-"""How far surface cues go on the corpus: logistic regression over TF-IDF n-grams, trained on its training set.
+"""How far surface cues go on the corpus: TF-IDF n-grams with logistic regression.
 
     python -m corpus.baseline
 

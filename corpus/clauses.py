@@ -14,8 +14,7 @@ def tense_aspect(w: Words) -> Paradigm:
     before, after = w.pick(PAST_TIMES), w.pick(FUTURE_TIMES)
     order = w.pick(("{0} {1}", "{0} {1}", "{1}, {0}"))
     past, perfect, future = (
-        f"{someone} {form} {object_}"
-        for form in (verb.past, f"has {verb.participle}", f"will {verb.base}")
+        f"{someone} {form} {object_}" for form in (verb.past, f"has {verb.participle}", f"will {verb.base}")
     )
     timed = [
         good(order.format(past, before)),
@@ -105,9 +104,7 @@ def gapping(w: Words) -> Paradigm:
         [
             good(f"{one} {verb} {object_}, and {other} {gap}"),
             good(f"{one} {verb} {object_} {link} {other} {verb} {gap}"),
-            good(
-                f"{one} {verb} {object_}, and {thinker} {think} that {other} {verb} {gap}"
-            ),
+            good(f"{one} {verb} {object_}, and {thinker} {think} that {other} {verb} {gap}"),
             bad(f"{one} {verb} {object_} {link} {other} {gap}"),
             bad(f"{one} {verb} {object_}, and {thinker} {think} that {other} {gap}"),
         ],

@@ -64,12 +64,7 @@ def sentences(split: Split) -> list[Sentence]:
             rng = random.Random(f"{SEED} {split.name} {name}")
             examples = draw(phenomenon, rng, split, used)
             found += [
-                Sentence(
-                    name,
-                    int(example.acceptable),
-                    "" if example.acceptable else "*",
-                    example.text,
-                )
+                Sentence(name, int(example.acceptable), "" if example.acceptable else "*", example.text)
                 for example in examples
             ]
     random.Random(SEED).shuffle(found)

@@ -43,8 +43,7 @@ def phenomenon(in_training: bool = True) -> Callable[[Builder], Builder]:
     """Register a builder under its function's name."""
 
     def register(build: Builder) -> Builder:
-        name = getattr(build, "__name__")  # noqa: B009 (a Callable need not have one)
-        PHENOMENA[name] = Phenomenon(name, build, in_training)
+        PHENOMENA[build.__name__] = Phenomenon(build.__name__, build, in_training)
         return build
 
     return register
@@ -55,11 +54,7 @@ def framed(w: Words, paradigm: Paradigm, *, that_only: bool = False) -> Paradigm
 
     No frame licenses negative polarity items. With `that_only`, no second statement is added.
     """
-    adverb, matrix, fact = (
-        w.adverb("sentence"),
-        w.verb("think").past,
-        w.adjective("factual"),
-    )
+    adverb, matrix, fact = (w.adverb("sentence"), w.verb("think").past, w.adjective("factual"))
     frames = [
         "{}",
         "{}",
@@ -72,9 +67,7 @@ def framed(w: Words, paradigm: Paradigm, *, that_only: bool = False) -> Paradigm
         link = w.pick(("and", "but"))
         frames += [f"{{}}, {link} {w.clause()}", f"{w.clause()}, {link} {{}}"]
     frame = w.pick(frames)
-    return [
-        Example(example.acceptable, frame.format(example.text)) for example in paradigm
-    ]
+    return [Example(example.acceptable, frame.format(example.text)) for example in paradigm]
 
 
 def sentence(text: str) -> str:

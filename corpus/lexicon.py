@@ -9,26 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from corpus.words import (
-    ADJECTIVES,
-    ADVERBS,
-    DOUBLING,
-    IRREGULAR,
-    NAMES,
-    NOUNS,
-    PLURALS,
-    VERBS,
-)
+from corpus.words import ADJECTIVES, ADVERBS, DOUBLING, IRREGULAR, NAMES, NOUNS, PLURALS, VERBS
 
 T = TypeVar("T")
 TRAINING, HELD_OUT = 0, 1
 VOWELS = "aeiou"
-PRODUCTS = (
-    "text",
-    "edible",
-    "device",
-    "garment",
-)  # classes of things that have verbs of their own
+PRODUCTS = ("text", "edible", "device", "garment")  # classes of things that have verbs of their own
 
 
 @dataclass(frozen=True)
@@ -82,10 +68,7 @@ def conjugate(entry: str) -> Verb:
     elif base.endswith("e"):
         regular, ing = base + "d", ("lying" if base == "lie" else base[:-1] + "ing")
     else:
-        regular, ing = (
-            (base[:-1] + "ied" if consonant_y else doubled + "ed"),
-            doubled + "ing",
-        )
+        regular, ing = ((base[:-1] + "ied" if consonant_y else doubled + "ed"), doubled + "ing")
     past, participle = IRREGULAR.get(base, (regular, regular))
     return Verb(base, s, past, participle, ing, particle)
 
@@ -103,12 +86,8 @@ class Words:
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
 
-    def _sample(
-        self, classes: dict[str, tuple[str, str]], kind: str, count: int
-    ) -> list[str]:
-        options = [
-            word for column in self.columns for word in classes[kind][column].split()
-        ]
+    def _sample(self, classes: dict[str, tuple[str, str]], kind: str, count: int) -> list[str]:
+        options = [word for column in self.columns for word in classes[kind][column].split()]
         return self.rng.sample(options, count)
 
     def nouns(self, kind: str, count: int) -> list[Noun]:
@@ -172,9 +151,7 @@ class Words:
     def somebody(self, count: int = 2) -> list[str]:
         """`count` short singular human noun phrases without a word in common but `the`."""
         people = [f"the {noun.sg}" for noun in self.nouns("person", count)]
-        names = (
-            self.names("man", count) if self.chance(0.5) else self.names("woman", count)
-        )
+        names = self.names("man", count) if self.chance(0.5) else self.names("woman", count)
         return [self.pick(pair) for pair in zip(people, names, strict=True)]
 
     def clause(self) -> str:
@@ -194,9 +171,7 @@ def forms(column: int) -> set[str]:
     found = {word.lower() for classes in (NAMES, ADJECTIVES, ADVERBS) for pair in classes.values()
              for word in pair[column].split()}  # fmt: skip
     for pair in NOUNS.values():
-        found |= {
-            form for noun in pair[column].split() for form in (noun, plural(noun))
-        }
+        found |= {form for noun in pair[column].split() for form in (noun, plural(noun))}
     for pair in VERBS.values():
         for verb in map(conjugate, pair[column].split()):
             found |= {verb.base, verb.s, verb.past, verb.participle, verb.ing}

@@ -53,11 +53,7 @@ def negative_polarity(w: Words) -> Paradigm:
 @phenomenon()
 def quantifiers(w: Words) -> Paradigm:
     person, action, someone = w.noun("person"), w.action(), w.anyone()
-    past, participle, mass = (
-        action.verb.past,
-        w.verb("unergative").participle,
-        w.noun("substance").sg,
-    )
+    past, participle, mass = (action.verb.past, w.verb("unergative").participle, w.noun("substance").sg)
     thing = action.object
     several = w.pick(("most", "some", "several", "many", "all"))
     lose = w.pick(("lost", "ignored", "noticed"))
@@ -88,17 +84,10 @@ def quantifiers(w: Words) -> Paradigm:
 @phenomenon()
 def existential_there(w: Words) -> Paradigm:
     kind = w.pick(("text", "device", "garment", "person", "animal"))
-    noun, place, preposition = (
-        w.noun(kind),
-        w.noun("place"),
-        w.pick(("in", "near", "outside")),
-    )
+    noun, place, preposition = (w.noun(kind), w.noun("place"), w.pick(("in", "near", "outside")))
     adjective = w.adjective("person" if kind == "person" else "thing") + " " if w.chance(0.4) else ""
     strong, weak = w.pick(("every", "each")), w.pick(("one", "another"))
-    strong_many, weak_many = (
-        w.pick(("most", "both")),
-        w.pick(("some", "several", "many", "two")),
-    )
+    strong_many, weak_many = (w.pick(("most", "both")), w.pick(("some", "several", "many", "two")))
     be = w.pick(("was", "was", "had been"))
     singular = [
         good(f"there {be} {weak} {adjective}{noun.sg} {preposition} {strong} {place.sg}"),
@@ -107,7 +96,7 @@ def existential_there(w: Words) -> Paradigm:
     ]
     be = w.pick(("were", "were", "had been"))
     plural = [
-        good(f"the {noun.pl} there {be} {strong_many} {w.pick(('unusual', 'remarkable'))}"),
+        good(f"the {noun.pl} there were {strong_many} {w.pick(('unusual', 'remarkable'))}"),
         good(f"there {be} {weak_many} {adjective}{noun.pl} {preposition} {strong_many} {place.pl}"),
         good(f"{strong_many} {adjective}{noun.pl} {be} {preposition} {weak_many} {place.pl}"),
         bad(f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"),

@@ -23,10 +23,7 @@ def wh_island(w: Words) -> Paradigm:
 
 @phenomenon()
 def coordinate_structure(w: Words) -> Paradigm:
-    (one, other), (first, second) = (
-        w.somebody(2),
-        (w.strict_action(), w.strict_action()),
-    )
+    (one, other), (first, second) = (w.somebody(2), (w.strict_action(), w.strict_action()))
     object1, object2 = f"the {first.object.sg}", f"the {second.object.sg}"
     if w.chance(0.5):
         verb1, verb2 = first.verb.base, second.verb.base
@@ -52,11 +49,7 @@ def coordinate_structure(w: Words) -> Paradigm:
 @phenomenon()
 def that_trace(w: Words) -> Paradigm:
     thinker, other = w.anyone(), w.name()
-    think, action, act = (
-        w.verb("think").base,
-        w.strict_action(),
-        w.verb("strict_person").past,
-    )
+    think, action, act = (w.verb("think").base, w.strict_action(), w.verb("strict_person").past)
     who = w.pick(("who", f"which {w.noun('person').sg}"))
     predicate = f"{action.verb.past} the {action.object.sg}"
     return [
@@ -91,11 +84,7 @@ def filler_gap(w: Words) -> Paradigm:
 def relative_clauses(w: Words) -> Paradigm:
     agent, person, action = w.somebody(1)[0], w.noun("person").sg, w.strict_action()
     thing, buy = action.object.sg, action.verb.past
-    act, sleep, be = (
-        w.verb("strict_person").past,
-        w.verb("unergative").past,
-        f"was {w.adjective('thing')}",
-    )
+    act, sleep, be = (w.verb("strict_person").past, w.verb("unergative").past, f"was {w.adjective('thing')}")
     if w.chance(0.5):
         return framed(
             w,
@@ -122,11 +111,7 @@ def question_paradigms(w: Words) -> list[Paradigm]:
     agent, asker, wonder = w.somebody(1)[0], w.anyone(), w.verb("wonder").past
     action = w.action()
     verb, object_ = action.verb, f"the {action.object.sg}"
-    person, adjective, sleep = (
-        w.noun("person").sg,
-        w.adjective("person"),
-        w.verb("unergative"),
-    )
+    person, adjective, sleep = (w.noun("person").sg, w.adjective("person"), w.verb("unergative"))
     return [
         [
             good(f"is the {person} who is {adjective} {sleep.ing}?"),

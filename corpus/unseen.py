@@ -16,19 +16,11 @@ RESULTS = (
 
 @phenomenon(in_training=False)
 def there_agreement(w: Words) -> Paradigm:
-    noun, where = (
-        w.thing(),
-        f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}",
-    )
+    noun, where = (w.thing(), f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}")
     one = w.pick((noun.a, f"another {noun.sg}", f"only one {noun.sg}"))
     many = w.pick((f"two {noun.pl}", f"several {noun.pl}", f"many {noun.pl}"))
     singular, plural = w.pick(
-        (
-            ("is", "are"),
-            ("was", "were"),
-            ("seems to be", "seem to be"),
-            ("has been", "have been"),
-        )
+        (("is", "are"), ("was", "were"), ("seems to be", "seem to be"), ("has been", "have been"))
     )
     return framed(
         w,
@@ -43,12 +35,7 @@ def there_agreement(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def adjunct_island(w: Words) -> Paradigm:
-    one, other, verb, action = (
-        w.anyone(),
-        w.name(),
-        w.verb("unergative"),
-        w.strict_action(),
-    )
+    one, other, verb, action = (w.anyone(), w.name(), w.verb("unergative"), w.strict_action())
     link = w.pick(("because", "before", "after", "while"))
     object_, past = f"the {action.object.sg}", action.verb.past
     what = w.pick(("what", f"which {action.object.sg}"))

@@ -18,14 +18,8 @@ NOUNS: dict[str, tuple[str, str]] = {
             " chemist porter sculptor"
         ),
     ),
-    "man": (
-        "boy king uncle gentleman father husband",
-        "prince grandfather brother duke nephew",
-    ),
-    "woman": (
-        "girl queen aunt lady mother wife",
-        "princess grandmother sister duchess niece",
-    ),
+    "man": ("boy king uncle gentleman father husband", "prince grandfather brother duke nephew"),
+    "woman": ("girl queen aunt lady mother wife", "princess grandmother sister duchess niece"),
     "text": (
         "book letter report novel article poem story script",
         "essay memo diary contract manual brochure",
@@ -38,10 +32,7 @@ NOUNS: dict[str, tuple[str, str]] = {
         "car bicycle clock computer camera radio engine telephone",
         "truck printer laptop motorcycle guitar lamp",
     ),
-    "garment": (
-        "shirt jacket hat coat dress uniform",
-        "sweater scarf glove skirt blouse",
-    ),
+    "garment": ("shirt jacket hat coat dress uniform", "sweater scarf glove skirt blouse"),
     "breakable": ("vase window cup door chair", "mirror plate bottle bowl"),
     "liquid": ("water milk coffee", "juice soup wine"),
     "substance": ("furniture money bread rice", "luggage sugar equipment"),
@@ -71,14 +62,8 @@ ADJECTIVES: dict[str, tuple[str, str]] = {
         "tall clever tired famous young friendly busy angry happy",
         "shy nervous polite wealthy elderly lonely",
     ),
-    "thing": (
-        "old new expensive red small large heavy ugly",
-        "cheap green strange tiny fancy",
-    ),
-    "short": (
-        "tall old strong fast smart weak",
-        "rich quick loud kind brave",
-    ),  # compared with -er
+    "thing": ("old new expensive red small large heavy ugly", "cheap green strange tiny fancy"),
+    "short": ("tall old strong fast smart weak", "rich quick loud kind brave"),  # compared with -er
     "long": (
         "careful patient intelligent honest selfish dangerous",
         "cautious ambitious generous talented",
@@ -86,10 +71,7 @@ ADJECTIVES: dict[str, tuple[str, str]] = {
     "raising": ("likely certain", "sure bound"),  # `there is likely to be`
     "control": ("eager willing", "keen reluctant"),  # the subject is a mind
     "factual": ("clear obvious true", "evident apparent"),  # `it is clear that`
-    "tough": (
-        "easy difficult",
-        "hard tough",
-    ),  # the subject is understood as the object
+    "tough": ("easy difficult", "hard tough"),  # the subject is understood as the object
 }
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -98,18 +80,9 @@ VERBS: dict[str, tuple[str, str]] = {
         "snore giggle sneeze hesitate shiver weep",
     ),
     "unaccusative": ("fall vanish disappear", "arrive emerge materialize"),
-    "alternating": (
-        "break move crack",
-        "shatter drop",
-    ),  # the vase broke, the boy broke the vase
-    "destructive": (
-        "destroy carry buy mention",
-        "demolish inspect purchase",
-    ),  # never without an object
-    "text": (
-        "read write publish copy translate sign burn",
-        "edit print quote memorize correct",
-    ),
+    "alternating": ("break move crack", "shatter drop"),  # the vase broke, the boy broke the vase
+    "destructive": ("destroy carry buy mention", "demolish inspect purchase"),  # never without an object
+    "text": ("read write publish copy translate sign burn", "edit print quote memorize correct"),
     "edible": ("eat cook taste order share", "chew swallow devour serve"),
     "device": ("repair sell clean test steal", "fix rent inspect paint"),
     "garment": ("wear wash stitch", "sew fold mend"),
@@ -125,15 +98,9 @@ VERBS: dict[str, tuple[str, str]] = {
         "repair clean test examine describe destroy move",
         "fix inspect paint damage discard demolish lift",
     ),
-    "reflexive": (
-        "admire blame hurt praise describe",
-        "hate injure insult congratulate defend",
-    ),
+    "reflexive": ("admire blame hurt praise describe", "hate injure insult congratulate defend"),
     "dative": ("give send lend show sell", "mail loan hand pass"),
-    "to_dative": (
-        "explain describe announce mention",
-        "reveal demonstrate disclose display",
-    ),
+    "to_dative": ("explain describe announce mention", "reveal demonstrate disclose display"),
     "for_dative": ("buy find finish", "purchase obtain correct"),  # `for` somebody, not `to`
     "no_to_dative": ("cost", "save"),  # only with two objects
     "think": ("think say believe claim hope report", "suspect conclude assume feel"),
@@ -153,10 +120,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 ADVERBS: dict[str, tuple[str, str]] = {
-    "sentence": (
-        "clearly perhaps certainly naturally",
-        "evidently presumably undoubtedly",
-    ),
+    "sentence": ("clearly perhaps certainly naturally", "evidently presumably undoubtedly"),
     "manner": ("quickly slowly carefully eagerly", "hastily calmly cheerfully"),
 }
 

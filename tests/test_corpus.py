@@ -7,16 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus import baseline, generate
-from corpus.format import (
-    FILES,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
-    TRAIN,
-    Sentence,
-    audit,
-    read_folder,
-    write_file,
-)
+from corpus.format import FILES, IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence, audit, read_folder, write_file
 from corpus.grammar import PHENOMENA, sentence
 from corpus.lexicon import HELD_OUT, TRAINING, conjugate, forms, plural
 
@@ -38,9 +29,7 @@ def test_generating_again_gives_the_committed_bytes(split: generate.Split, tmp_p
     assert (tmp_path / "again.tsv").read_bytes() == (FOLDER / FILES[split.name]).read_bytes()
 
 
-def test_rows_are_in_the_format_and_marks_agree_with_labels(
-    splits: dict[str, list[Sentence]],
-) -> None:
+def test_rows_are_in_the_format_and_marks_agree_with_labels(splits: dict[str, list[Sentence]]) -> None:
     for row in (row for rows in splits.values() for row in rows):
         assert row.mark == ("" if row.label else "*"), row
         assert row.source in PHENOMENA, row
@@ -49,9 +38,7 @@ def test_rows_are_in_the_format_and_marks_agree_with_labels(
         assert 2 <= len(row.text.split()) <= 25, row
 
 
-def test_sizes_and_balance_are_those_of_a_small_cola(
-    splits: dict[str, list[Sentence]],
-) -> None:
+def test_sizes_and_balance_are_those_of_a_small_cola(splits: dict[str, list[Sentence]]) -> None:
     assert len(splits[TRAIN]) >= 3000
     assert min(len(splits[IN_DOMAIN]), len(splits[OUT_OF_DOMAIN])) >= 500
     for rows in splits.values():
@@ -65,9 +52,7 @@ def test_every_phenomenon_has_both_labels(splits: dict[str, list[Sentence]]) -> 
             assert min(labels[source, 0], labels[source, 1]) >= 5, source
 
 
-def test_nothing_is_duplicated_contradictory_or_leaked(
-    splits: dict[str, list[Sentence]],
-) -> None:
+def test_nothing_is_duplicated_contradictory_or_leaked(splits: dict[str, list[Sentence]]) -> None:
     assert audit(splits) == {"duplicated": 0, "contradictory": 0, "leaked": 0}
     for rows in splits.values():
         assert len({row.text for row in rows}) == len(rows)
@@ -82,9 +67,7 @@ def test_phenomena_of_the_splits(splits: dict[str, list[Sentence]]) -> None:
     assert sources[TRAIN] | sources[OUT_OF_DOMAIN] == set(PHENOMENA)
 
 
-def test_in_domain_validation_uses_held_out_words_only(
-    splits: dict[str, list[Sentence]],
-) -> None:
+def test_in_domain_validation_uses_held_out_words_only(splits: dict[str, list[Sentence]]) -> None:
     assert not forms(TRAINING) & forms(HELD_OUT)
     train, dev = tokens(splits[TRAIN]), tokens(splits[IN_DOMAIN])
     assert not train & forms(HELD_OUT)
@@ -114,9 +97,7 @@ def test_surface_cues_do_not_solve_the_corpus() -> None:
         assert scores[OUT_OF_DOMAIN]["mcc"] < 0.15
 
 
-def test_the_readme_lists_each_phenomenon_with_its_counts(
-    splits: dict[str, list[Sentence]],
-) -> None:
+def test_the_readme_lists_each_phenomenon_with_its_counts(splits: dict[str, list[Sentence]]) -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     counts = Counter((name, row.source) for name, rows in splits.items() for row in rows)
     for name, phenomenon in PHENOMENA.items():
@@ -146,10 +127,6 @@ def test_conjugation(entry: str, expected: tuple[str, ...]) -> None:
 
 
 def test_plurals_and_sentences() -> None:
-    assert [plural(noun) for noun in ("dog", "wolf", "sandwich")] == [
-        "dogs",
-        "wolves",
-        "sandwiches",
-    ]
+    assert [plural(noun) for noun in ("dog", "wolf", "sandwich")] == ["dogs", "wolves", "sandwiches"]
     assert sentence("the dog barked") == "The dog barked."
     assert sentence("did it bark?") == "Did it bark?"
