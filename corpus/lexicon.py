@@ -47,7 +47,7 @@ class Action:
 
 
 def a(phrase: str) -> str:
-    return f"an {phrase}" if phrase[0] in VOWELS else f"a {phrase}"
+    return f"an {phrase}" if phrase[0] in VOWELS and not phrase.startswith("uni") else f"a {phrase}"
 
 
 def plural(noun: str) -> str:

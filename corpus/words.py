@@ -34,7 +34,6 @@ NOUNS: dict[str, tuple[str, str]] = {
     ),
     "garment": ("shirt jacket hat coat dress uniform", "sweater scarf glove skirt blouse"),
     "breakable": ("vase window cup door chair", "mirror plate bottle bowl"),
-    "liquid": ("water milk coffee", "juice soup wine"),
     "substance": ("furniture money bread rice", "luggage sugar equipment"),
     "event": ("problem party fight mistake", "riot concert flood delay"),
     "place": (
@@ -140,7 +139,7 @@ IRREGULAR: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 # Regular verbs of one stressed syllable (or stress on the last) that double the consonant before -ed, -ing.
-DOUBLING = frozenset(("drop", "run", "sit", "set", "put", "nap", "plan"))
+DOUBLING = frozenset(("drop", "run", "sit", "set", "put", "nap", "plan", "prefer"))
 
 PLURALS = {
     "gentleman": "gentlemen", "wolf": "wolves", "pony": "ponies", "potato": "potatoes", "tomato": "tomatoes",

@@ -9,7 +9,7 @@ import pytest
 from corpus import baseline, generate
 from corpus.format import FILES, IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence, audit, read_folder, write_file
 from corpus.grammar import PHENOMENA, sentence
-from corpus.lexicon import HELD_OUT, TRAINING, conjugate, forms, plural
+from corpus.lexicon import HELD_OUT, TRAINING, a, conjugate, forms, plural
 
 FOLDER = Path(generate.__file__).parent
 
@@ -126,7 +126,8 @@ def test_conjugation(entry: str, expected: tuple[str, ...]) -> None:
     assert (verb.base, verb.s, verb.past, verb.participle, verb.ing) == expected
 
 
-def test_plurals_and_sentences() -> None:
+def test_plurals_articles_and_sentences() -> None:
     assert [plural(noun) for noun in ("dog", "wolf", "sandwich")] == ["dogs", "wolves", "sandwiches"]
+    assert [a(noun) for noun in ("apple", "uniform", "pear")] == ["an apple", "a uniform", "a pear"]
     assert sentence("the dog barked") == "The dog barked."
     assert sentence("did it bark?") == "Did it bark?"
