@@ -94,6 +94,8 @@ def quieten() -> None:
         ".*does not have many workers.*",  # tokens are in memory: a worker process would only cost time
         ".*your dataloader is not resumable.*",  # it is: see BucketBatchSampler.start_batch
         ".*number of training batches .* is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",  # Hydra's own files are there
+        ".*LeafSpec.*",  # between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message=message)
 

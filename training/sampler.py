@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 
 from torch.utils.data import Sampler
 
@@ -38,9 +39,8 @@ class BucketBatchSampler(Sampler[list[int]]):
         return -(-batches // self.world_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self._batches()
-        missing = len(self) * self.world_size - len(batches)
-        mine = (batches + batches[:missing])[self.rank :: self.world_size]
+        filled = islice(cycle(self._batches()), len(self) * self.world_size)
+        mine = list(islice(filled, self.rank, None, self.world_size))
         start, self.start_batch = self.start_batch, 0
         return iter(mine[start:])
 

@@ -1,9 +1,11 @@
 """Where a run is recorded: Weights & Biases (offline where there is no account), CSV files, or nowhere."""
 
+import netrc
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytorch_lightning as pl
 import wandb
@@ -27,13 +29,14 @@ def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
         return None
     if settings["kind"] == "csv":
         return CSVLogger(str(run_dir), name="", version="csv")
-    offline = not has_account() or os.environ.get("WANDB_MODE") == "offline"
+    offline = os.environ.get("WANDB_MODE") == "offline" or not has_account()
     logger = WandbLogger(
         save_dir=str(run_dir),
         project=settings["project"],
         entity=settings["entity"],
-        offline=offline,
-        settings=wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, console="off"),
+        settings=wandb.Settings(
+            mode="offline" if offline else None, init_timeout=INIT_TIMEOUT, silent=True, console="off"
+        ),
     )
     try:
         logger.experiment.config.update(dict(config))
@@ -43,8 +46,14 @@ def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
 
 
 def has_account() -> bool:
-    """Whether W&B has a key, without asking anybody for one."""
-    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+    """Whether there is a key for W&B, in the environment or in ~/.netrc, without asking anybody for one."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
 
 
 def finish(logger: Logger | None, *, failed: bool) -> None:

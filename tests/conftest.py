@@ -1,0 +1,57 @@
+"""Fixtures for all tests: a small corpus, a composed configuration, commands run as a person runs them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+os.environ.setdefault("WANDB_MODE", "offline")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every eighth sentence of corpus/, in CoLA's format."""
+    folder = tmp_path_factory.mktemp("small_corpus")
+    for path in sorted((ROOT / "corpus").glob("*.tsv")):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / path.name).write_text("".join(lines[::8]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def compose(small_corpus: Path) -> Callable[..., dict[str, Any]]:
+    """Composes a plain configuration for quick runs; arguments are further overrides."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    from configs.schema import plain
+
+    def build(*overrides: str) -> dict[str, Any]:
+        quick = ["experiment=smoke", f"data.path={small_corpus}", "logger=none"]
+        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+            return plain(hydra_compose("config", [*quick, *overrides]))
+
+    return build
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs ``python SCRIPT ARGUMENTS`` of this repository from a scratch folder."""
+
+    def execute(
+        script: str, *arguments: str, environment: dict[str, str] | None = None, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        command: Sequence[str] = [sys.executable, str(ROOT / script), *arguments]
+        merged = {**os.environ, "COLUMNS": "200", **(environment or {})}
+        return subprocess.run(
+            command, cwd=tmp_path, env=merged, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    return execute
