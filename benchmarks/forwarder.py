@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from monitoring.forwarder import decode, encode, to_documents
 
-WORDS = "the a boy girl dog bench river teacher letter who has was will not often on under sits reads gave".split()
+WORDS = ("the", "a", "boy", "girl", "dog", "bench", "river", "teacher", "letter", "who", "has", "was", "will")
 RESULT = Path(__file__).parent / "results" / "forwarder.json"
 
 

@@ -73,7 +73,8 @@ def _deliver_batch(batch: list[Document], server: Elastic, deadline: float, refu
                 raise
             reason = str(error)
         if batch:
-            time.sleep(max(0.0, min(pause * random.uniform(0.5, 1.0), deadline - time.monotonic())))  # noqa: S311
+            jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311
+            time.sleep(max(0.0, min(jittered, deadline - time.monotonic())))
             pause = min(2 * pause, LONGEST_PAUSE)
 
 

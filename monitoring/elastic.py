@@ -47,7 +47,7 @@ class Elastic:
             )
         self.url = url.rstrip("/")
         self._sign = sign
-        self._headers = dict(headers or {})
+        self.headers = dict(headers or {})
         # No redirects: one would carry the credentials to wherever it points.
         self._open = urllib.request.build_opener(_NoRedirect).open
 
@@ -74,12 +74,12 @@ class Elastic:
         """
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         url = self.url + path
-        headers = {**self._headers, "Accept": "application/json"}
+        headers = {**self.headers, "Accept": "application/json"}
         if data:
             headers["Content-Type"] = content_type
         if self._sign is not None:
             headers.update(self._sign(method, url, data))
-        request = urllib.request.Request(url, data or None, headers, method=method)
+        request = urllib.request.Request(url, data or None, headers, method=method)  # noqa: S310
         try:
             with self._open(request, timeout=timeout) as response:
                 answer = response.read()
@@ -89,16 +89,6 @@ class Elastic:
             raise ElasticError(f"{method} {url}: HTTP {error.code}: {_reason(reason)}", error.code) from None
         except (OSError, HTTPException, ValueError) as error:
             raise ElasticError(f"{method} {url}: no usable answer ({error}): is the server up?") from None
-
-    def exists(self, path: str) -> bool:
-        """Whether GET answers 200; False on 404, ElasticError on anything else."""
-        try:
-            self.request("GET", path)
-        except ElasticError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

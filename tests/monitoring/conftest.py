@@ -1,12 +1,12 @@
 """Fixtures of the monitoring tests: the servers of servers.py, with the project's index templates."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from monitoring.elastic import Elastic
+from monitoring.provision import provision_elasticsearch
+from monitoring.steps import Report
 from tests.monitoring.servers import SERVERS, FaultyProxy, free_port, start_server, stop, wait_until_up
 
 
@@ -27,15 +27,11 @@ def running_server(
 
 @pytest.fixture
 def server(running_server: Elastic) -> Iterator[Elastic]:
-    """One of the two servers, with the project's index templates and without documents."""
-    for template in sorted(
-        (Path(__file__).parents[2] / "monitoring" / "elasticsearch").glob("*_template.json")
-    ):
-        body = json.loads(template.read_text(encoding="utf-8"))
-        running_server.request("PUT", f"/_index_template/{template.stem}", body)
+    """One of the two servers, provisioned and without documents."""
+    provision_elasticsearch(running_server, Report())
     yield running_server
-    for name in running_server.request("GET", "/_cat/indices?format=json"):
-        running_server.request("DELETE", f"/{name['index']}")
+    for index in running_server.request("GET", "/_cat/indices?format=json"):
+        running_server.request("DELETE", f"/{index['index']}")
 
 
 @pytest.fixture

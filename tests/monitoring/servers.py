@@ -5,10 +5,8 @@ noida-db follows Elasticsearch 8 (no percentiles). Both come from requirements_d
 tests that need them skip.
 """
 
-import shutil
 import socket
 import subprocess
-import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -34,17 +32,15 @@ def free_port() -> int:
 
 
 def _command(name: str, port: int, folder: Path) -> list[str]:
+    package, binary = {"osmem": ("osmem_server", "bin/osmem-server"), "noida": ("noida_db", "noida-db")}[name]
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"{package} is not installed: pip install -r requirements_dev.txt")
+    program = str(Path(spec.origin).parent / binary)  # not the console script: it would leave a child behind
     if name == "osmem":
-        spec = find_spec("osmem_server")
-        if spec is None or spec.origin is None:
-            pytest.skip("osmem-server is not installed: pip install -r requirements_dev.txt")
-        binary = Path(spec.origin).parent / "bin" / "osmem-server"
-        return [str(binary), "-addr", f"127.0.0.1:{port}", "-no-stdin-watch"]
-    noida = shutil.which("noida-db", path=sysconfig.get_path("scripts"))
-    if noida is None:
-        pytest.skip("noida-db is not installed: pip install -r requirements_dev.txt")
+        return [program, "-addr", f"127.0.0.1:{port}", "-no-stdin-watch"]
     options = ["--elasticsearch-port", str(port), "--host", "127.0.0.1", "--data-dir", str(folder)]
-    return [noida, "start", "--only", "elasticsearch", *options]
+    return [program, "start", "--only", "elasticsearch", *options]
 
 
 def start_server(name: str, port: int, folder: Path) -> "subprocess.Popen[bytes]":

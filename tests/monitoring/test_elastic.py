@@ -108,7 +108,7 @@ def test_a_redirect_is_not_followed(echo: str) -> None:
 
 def test_an_error_names_the_request_and_no_secret(echo: str) -> None:
     server = Elastic(echo, elastic.api_key(SECRET))
-    with pytest.raises(ElasticError, match="GET .*/denied: HTTP 403") as caught:
+    with pytest.raises(ElasticError, match=r"GET .*/denied: HTTP 403") as caught:
         server.request("GET", "/denied")
     assert caught.value.status == 403
     down = Elastic(f"http://127.0.0.1:{free_port()}", elastic.api_key(SECRET))

@@ -240,7 +240,7 @@ GZIP = gzip.compress(json.dumps(payload(LINE)).encode())
     ],
 )
 def test_a_payload_that_cannot_be_read_says_so_in_one_line(event: Any) -> None:
-    with pytest.raises(PayloadError, match="awslogs.data") as caught:
+    with pytest.raises(PayloadError, match=r"awslogs\.data") as caught:
         decode(event)
     assert "\n" not in str(caught.value)
 

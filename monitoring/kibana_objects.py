@@ -1,0 +1,102 @@
+"""Kibana's side of provisioning: data views, saved search, dashboard and rules from monitoring/kibana/.
+
+Kibana 9.4 and later get the dashboard by the Dashboards API and the rules by the alerting API. Anything older
+(the Kibana 7.10 of Amazon's Elasticsearch) gets the saved objects of kibana_7_10.py, and no rules.
+"""
+
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from monitoring.elastic import Elastic, ElasticError
+from monitoring.steps import Report, covers, current
+
+FILES = Path(__file__).parent / "kibana"
+DASHBOARD = "cola"
+BOUNDARY = "cola-saved-objects"
+
+
+def read(name: str) -> Any:
+    """One of the JSON files in monitoring/kibana/."""
+    return json.loads((FILES / name).read_text(encoding="utf-8"))
+
+
+def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
+    """Everything that Kibana holds. Raises ElasticError if Kibana refuses an object, with its reason."""
+    kibana.headers |= {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
+    version = kibana.request("GET", "/api/status")["version"]["number"]
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < (9, 4):
+        saved = (FILES / "kibana_7_10.ndjson").read_bytes()
+        import_saved_objects(kibana, saved)
+        report.add(f"dashboard {DASHBOARD} (saved objects, Kibana {version})", "imported")
+        return
+    for view in read("data_views.json"):
+        _data_view(kibana, report, view)
+    _saved_search(kibana, report, read("saved_search.json"))
+    path = f"/api/dashboards/{DASHBOARD}"
+    report.put(f"dashboard {DASHBOARD}", kibana, path, read("dashboard.json"), current(kibana, path, "data"))
+    _rules(kibana, report, low_confidence_limit)
+
+
+def import_saved_objects(kibana: Elastic, ndjson: bytes) -> None:
+    """Import saved objects, replacing those of the same id."""
+    body = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="cola.ndjson"\r\n'
+        "Content-Type: application/ndjson\r\n\r\n"
+    ).encode()
+    body += ndjson + f"\r\n--{BOUNDARY}--\r\n".encode()
+    answer = kibana.request(
+        "POST",
+        "/api/saved_objects/_import?overwrite=true",
+        body,
+        content_type=f"multipart/form-data; boundary={BOUNDARY}",
+    )
+    if not answer.get("success"):
+        raise ElasticError(f"Kibana refused saved objects: {answer.get('errors')}")
+
+
+def _data_view(kibana: Elastic, report: Report, view: dict[str, Any]) -> None:
+    there = current(kibana, f"/api/data_views/data_view/{view['id']}", "data_view")
+    if there is not None and covers(there, view):
+        report.add(f"data view {view['title']}", "unchanged")
+        return
+    kibana.request("POST", "/api/data_views/data_view", {"data_view": view, "override": True})
+    report.add(f"data view {view['title']}", "created" if there is None else "updated")
+
+
+def _saved_search(kibana: Elastic, report: Report, search: dict[str, Any]) -> None:
+    """Kibana rewrites a search when it imports it, so title and description decide whether it is the same."""
+    name = f"saved search {search['attributes']['title']!r}"
+    wanted = {field: search["attributes"][field] for field in ("title", "description")}
+    body = {"objects": [{"type": "search", "id": search["id"]}], "excludeExportDetails": True}
+    try:
+        if covers(kibana.request("POST", "/api/saved_objects/_export", body).get("attributes"), wanted):
+            report.add(name, "unchanged")
+            return
+    except ElasticError as error:
+        if error.status not in (400, 404):  # 400: nothing to export
+            raise
+    import_saved_objects(kibana, (json.dumps(search) + "\n").encode())
+    report.add(name, "imported")
+
+
+def _rules(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
+    text = (FILES / "rules.json").read_text(encoding="utf-8")
+    wanted = json.loads(Template(text).substitute(limit=low_confidence_limit))
+    connector = wanted["connector"]
+    id_ = connector.pop("id")
+    path = f"/api/actions/connector/{id_}"
+    report.put(
+        f"connector {connector['name']}", kibana, path, connector, current(kibana, path) and connector, "POST"
+    )
+    for rule in wanted["rules"]:
+        id_ = rule.pop("id")
+        path = f"/api/alerting/rule/{id_}"
+        there = current(kibana, path)
+        if there is None:
+            report.put(f"rule {rule['name']!r}", kibana, path, rule, None, "POST")
+        else:  # what a rule is (type, consumer) cannot be changed, only what it says
+            changeable = {name: rule[name] for name in rule if name not in ("rule_type_id", "consumer")}
+            report.put(f"rule {rule['name']!r}", kibana, path, changeable, there)
