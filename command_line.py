@@ -39,7 +39,7 @@ def main(
     default_model: str,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Run the command. ``open_predictor`` is called with the path that ``--model`` gives. Raises ColaError."""
+    """Run the command; ``open_predictor`` gets the path that ``--model`` gives. Raises ColaError."""
     parser = argparse.ArgumentParser(
         description=doc.splitlines()[0], epilog=(__doc__ or "").partition("\n\n")[2]
     )
@@ -168,7 +168,7 @@ class Stream:
 
 
 def _open_input(source: str) -> IO[str]:
-    # A byte order mark is dropped; a byte that is not UTF-8 becomes half a surrogate, an error of its own record.
+    # A byte order mark is dropped; a byte that is not UTF-8 becomes half a surrogate: an error of its record.
     reading = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
     if source == "-":
         return open(0, closefd=False, **reading)  # type: ignore[call-overload, no-any-return]

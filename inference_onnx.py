@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from errors import ConfigError, InvalidText, ModelFileError, run_command
+from errors import ConfigError, ModelFileError, run_command
+from text_encoder import Encoded, TextEncoder
 
 # Tokens a row: more gain nothing from the matrix kernels and pay for attention, which grows with the square.
 ROW_TOKENS = 96
@@ -34,7 +34,7 @@ REMEDY = "make a good one with: python convert_model_to_onnx.py"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One sentence's answer, with what a log line says about the input. ``score`` is the label's probability."""
+    """One sentence's answer, with what a log line says of the input; ``score`` is the label's probability."""
 
     text: str
     label: str
@@ -54,16 +54,6 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """A sentence as the model reads it: at most ``max_length`` token ids, special tokens included."""
-
-    text: str
-    ids: list[int]
-    unknown_tokens: int
-    truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a model file says about itself; ``version`` is the first 12 digits of its SHA-256."""
 
@@ -78,7 +68,7 @@ class ModelInfo:
 
 
 class ColaONNXPredictor:
-    """Predictions from one ONNX file. Safe to use from several threads; memory does not grow with their number.
+    """Predictions from one ONNX file. Safe to use from several threads.
 
     Raises ModelFileError for a file that is missing, damaged or incomplete.
     """
@@ -94,9 +84,7 @@ class ColaONNXPredictor:
             precision=metadata["lineage"]["precision"],
             **{key: metadata[key] for key in ("labels", "max_length", "packing", "lineage", "reference")},
         )
-        self._tokenizer = self._read_tokenizer(metadata["tokenizer"])
-        unknown = getattr(self._tokenizer.model, "unk_token", None) or "[UNK]"
-        self._unknown_id = self._tokenizer.token_to_id(unknown)
+        self._encoder = self._read_tokenizer(metadata["tokenizer"])
         self._acceptable = self.info.labels.index("acceptable")
         self._pool = ThreadPoolExecutor(self.threads, "row") if self.threads > 1 else None
 
@@ -105,7 +93,7 @@ class ColaONNXPredictor:
         return self.run([self.encode(text)])[0].as_dict()
 
     def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """The same for several texts, in their order, on all of the predictor's threads. Raises InvalidText."""
+        """The same for several texts, in order, on all of the predictor's threads. Raises InvalidText."""
         return [prediction.as_dict() for prediction in self.analyze(texts)]
 
     def analyze(self, texts: Sequence[str]) -> list[Prediction]:
@@ -118,20 +106,7 @@ class ColaONNXPredictor:
 
     def encode(self, text: str) -> Encoded:
         """Check and tokenize one text. Raises InvalidText (also a ValueError) that says what to change."""
-        if not isinstance(text, str):
-            raise InvalidText(f"text must be a string, not {type(text).__name__}")
-        if not text.strip():
-            raise InvalidText("text is empty: give a sentence")
-        if "\0" in text:
-            raise InvalidText(f"text has a NUL character at position {text.index(chr(0))}: remove it")
-        try:
-            encoding = self._tokenizer.encode(text)
-        except TypeError:  # the tokenizer wants UTF-8, which has no lone surrogates
-            raise InvalidText("text has half of a surrogate pair, which is no character: remove it") from None
-        if sum(encoding.special_tokens_mask) == len(encoding.ids):
-            raise InvalidText("text has only invisible characters: give a sentence")
-        ids = encoding.ids
-        return Encoded(text, ids, sum(token == self._unknown_id for token in ids), bool(encoding.overflowing))
+        return self._encoder.encode(text)
 
     def run(self, encoded: Sequence[Encoded]) -> list[Prediction]:
         """Predict encoded texts, in order, on the caller's thread."""
@@ -189,25 +164,23 @@ class ColaONNXPredictor:
             raise ModelFileError(f"{self._path}: its labels or lineage are incomplete; {REMEDY}")
         return metadata
 
-    def _read_tokenizer(self, text: str) -> Tokenizer:
+    def _read_tokenizer(self, text: str) -> TextEncoder:
         try:
-            tokenizer = Tokenizer.from_str(text)
+            encoder = TextEncoder(text, self.info.max_length)
         except Exception as error:  # tokenizers raises bare Exception
             raise ModelFileError(f"{self._path}: its tokenizer cannot be read ({error}); {REMEDY}") from None
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(self.info.max_length)
-        size, expected = tokenizer.get_vocab_size(), self.info.lineage.get("vocabulary")
+        size, expected = encoder.vocabulary, self.info.lineage.get("vocabulary")
         try:  # the last id must have a row in the embedding; this also warms the session up
-            self._session.run(["logits"], {"input_ids": [[size - 1]], "attention_mask": [[1]]})
-        except Exception:
+            self._run_row([[size - 1]])
+        except Exception:  # onnxruntime's exceptions share no public base class
             expected = None
         if size != expected:
             raise ModelFileError(f"{self._path}: its tokenizer ({size} tokens) is not the model's; {REMEDY}")
-        return tokenizer
+        return encoder
 
 
 def available_cores() -> int:
-    """COLA_THREADS, or the cores that this process may use: affinity and the container's CPU quota, rounded up."""
+    """COLA_THREADS, or the cores that this process may use: affinity and container quota, rounded up."""
     told = os.environ.get("COLA_THREADS", "").strip()
     if told:
         if not told.isdecimal() or int(told) == 0:
@@ -229,7 +202,7 @@ def _plan(encoded: Sequence[Encoded], packing: bool) -> Iterator[list[int]]:
     tokens = 0
     for position in order:
         length = lengths[position]
-        if row and (tokens + length > ROW_TOKENS or not packing and length != lengths[row[-1]]):
+        if row and (tokens + length > ROW_TOKENS or (not packing and length != lengths[row[-1]])):
             yield row
             row, tokens = [], 0
         row.append(position)
@@ -245,7 +218,7 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _open(path: Path) -> tuple[str, ort.InferenceSession]:
-    """The file's version and its session. The file is not held in memory as well, which would double the peak."""
+    """The file's version and its session. The bytes are not held beside the session, to keep the peak low."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # an arena keeps the memory of the longest row ever seen

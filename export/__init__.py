@@ -1,0 +1,9 @@
+"""What convert_model_to_onnx.py is made of.
+
+packing.py        the network as it is exported: several sentences in one row
+quantization.py   weights as 8-bit integers that no CPU can saturate
+calibration.py    scores that can be taken for probabilities
+reference.py      the distributions that drift is measured against
+model_file.py     models/model.onnx: the graph and its metadata
+evaluation.py     PyTorch and the exported models on the validation set
+"""
