@@ -8,8 +8,8 @@
     python -m infra.deploy status
     python -m infra.deploy down
 
-Reads infra/template.yaml and AWS's usual settings (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL); the stack's name
-is STACK (default cola). Writes nothing here. Needs Docker for `push` and `up --image`, nothing else.
+Reads infra/template.yaml and AWS's usual settings (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL); the stack's
+name is STACK (default cola). Writes nothing here. `push` and `up --image` need Docker.
 """
 
 import argparse

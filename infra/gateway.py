@@ -24,11 +24,12 @@ def address(outputs: dict[str, str]) -> str:
 
 
 def predict(outputs: dict[str, str], text: str, patience: float = 0) -> dict[str, Any]:
-    """Return the API's answer for one sentence. ``patience``: seconds to go on asking while it refuses the key.
+    """Return the API's answer for one sentence; for ``patience`` seconds also while it refuses the key.
 
     Raises DeployError with the API's own message when it answers anything but a prediction.
     """
-    request = urllib.request.Request(address(outputs), json.dumps({"sentence": text}).encode())
+    body = json.dumps({"sentence": text}).encode()
+    request = urllib.request.Request(address(outputs), body)  # noqa: S310
     request.add_header("content-type", "application/json")
     if key_id := outputs.get("ApiKeyId"):
         with one_line_errors():
@@ -44,7 +45,7 @@ def predict(outputs: dict[str, str], text: str, patience: float = 0) -> dict[str
 
 def _send(request: urllib.request.Request) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(request, timeout=35) as response:
+        with urllib.request.urlopen(request, timeout=35) as response:  # noqa: S310
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

@@ -41,7 +41,7 @@ def release(outputs: dict[str, str], image: str) -> str:
 
 
 def rollback(outputs: dict[str, str], to: str | None = None) -> str:
-    """Move the alias back to the version before (or to ``to``); a second rollback returns. Return the version."""
+    """Move the alias back to the version before (or to ``to``) and return it; a second rollback returns."""
     function = _function(outputs)
     before = _alias(function)
     found = re.search(r"previous version (\d+)", before.get("Description", ""))
@@ -71,7 +71,7 @@ def _alias(function: str) -> dict[str, Any]:
 
 
 def _publish(function: str, image: str) -> str:
-    """Publish ``image`` with the function's present settings; the same image and settings publish nothing new."""
+    """Publish ``image`` with the function's present settings; the same again is the same version."""
     functions = client("lambda")
     with one_line_errors():
         if functions.get_function(FunctionName=function)["Code"]["ImageUri"] != image:

@@ -27,7 +27,7 @@ def exists(name: str) -> bool:
 
 
 def apply(name: str, parameters: dict[str, str]) -> None:
-    """Create the stack, or update it: a parameter not given keeps its value (at first, the template's default).
+    """Create the stack or update it: a parameter not given keeps its value (at first, the default).
 
     A creation that fails is taken back as a whole; an update that fails leaves the stack as it was.
     """
