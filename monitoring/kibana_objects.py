@@ -85,18 +85,15 @@ def _saved_search(kibana: Elastic, report: Report, search: dict[str, Any]) -> No
 def _rules(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
     text = (FILES / "rules.json").read_text(encoding="utf-8")
     wanted = json.loads(Template(text).substitute(limit=low_confidence_limit))
-    connector = wanted["connector"]
-    id_ = connector.pop("id")
-    path = f"/api/actions/connector/{id_}"
-    report.put(
-        f"connector {connector['name']}", kibana, path, connector, current(kibana, path) and connector, "POST"
-    )
+    _keep(kibana, report, "connector", "/api/actions/connector", wanted["connector"])
     for rule in wanted["rules"]:
-        id_ = rule.pop("id")
-        path = f"/api/alerting/rule/{id_}"
-        there = current(kibana, path)
-        if there is None:
-            report.put(f"rule {rule['name']!r}", kibana, path, rule, None, "POST")
-        else:  # what a rule is (type, consumer) cannot be changed, only what it says
-            changeable = {name: rule[name] for name in rule if name not in ("rule_type_id", "consumer")}
-            report.put(f"rule {rule['name']!r}", kibana, path, changeable, there)
+        _keep(kibana, report, "rule", "/api/alerting/rule", rule)
+
+
+def _keep(kibana: Elastic, report: Report, kind: str, folder: str, wanted: dict[str, Any]) -> None:
+    """Create an object, or change it; what it is (its type, its consumer) cannot be changed afterwards."""
+    what, path = f"{kind} {wanted['name']!r}", f"{folder}/{wanted['id']}"
+    there = current(kibana, path)
+    fixed = {"id"} if there is None else {"id", "rule_type_id", "connector_type_id", "consumer"}
+    body = {name: value for name, value in wanted.items() if name not in fixed}
+    report.put(what, kibana, path, body, there, "POST" if there is None else "PUT")
