@@ -1,0 +1,177 @@
+"""The whole AWS path on a server that runs it: HTTP -> API Gateway -> Lambda -> CloudWatch Logs -> subscription
+-> forwarder -> Elasticsearch's API; and dead letters on a real queue, replayed.
+
+The stack's own template makes the forwarder, its role, queue, filter and alarm. The predicting function is the
+project's handler with a predictor that needs no model, since a function from an image needs Docker.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+boto3 = pytest.importorskip("boto3")
+
+from infra import stack  # noqa: E402
+from monitoring import package  # noqa: E402
+from monitoring.elastic import Elastic  # noqa: E402
+from monitoring.forwarder import encode  # noqa: E402
+from tests.infra.conftest import aws, ministack  # noqa: E402, F401
+from tests.monitoring.servers import search  # noqa: E402
+from tests.monitoring.test_forwarder import payload  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+IMAGE = f"registry.invalid/cola@sha256:{'0' * 64}"
+NAME = "cola-chain"
+HANDLER = f"""
+import sys
+sys.path[:0] = {[str(ROOT), str(ROOT / "tests")] + [p for p in sys.path if "site-packages" in p]!r}
+from fake_predictor import INFO, FakePredictor
+from prediction_log import PredictionLog
+from serving.settings import Settings
+import os
+os.environ["MODEL_PATH"] = "none"
+import inference_onnx
+inference_onnx.ColaONNXPredictor = lambda *args, **options: FakePredictor()
+from lambda_handler import lambda_handler
+"""
+
+
+def zipped(name: str, text: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, text)
+    return buffer.getvalue()
+
+
+def eventually(check: Any, seconds: float = 60.0) -> Any:
+    """What `check` returns once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.3)
+    return found
+
+
+@pytest.fixture
+def outputs(aws: str, server: Elastic) -> Iterator[dict[str, str]]:  # noqa: F811
+    """The stack with a forwarder to `server`."""
+    stack.apply(NAME, {})
+    bucket = stack.outputs(NAME)["ModelStoreUrl"].split("/")[2]
+    key = package.upload(bucket)
+    assert package.upload(bucket) == key
+    settings = {
+        "ImageUri": IMAGE,
+        "ElasticsearchUrl": server.url,
+        "ForwarderKey": key,
+        "RequireApiKey": "false",
+    }
+    stack.apply(NAME, {**settings, "ForwardPattern": "prediction"})  # the server knows bare words only
+    yield stack.outputs(NAME)
+    stack.delete(NAME)
+
+
+def predicting_function(log_group: str) -> str:
+    """The URL of an API whose function is the project's handler and logs into the stack's log group."""
+    functions, gateway = boto3.client("lambda"), boto3.client("apigateway")
+    function = functions.create_function(
+        FunctionName=f"{NAME}-zip",
+        Runtime="python3.11",
+        Role="arn:aws:iam::000000000000:role/none",
+        Handler="main.lambda_handler",
+        Code={"ZipFile": zipped("main.py", HANDLER)},
+        Timeout=30,
+        LoggingConfig={"LogFormat": "JSON", "LogGroup": log_group},
+    )
+    api = gateway.create_rest_api(name=f"{NAME}-zip")["id"]
+    (root,) = gateway.get_resources(restApiId=api)["items"]
+    path = gateway.create_resource(restApiId=api, parentId=root["id"], pathPart="predict")["id"]
+    common = {"restApiId": api, "resourceId": path, "httpMethod": "POST"}
+    gateway.put_method(**common, authorizationType="NONE")
+    uri = (
+        f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function['FunctionArn']}/invocations"
+    )
+    gateway.put_integration(**common, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+    gateway.create_deployment(restApiId=api, stageName="v1")
+    return f"{os.environ['AWS_ENDPOINT_URL']}/restapis/{api}/v1/_user_request_/predict"
+
+
+def test_a_prediction_made_by_http_is_found_by_its_label(outputs: dict[str, str], server: Elastic) -> None:
+    url = predicting_function(f"/aws/lambda/{NAME}")
+    sentence = "My prediction is {that} this arrives."
+    request = urllib.request.Request(url, json.dumps({"sentence": sentence}).encode())
+    with urllib.request.urlopen(request, timeout=60) as response:
+        label = json.loads(response.read())["prediction"]["label"]
+    query = {"query": {"term": {"prediction.label.keyword": label}}}
+    (hit,) = eventually(lambda: search(server, query)["hits"]["hits"])
+    assert hit["_source"]["text"] == sentence
+    assert hit["_source"]["@log_group"] == f"/aws/lambda/{NAME}"
+    assert hit["_source"]["service"] == "lambda"
+    assert hit["_id"] == hit["_source"]["@id"]
+
+
+def test_the_stack_watches_its_dead_letters(outputs: dict[str, str]) -> None:
+    queue = outputs["DeadLetterQueueUrl"].rpartition("/")[2]
+    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert [a["MetricName"] for a in alarms if {"Name": "QueueName", "Value": queue} in a["Dimensions"]] == [
+        "ApproximateNumberOfMessagesVisible"
+    ]
+    forwarder = boto3.client("lambda").get_function(FunctionName=f"{NAME}-forwarder")["Configuration"]
+    assert forwarder["DeadLetterConfig"]["TargetArn"].endswith(f":{queue}")
+    filters = boto3.client("logs").describe_subscription_filters(logGroupName=f"/aws/lambda/{NAME}")
+    assert filters["subscriptionFilters"][0]["destinationArn"].endswith(f":{NAME}-forwarder")
+
+
+def replay(outputs: dict[str, str], server: Elastic, *arguments: str) -> str:
+    """What `python -m monitoring.replay` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "monitoring.replay", *arguments],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
+            "ELASTICSEARCH_URL": server.url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_refused_document_waits_in_the_queue_and_is_replayed(
+    outputs: dict[str, str], server: Elastic
+) -> None:
+    poison = json.dumps({"text": "poison", "prediction": "not an object"})
+    event = encode(payload(poison, json.dumps({"prediction": {"label": "acceptable"}})))
+    boto3.client("lambda").invoke(FunctionName=f"{NAME}-forwarder", Payload=json.dumps(event))
+    shown = eventually(lambda: "waiting" in (text := replay(outputs, server, "--dry-run")) and text)
+    assert "object mapping" in shown
+    assert search(server, {})["hits"]["total"]["value"] == 1
+    time.sleep(21)  # until the letter is visible again
+    assert "refused=1" in replay(outputs, server)
+    boto3.client("sqs").purge_queue(QueueUrl=outputs["DeadLetterQueueUrl"])
+    for index in server.request("GET", "/_cat/indices/cwl-*?format=json"):
+        server.request("DELETE", f"/{index['index']}")
+    # The mapping is mended (here: any mapping will do), and a new letter comes.
+    boto3.client("sqs").send_message(QueueUrl=outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(event))
+    server.request("DELETE", "/_index_template/cola-cwl")
+    only_poison = encode(payload(poison))
+    boto3.client("sqs").purge_queue(QueueUrl=outputs["DeadLetterQueueUrl"])
+    boto3.client("sqs").send_message(
+        QueueUrl=outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(only_poison)
+    )
+    assert "delivered=1" in replay(outputs, server)
+    assert replay(outputs, server).strip() == "the queue is empty"
+    assert search(server, {})["hits"]["total"]["value"] == 1
