@@ -3,7 +3,7 @@
     python app.py                          # http://127.0.0.1:8000; settings: docs/07_serve.md
     curl -s 127.0.0.1:8000/predict -d '{"sentence": "The boy is sitting on a bench."}'
 
-Reads models/model.onnx and serving/web/; writes one JSON line a prediction to standard output (prediction_log.py).
+Reads models/model.onnx and serving/web/; writes one JSON line a prediction to standard output.
 """
 
 import json
@@ -23,7 +23,17 @@ from errors import run_command
 from inference_onnx import ColaONNXPredictor
 from serving import schema
 from serving.explain import MAX_WORDS, explanation, leave_one_out
-from serving.messages import RequestError, answer_body, check_sentence, error_body, parse_json, sentences_of
+from serving.messages import (
+    BODY_TOO_LARGE,
+    MISSING_TEXT,
+    NOT_FOUND,
+    RequestError,
+    answer_body,
+    check_sentence,
+    error_body,
+    parse_json,
+    sentences_of,
+)
 from serving.middleware import Boundary
 from serving.service import Predictor, Service
 from serving.settings import Settings
@@ -82,9 +92,7 @@ def _add_predictions(app: FastAPI, settings: Settings) -> None:
     async def predict_text(request: Request) -> Response:
         text = request.query_params.get("text")
         if text is None:
-            raise RequestError(
-                422, "missing_text", "the parameter text is missing: call /predict?text=A+sentence."
-            )
+            raise RequestError(422, "missing_text", MISSING_TEXT)
         check_sentence(text, settings)
         return await answer(request, [text], many=False)
 
@@ -160,9 +168,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
             if too_large := len(body) > limit:
                 break
     if too_large:
-        raise RequestError(
-            413, "body_too_large", f"the body is larger than {limit} bytes: send fewer sentences"
-        )
+        raise RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
     return bytes(body)
 
 
@@ -174,7 +180,7 @@ async def _answer_request_error(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = {
-        404: "no such page: /docs lists what there is",
+        404: NOT_FOUND,
         405: "not with this method: /docs lists what there is",
     }
     code = str(error.detail).lower().replace(" ", "_")

@@ -5,17 +5,22 @@
 anything else                   ->  {"error": {"code": "...", "message": "..."}} and a status of 400 or more
 """
 
+import hmac
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from errors import ColaError
-from inference_onnx import Prediction
+from errors import ColaError, InvalidText
+from inference_onnx import Encoded, Prediction
 from serving.settings import Settings
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,127}", re.ASCII)
+UNAUTHORIZED = "the API key is missing or wrong: send it as x-api-key or as a bearer token"
+MISSING_TEXT = "the parameter text is missing: call /predict?text=A+sentence."
+BODY_TOO_LARGE = "the body is larger than {} bytes: send fewer sentences"
+NOT_FOUND = "no such page: /docs lists what there is"
 SHAPES = 'send {"sentence": "..."} or {"sentences": ["...", "..."]}'
 
 
@@ -33,9 +38,8 @@ def error_body(code: str, message: str) -> bytes:
 
 def answer_body(predictions: Sequence[Prediction], many: bool) -> bytes:
     """The answer in JSON; ``many`` says whether the client asked with ``sentences``."""
-    if not many:
-        return json.dumps(predictions[0].as_dict()).encode()
-    return json.dumps({"predictions": [prediction.as_dict() for prediction in predictions]}).encode()
+    found = [prediction.as_dict() for prediction in predictions]
+    return json.dumps({"predictions": found} if many else found[0], ensure_ascii=False).encode()
 
 
 def request_id(proposed: str | None, fallback: str | None = None) -> str:
@@ -44,6 +48,25 @@ def request_id(proposed: str | None, fallback: str | None = None) -> str:
         if candidate and SANE_REQUEST_ID.fullmatch(candidate):
             return candidate
     return uuid.uuid4().hex
+
+
+def knows_key(headers: Mapping[str, str], key: str) -> bool:
+    """Whether the headers (names in lower case) carry the API key, as ``x-api-key`` or as a bearer token."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+
+
+def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[Encoded]:
+    """Tokenize every text. Raises RequestError for an unusable one, naming it if there are several."""
+    encoded = []
+    for index, text in enumerate(texts):
+        try:
+            encoded.append(encode(text))
+        except InvalidText as error:
+            where = f"sentence {index}: " if len(texts) > 1 else ""
+            raise RequestError(422, "invalid_text", f"{where}{error}") from None
+    return encoded
 
 
 def parse_json(body: bytes | str) -> Any:

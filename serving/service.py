@@ -5,11 +5,10 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from errors import InvalidText
 from inference_onnx import ROW_TOKENS, Encoded, ModelInfo, Prediction, available_cores
 from prediction_log import PredictionLog
 from serving.batching import Batcher, QueueFullError, Runner
-from serving.messages import RequestError
+from serving.messages import RequestError, encode_all
 from serving.metrics import Metrics
 from serving.settings import Settings
 
@@ -47,7 +46,11 @@ class Service:
     async def analyze(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict without a log line. Raises RequestError: an unusable text, too many waiting."""
         short = sum(map(len, texts)) <= ENCODE_INLINE
-        encoded = self._encode_all(texts) if short else await asyncio.to_thread(self._encode_all, texts)
+        encoded = (
+            encode_all(self._encode, texts)
+            if short
+            else await asyncio.to_thread(encode_all, self._encode, texts)
+        )
         try:
             return await self._batcher.predict(encoded)
         except QueueFullError as error:
@@ -74,13 +77,3 @@ class Service:
     def close(self) -> None:
         self._batcher.close()
         self.log.close()
-
-    def _encode_all(self, texts: Sequence[str]) -> list[Encoded]:
-        encoded = []
-        for index, text in enumerate(texts):
-            try:
-                encoded.append(self._encode(text))
-            except InvalidText as error:
-                where = f"sentence {index}: " if len(texts) > 1 else ""
-                raise RequestError(422, "invalid_text", f"{where}{error}") from None
-        return encoded

@@ -40,6 +40,9 @@ class FakePredictor:
         words = text.split()
         return Encoded(text, [len(word) for word in words[:16]], words.count("zzz"), len(words) > 16)
 
+    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.run([self.encode(text) for text in texts])
+
     def run(self, encoded: Sequence[Encoded]) -> list[Prediction]:
         self.rows.append([item.text for item in encoded])
         self.running += 1

@@ -1,0 +1,72 @@
+"""Stage 4, serve: the model as an AWS Lambda function, behind API Gateway, a Function URL or alone.
+
+    python -m awslambdaric lambda_handler.lambda_handler        # what the image runs; docs/07_serve.md
+    aws lambda invoke --function-name cola --payload '{"sentence": "The boy is sitting."}' answer.json
+
+Loads models/model.onnx (MODEL_PATH) when imported: Lambda's init phase is where that belongs. Writes one JSON
+line a prediction to standard output, which Lambda passes on as it is with either of its log formats, and one
+line with event cold_start. Needs no writable file system.
+"""
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from inference_onnx import ColaONNXPredictor
+from prediction_log import PredictionLog
+from serving import gateway
+from serving.messages import RequestError, request_id
+from serving.settings import Settings
+
+WARM_UP = "The function is ready to answer."
+
+
+def process_age() -> float:
+    """Seconds since this process was started (proc(5), field 22 of stat)."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+class Function:
+    """The handler with its model; ``cold`` until it has answered."""
+
+    def __init__(self, predictor: gateway.Predictor, settings: Settings, log: PredictionLog) -> None:
+        self._predictor, self._settings, self._log = predictor, settings, log
+        self._cold = True
+        gateway.predict(predictor, [WARM_UP])
+        log.event("cold_start", init_ms=round(process_age() * 1000, 1))
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        """Answer an event. Every failure is an answer with a status: nothing is raised to Lambda."""
+        started = time.perf_counter()
+        identity = request_id(
+            gateway.headers_of(event).get("x-request-id"), getattr(context, "aws_request_id", None)
+        )
+        try:
+            texts, many = gateway.sentences_of_event(event, self._settings)
+            predictions = gateway.predict(self._predictor, texts)
+            response = gateway.success(event, predictions, many, identity)
+        except RequestError as error:
+            return gateway.failure(event, error, identity)
+        except Exception:
+            logging.getLogger().exception("request %s failed", identity)
+            hint = f"the function failed on this event; its log says why under {identity}"
+            return gateway.failure(event, RequestError(500, "internal", hint), identity)
+        latency_ms = (time.perf_counter() - started) * 1000
+        self._log.write(predictions, request_id=identity, latency_ms=latency_ms, cold_start=self._cold)
+        self._cold = False
+        return response
+
+
+def load() -> Function:
+    """Raises ModelFileError, ConfigError."""
+    settings = Settings.from_environment()
+    predictor = ColaONNXPredictor(settings.model_path)
+    log = PredictionLog("lambda", predictor.info, settings.log_text, background=False)
+    return Function(predictor, settings, log)
+
+
+lambda_handler = load()
