@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from errors import ColaError
-from inference_onnx import Encoded, Prediction
+from inference_onnx import Prediction
+from text_encoder import Encoded
 
 
 class Runner(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from errors import InvalidText
-from inference_onnx import Encoded, ModelInfo, Prediction
+from inference_onnx import ModelInfo, Prediction
 from serving.messages import (
     BODY_TOO_LARGE,
     MISSING_TEXT,
@@ -27,6 +27,7 @@ from serving.messages import (
     sentences_of,
 )
 from serving.settings import Settings
+from text_encoder import Encoded
 
 # Lambda answers with at most 6 MB, and the body is JSON within JSON there.
 MAX_ANSWER_CHARACTERS = 5_500_000

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from errors import ColaError, InvalidText
-from inference_onnx import Encoded, Prediction
+from inference_onnx import Prediction
 from serving.settings import Settings
+from text_encoder import Encoded
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,127}", re.ASCII)
 UNAUTHORIZED = "the API key is missing or wrong: send it as x-api-key or as a bearer token"

@@ -5,12 +5,13 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from inference_onnx import ROW_TOKENS, Encoded, ModelInfo, Prediction, available_cores
+from inference_onnx import ROW_TOKENS, ModelInfo, Prediction, available_cores
 from prediction_log import PredictionLog
 from serving.batching import Batcher, QueueFullError, Runner
 from serving.messages import RequestError, encode_all
 from serving.metrics import Metrics
 from serving.settings import Settings
+from text_encoder import Encoded
 
 # Up to this many characters are tokenized on the event loop (about 0.3 ms); more, in a thread.
 ENCODE_INLINE = 2_000

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 
 from errors import InvalidText
-from inference_onnx import Encoded, ModelInfo, Prediction
+from inference_onnx import ModelInfo, Prediction
+from text_encoder import Encoded
 
 INFO = ModelInfo(
     version="0123456789ab",
@@ -37,6 +38,8 @@ class FakePredictor:
     def encode(self, text: str) -> Encoded:
         if not text.strip():
             raise InvalidText("text is empty: give a sentence")
+        if any(0xD800 <= ord(character) < 0xE000 for character in text):
+            raise InvalidText("text has half of a surrogate pair")
         words = text.split()
         return Encoded(text, [len(word) for word in words[:16]], words.count("zzz"), len(words) > 16)
 

@@ -37,12 +37,12 @@ CONTEXT = SimpleNamespace(aws_request_id="aws-request-1")
 
 
 @pytest.fixture
-def function(monkeypatch):
+def function(monkeypatch, tmp_path):
     """The handler around a fake predictor, and a function that reads the log lines written so far."""
     monkeypatch.setattr("inference_onnx.ColaONNXPredictor", lambda path: FakePredictor())
     sys.modules.pop("lambda_handler", None)
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
+    log_file = tmp_path / "stdout"
+    writer = os.open(log_file, os.O_CREAT | os.O_WRONLY)
     original = PredictionLog.__init__
 
     def to_pipe(self, *arguments, **options):
@@ -51,15 +51,11 @@ def function(monkeypatch):
     monkeypatch.setattr(PredictionLog, "__init__", to_pipe)
     import lambda_handler
 
-    def lines():
-        try:
-            return [json.loads(line) for line in os.read(reader, 1 << 20).splitlines()]
-        except BlockingIOError:
-            return []
-
-    yield lambda_handler.lambda_handler, lines
+    yield (
+        lambda_handler.lambda_handler,
+        lambda: [json.loads(line) for line in log_file.read_text().splitlines()],
+    )
     sys.modules.pop("lambda_handler", None)
-    os.close(reader)
     os.close(writer)
 
 
