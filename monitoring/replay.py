@@ -24,7 +24,8 @@ SECONDS_A_LETTER = 60.0
 
 
 def letters(queue: Any, url: str, hide_seconds: int) -> Iterator[dict[str, Any]]:
-    """Every message that the queue shows; each stays hidden for `hide_seconds` after it was shown."""
+    """Every message that the queue shows, once; each then stays hidden for `hide_seconds`."""
+    seen: set[str] = set()
     while True:
         answer = queue.receive_message(
             QueueUrl=url,
@@ -33,9 +34,11 @@ def letters(queue: Any, url: str, hide_seconds: int) -> Iterator[dict[str, Any]]
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
-        if not answer.get("Messages"):
+        fresh = [message for message in answer.get("Messages", ()) if message["MessageId"] not in seen]
+        if not fresh:
             return
-        yield from answer["Messages"]
+        seen.update(message["MessageId"] for message in fresh)
+        yield from fresh
 
 
 def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
@@ -58,7 +61,7 @@ def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
 def show(queue: Any, url: str) -> Counter[str]:
     """Print every letter's reason; the letters stay and are visible again after a few seconds."""
     counts: Counter[str] = Counter()
-    for letter in letters(queue, url, hide_seconds=20):
+    for letter in letters(queue, url, hide_seconds=5):
         counts["waiting"] += 1
         print(f"{letter['MessageId']}: {_reason(letter)}")
     return counts
