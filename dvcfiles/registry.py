@@ -3,14 +3,17 @@
     python -m dvcfiles.registry push      # models/model.onnx -> the store; writes the pointer (commit it)
     python -m dvcfiles.registry pull      # the pointer's model -> models/model.onnx
     python -m dvcfiles.registry log       # every version: md5, MCC, corpus, commit
+    python -m dvcfiles.registry promote   # the pipeline's candidate -> models/model.onnx, unless worse; push
     python -m dvcfiles.registry compare   # is models/model.onnx as good as the pointer's? exit 2 if not
 
-The same as `make model-push`, `model-pull`, `model-log`, `model-compare`. To have an earlier model back:
-`git checkout COMMIT -- dvcfiles/trained_model.dvc`, then pull. Reads the lineage inside model.onnx and copies
-what `log` and `compare` need into the pointer, so neither downloads anything.
+The same as `make model-push` and so on. To have an earlier model back: `git checkout COMMIT --
+dvcfiles/trained_model.dvc`, then pull. Reads the lineage inside model.onnx and copies what `log` and
+`compare` need into the pointer, so neither downloads anything.
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +28,7 @@ from inference_onnx import ColaONNXPredictor
 ROOT = Path(__file__).parents[1]
 POINTER = "dvcfiles/trained_model.dvc"
 MODEL = "models/model.onnx"
+CANDIDATE = "models/candidate/model.onnx"  # where dvc.yaml puts one
 FACTS = ("mcc", "corpus", "corpus_sha256", "base_model", "commit", "created")
 TOLERANCE = 0.005  # of MCC: two runs of one recipe on other machines differ by about as much
 
@@ -66,9 +70,18 @@ def pull(root: Path, remote: str) -> str:
     return f"{MODEL} is model {facts['md5'][:8]}, MCC {_number(facts['mcc'])} on {facts['corpus']}"
 
 
-def compare(root: Path) -> str:
+def promote(root: Path, remote: str) -> str:
+    """Make the pipeline's candidate the current model unless it is worse; return what both commands print."""
+    table = compare(root, CANDIDATE)
+    temporary = root / f"{MODEL}.new"
+    shutil.copyfile(root / CANDIDATE, temporary)
+    os.replace(temporary, root / MODEL)
+    return f"{table}\n{push(root, remote)}"
+
+
+def compare(root: Path, model: str = MODEL) -> str:
     """Return a Markdown table of the new and the current model; raise StoreError if the new one is worse."""
-    new = lineage_facts(root / MODEL)
+    new = lineage_facts(root / model)
     pointer = root / POINTER
     old = read_pointer(pointer.read_text()) if pointer.exists() else None
     rows = [f"| | {'current | ' if old else ''}new |", f"|---|---|{'---|' if old else ''}"]
@@ -118,7 +131,7 @@ def lineage_facts(model: Path) -> dict[str, Any]:
     lineage = ColaONNXPredictor(model, threads=1).info.lineage
     try:
         return {
-            "mcc": float(lineage["validation_metrics"]["overall"]["mcc"]),
+            "mcc": float(lineage["metrics"]["overall"]["mcc"]),
             "corpus": lineage["corpus"]["name"],
             "corpus_sha256": lineage["corpus"]["sha256"],
             "base_model": lineage["base_model"],
@@ -159,7 +172,7 @@ def _number(value: Any) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dvcfiles.registry", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["push", "pull", "log", "compare"])
+    parser.add_argument("command", choices=["push", "pull", "log", "promote", "compare"])
     parser.add_argument("-r", "--remote", default="model-store", help="a remote of .dvc/config")
     arguments = parser.parse_args()
     match arguments.command:
@@ -169,6 +182,8 @@ def main() -> None:
             print(pull(ROOT, arguments.remote))
         case "log":
             print(log(ROOT))
+        case "promote":
+            print(promote(ROOT, arguments.remote))
         case "compare":
             print(compare(ROOT))
 

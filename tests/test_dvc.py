@@ -6,9 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -19,8 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from dvcfiles import registry, store
-from errors import ModelFileError
+from dvcfiles import overrides, registry, store
+from errors import ConfigError, ModelFileError
 
 ROOT = Path(__file__).parents[1]
 CORPUS = {"name": "own", "sha256": "c0" * 32}
@@ -53,7 +55,7 @@ def write_model(path: Path, mcc: float, seed: int = 0, corpus: dict[str, str] = 
         "corpus": corpus,
         "git_commit": "a" * 40,
         "created": "2026-01-01T00:00:00+00:00",
-        "validation_metrics": {"overall": {"mcc": mcc}},
+        "metrics": {"overall": {"mcc": mcc}},
     }
     metadata = {
         "labels": ["unacceptable", "acceptable"],
@@ -65,7 +67,7 @@ def write_model(path: Path, mcc: float, seed: int = 0, corpus: dict[str, str] = 
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1, "b": 2}, unk_token="[UNK]")).to_str()
     texts = {"tokenizer": tokenizer} | {key: json.dumps(value) for key, value in metadata.items()}
     helper.set_model_props(model, texts)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
     return md5(path)
 
@@ -358,3 +360,94 @@ def test_compare_refuses_what_was_measured_on_another_corpus(repo: Path) -> None
     _point_at(repo, 0.4, "d1" * 32)
     with pytest.raises(store.StoreError, match="cannot be compared"):
         registry.compare(repo)
+
+
+def test_promote_takes_the_candidate_only_if_it_is_no_worse(repo: Path) -> None:
+    candidate = write_model(repo / registry.CANDIDATE, mcc=0.5, seed=1)
+    current = write_model(repo / registry.MODEL, mcc=0.55)
+    _point_at(repo, 0.55, CORPUS["sha256"])
+    with pytest.raises(store.StoreError, match="worse"):
+        registry.promote(repo, "local")
+    assert md5(repo / registry.MODEL) == current
+    _point_at(repo, 0.45, CORPUS["sha256"])
+    assert "is in local" in registry.promote(repo, "local")
+    assert md5(repo / registry.MODEL) == candidate
+    assert registry.read_pointer((repo / registry.POINTER).read_text())["md5"] == candidate
+
+
+def test_params_become_hydra_overrides() -> None:
+    params = {
+        "seed": None,
+        "model": "bert_tiny",
+        "training": {"lr": 5e-05, "deep": {"on": True}},
+        "data": {"s": ["a"]},
+    }
+    assert overrides.overrides(params, ["seed", "model", "training", "data"]) == [
+        "model=bert_tiny",
+        "training.lr=5e-05",
+        "training.deep.on=true",
+        'data.s=["a"]',
+    ]
+    with pytest.raises(ConfigError, match="'export'"):
+        overrides.overrides(params, ["export"])
+
+
+def test_every_parameter_is_a_key_of_the_configuration(compose: Callable[..., dict[str, Any]]) -> None:
+    params = yaml.safe_load(overrides.PARAMS.read_text())
+    assert overrides.overrides(params, list(params)) == []  # committed without an experiment
+    config = compose()
+    for group, keys in params.items():
+        for key in keys or []:
+            assert key in config[group], f"{group}.{key}"
+
+
+def test_the_pipeline_names_what_is_there_and_not_the_pointers_file() -> None:
+    stages = yaml.safe_load((ROOT / "dvcfiles/dvc.yaml").read_text())["stages"]
+    made = [
+        out for stage in stages.values() for key in ("outs", "metrics", "plots") for out in stage.get(key, [])
+    ]
+    assert registry.CANDIDATE in made
+    assert registry.MODEL not in made
+    read = [dep for stage in stages.values() for dep in stage["deps"] if dep not in made]
+    read += [name for stage in stages.values() for entry in stage.get("params", []) for name in entry]
+    assert [name for name in read if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.slow
+def test_repro_twice_does_nothing_the_second_time(repo: Path) -> None:
+    """The whole pipeline, with random weights for one epoch."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in tracked.splitlines():
+        if name.endswith((".py", ".yaml", ".tsv")) and not name.startswith(("tests/", ".")):
+            (repo / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, repo / name)
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "Code")
+
+    def dvc(*arguments: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        command = [sys.executable, "-m", "dvc", *arguments]
+        environment = os.environ | {"PATH": path}
+        done = subprocess.run(
+            command, cwd=repo / "dvcfiles", env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    settings = (
+        "experiment=smoke",
+        "logger=none",
+        "++training.limit_train_batches=0.05",
+        "training.lr=2e-3",
+        "++data.sources=[corpus]",
+        "++export.min_mcc=-1",
+    )
+    dvc("exp", "run", *(word for setting in settings for word in ("-S", setting)))
+    assert "Data and pipelines are up to date" in dvc("repro")
+    metrics = json.loads(dvc("metrics", "show", "--json"))
+    assert -1 <= metrics[""]["data"]["../models/candidate/metrics.json"]["data"]["mcc"] <= 1
+    report = json.loads((repo / "models/candidate/training_report.json").read_text())
+    assert report["config"]["training"]["lr"] == 0.002
+    assert not (repo / registry.MODEL).exists()  # the pointer's file is not the pipeline's to write
