@@ -74,10 +74,6 @@ def expected(text: str) -> Prediction:
 
 
 if __name__ == "__main__":
-    import sys
-    from pathlib import Path
-
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     from app import serve
     from serving.settings import Settings
 
