@@ -28,7 +28,7 @@ from export import evaluation, model_file, reference
 from export.calibration import expected_calibration_error
 from export.evaluation import Contestant, Subject
 from export.packing import can_pack, to_onnx
-from export.quantization import SCHEMES, quantize
+from export.quantization import SCHEMES, observe, quantize
 from training.report import write_json
 
 MAX_DIFFERENCE = 1e-4  # of logits, PyTorch against ONNX Runtime at fp32
@@ -51,6 +51,7 @@ def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     """
     output, checkpoint = Path(settings["output"]), Path(settings["checkpoint"])
     temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    require_writable(temporary)
     status = Console(stderr=True).status("")
     try:
         with status:
@@ -88,6 +89,17 @@ def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     return report
 
 
+def require_writable(file: Path) -> None:
+    """Raise ExportError now rather than after minutes of measuring."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError as error:
+        raise ExportError(
+            f"export.output: {file.parent} cannot be written ({error.strerror}); set another"
+        ) from None
+
+
 def require_parity(subject: Subject, path: Path) -> float:
     """The largest difference between the logits of PyTorch and of the fp32 file. Raises ExportError."""
     difference, same_labels = evaluation.largest_difference(subject, evaluation.open_session(path))
@@ -106,8 +118,9 @@ def choose_scheme(
 ) -> tuple[onnx.ModelProto, Contestant]:
     """The first int8 scheme that keeps labels and MCC, and its measure. Raises ExportError if none does."""
     tried = []
+    largest_inputs = observe(graph, evaluation.padded_batches(subject.calibration_sentences, 1))
     for scheme in SCHEMES:
-        quantized = quantize(graph, scheme)
+        quantized = quantize(graph, scheme, largest_inputs)
         contestant = evaluation.measure(quantized, subject, path, scheme.name)
         loss = pytorch.mcc - contestant.mcc
         if loss <= MAX_MCC_LOSS and contestant.flips <= MAX_FLIPS:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from corpus.format import IN_DOMAIN
+from corpus.format import IN_DOMAIN, TRAIN
 from data import Corpus, load_corpus
 from export import model_file
 from export.calibration import fit_temperature
@@ -25,6 +25,7 @@ from training.metrics import evaluate
 
 Feed = dict[str, NDArray[np.int64]]
 BATCH_SIZES = (1, 8, 32)
+CALIBRATION = 256  # training sentences that show how large the inputs of matrices get
 LATENCY_SENTENCES = 200
 
 
@@ -36,6 +37,7 @@ class Subject:
     corpus: Corpus
     texts: list[str]
     sentences: list[list[int]]  # token ids
+    calibration_sentences: list[list[int]]  # of the training set
     label: Tensor
     logits: Tensor
     temperature: float
@@ -76,11 +78,13 @@ def prepare(checkpoint: Path, data: Mapping[str, Any], *, calibrate: bool) -> Su
     encoder = TextEncoder(model.records["tokenizer"], model.records["max_length"])
     texts = [sentence.text for sentence in corpus.validation]
     sentences = [encoder.encode(text).ids for text in texts]
+    training = corpus.splits[TRAIN]
+    calibration = [encoder.encode(item.text).ids for item in training[:: len(training) // CALIBRATION + 1]]
     label = torch.tensor([sentence.label for sentence in corpus.validation])
     logits = torch_logits(model.network, padded_batches(sentences, 32))
     in_domain = torch.tensor([split == IN_DOMAIN for split in corpus.validation_splits])
     temperature = fit_temperature(logits[in_domain], label[in_domain]) if calibrate else 1.0
-    return Subject(model, corpus, texts, sentences, label, logits / temperature, temperature)
+    return Subject(model, corpus, texts, sentences, calibration, label, logits / temperature, temperature)
 
 
 def _data_settings(records: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def to_onnx(network: PreTrainedModel, temperature: float = 1.0) -> onnx.ModelPro
     ids = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 9, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     shape = {0: Dim("batch"), 1: Dim("sequence")}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that are not installed
+    for library in ("torch.onnx", "onnxscript", "onnx_ir"):  # they narrate
+        logging.getLogger(library).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch
         program = torch.onnx.export(
