@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _tool(name: str) -> str:
-    path = shutil.which(name, path=f"{ROOT / '.venv-tools/bin'}{os.pathsep}{os.environ['PATH']}")
+    places = [ROOT / '.venv-tools/bin', ROOT / '.venv-sam/bin', os.environ['PATH']]
+    path = shutil.which(name, path=os.pathsep.join(map(str, places)))
     if path is None:
         pytest.skip(f"{name} is not installed: run `make tools`")
     return path
