@@ -39,21 +39,24 @@ EVENTS = (
     "SELECT * FROM t WHERE id={n}; -- slow query",
     "deadlock detected: pid {n} waits for ShareLock",
 )
-OTHER_LANGUAGES = (
+OTHER_LANGUAGES = (  # subject, verb, object, place
     (
-        ("Der Nachbar", "Die alte Lehrerin", "Das Kind", "Mein Bruder"),
-        ("kauft heute", "vergisst immer", "sucht seit gestern", "verkauft leider"),
-        ("das grüne Fahrrad.", "den Schlüssel im Garten.", "eine Karte für das Konzert.", "die Bücher."),
+        ("Der Nachbar", "Die alte Lehrerin", "Das Kind", "Mein Bruder", "Ihre Tante"),
+        ("kauft heute", "vergisst immer", "sucht seit gestern", "verkauft leider", "malt gern"),
+        ("das grüne Fahrrad", "den Schlüssel", "eine Karte", "die Bücher", "ein Bild"),
+        ("im Garten.", "am Bahnhof.", "für das Konzert.", "hinter dem Haus.", "in der Stadt."),
     ),
     (
-        ("El vecino", "La profesora", "Mi hermana", "El niño pequeño"),
-        ("compró ayer", "siempre olvida", "quiere vender", "busca todavía"),
-        ("la bicicleta verde.", "las llaves del jardín.", "una entrada para el concierto.", "los libros."),
+        ("El vecino", "La profesora", "Mi hermana", "El niño pequeño", "Su tía"),
+        ("compró ayer", "siempre olvida", "quiere vender", "busca todavía", "pinta a veces"),
+        ("la bicicleta verde", "las llaves", "una entrada", "los libros", "un cuadro"),
+        ("en el jardín.", "en la estación.", "para el concierto.", "detrás de la casa.", "en la ciudad."),
     ),
     (
-        ("Le voisin", "La vieille maîtresse", "Mon frère", "L'enfant"),
-        ("achète aujourd'hui", "oublie toujours", "cherche depuis hier", "vend malheureusement"),
-        ("le vélo vert.", "la clé du jardin.", "un billet pour le concert.", "les livres."),
+        ("Le voisin", "La vieille maîtresse", "Mon frère", "L'enfant", "Sa tante"),
+        ("achète aujourd'hui", "oublie toujours", "cherche depuis hier", "vend hélas", "peint parfois"),
+        ("le vélo vert", "la clé", "un billet", "les livres", "un tableau"),
+        ("dans le jardin.", "à la gare.", "pour le concert.", "derrière la maison.", "en ville."),
     ),
 )
 
@@ -124,11 +127,23 @@ class Client:
         if key := os.environ.get("API_KEY"):
             self._headers["x-api-key"] = key
         self._threads = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._connections:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not hasattr(self._threads, "connection"):
+            self._threads.connection = self._connect(self._host, timeout=30)
+            self._connections.append(self._threads.connection)
+        connection: http.client.HTTPConnection = self._threads.connection
+        return connection
 
     def send(self, sentence: str) -> float | None:
         """Milliseconds until the answer; None if it was no success."""
-        connection = getattr(self._threads, "connection", None) or self._connect(self._host, timeout=30)
-        self._threads.connection = connection
+        connection = self._connection()
         start = time.perf_counter()
         try:
             connection.request("POST", self._path, json.dumps({"sentence": sentence}), self._headers)
@@ -153,7 +168,9 @@ def send_all(
                 due = int(due) + (due % 1) * BURST
             time.sleep(max(0.0, start + due - time.monotonic()))
             waiting.append(pool.submit(client.send, sentence))
-        return [future.result() for future in waiting]
+        times = [future.result() for future in waiting]
+    client.close()
+    return times
 
 
 def main() -> None:
