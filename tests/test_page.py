@@ -1,4 +1,4 @@
-"""The page in a real browser: type, paste, keep, keyboard, colours, accessibility. Needs Debian's chromium."""
+"""The page in a real browser: type, paste, keep, keyboard, accessibility. Needs chromium."""
 
 import shutil
 

@@ -1,0 +1,56 @@
+# Two images from one runtime stage: the API (target `api`) and the Lambda function (target `lambda`).
+#
+#   docker build --target api -t cola:api .
+#   docker build --target lambda -t cola:lambda .
+#
+# Nothing here needs a compiler or a shell at run time; both run read-only, as nobody, without capabilities.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /app
+# A glob that may match nothing, so that a missing model gets a message of ours.
+COPY errors.py models/model.onn[x] models/
+RUN test -f models/model.onnx || { echo "models/model.onnx is missing: run 'make train' or 'dvc pull' first" >&2; exit 1; }
+COPY requirements_inference.txt constraints.txt ./
+# Without --no-deps, tokenizers brings the whole Hub client: the names that follow are what is really imported.
+RUN pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --target /opt/site \
+      -r requirements_inference.txt annotated-doc annotated-types anyio click h11 idna opentelemetry-api \
+      pydantic pydantic-core sniffio starlette typing-extensions typing-inspection \
+ && pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --target /opt/lambda \
+      -c constraints.txt awslambdaric simplejson snapshot-restore-py \
+ && cd /opt/site && rm -rf bin onnxruntime/transformers onnxruntime/quantization onnxruntime/tools \
+      onnxruntime/datasets numpy/f2py numpy/distutils \
+ && find /opt -depth \( -type d -name tests -o -name '*.pyi' \) -exec rm -rf {} +
+COPY app.py lambda_handler.py inference_onnx.py text_encoder.py prediction_log.py errors.py ./
+COPY serving serving
+# Import once what the servers import: on a read-only root nobody can write bytecode later, and the standard
+# library of the official images comes without it.
+RUN chmod -R a+rX /app && PYTHONPYCACHEPREFIX=/opt/bytecode PYTHONPATH=/opt/site:/opt/lambda python -c \
+      "import app, lambda_handler, awslambdaric.__main__, uvicorn; \
+       uvicorn.Config(app, loop='uvloop', http='httptools', ws='none').load()" >/dev/null \
+ && rm -rf models requirements_inference.txt constraints.txt
+
+FROM ${BASE} AS runtime
+# ORT_DISABLE_TELEMETRY: from 1.31 on, ONNX Runtime reports to its maker unless told not to.
+ENV PYTHONPATH=/opt/site PYTHONPYCACHEPREFIX=/opt/bytecode PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
+WORKDIR /app
+COPY --from=build /opt/site /opt/site
+COPY --from=build /opt/bytecode /opt/bytecode
+COPY --from=build /app /app
+USER 65532:65532
+
+FROM runtime AS lambda
+ENV PYTHONPATH=/opt/site:/opt/lambda
+COPY --from=build /opt/lambda /opt/lambda
+ENTRYPOINT ["python", "-m", "awslambdaric"]
+CMD ["lambda_handler.lambda_handler"]
+COPY models/model.onnx models/model.onnx
+
+FROM runtime AS api
+ENV HOST=0.0.0.0 PORT=8000
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
+  CMD ["python", "-S", "-c", "import urllib.request as r, os; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/ready')"]
+ENTRYPOINT ["python", "app.py"]
+COPY models/model.onnx models/model.onnx
