@@ -11,25 +11,25 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
-from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from corpus import format as cola
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
 from errors import CorpusError
+from training.corruption import Corrupter
+from training.examples import Encoder, Examples
 from training.sampler import BucketBatchSampler
 
 OWN_CORPUS = Path(__file__).parent / "corpus"
 GLUE_IN_DOMAIN_ROWS = 527  # GLUE's validation set is CoLA's in-domain file followed by its out-of-domain file
-
-Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,15 @@ def _warn_of_fallback(corpus: Corpus) -> None:
         f"Training on this repository's own small corpus, not on CoLA:\n{reasons}\n"
         "Set data.path to a folder with CoLA's TSVs, or data.sources=[corpus] if this is what you want."
     )
-    Console(stderr=True).print(Panel(text, title="WARNING: not CoLA", style="bold yellow", expand=False))
+    Console(stderr=True).print(
+        Panel(escape(text), title="WARNING: not CoLA", style="bold yellow", expand=False)
+    )
 
 
 class DataModule(pl.LightningDataModule):
-    """CoLA's token batches.
+    """CoLA's token batches, in the form that ``training.examples.Encoder.collate`` gives.
 
-    A batch holds ``input_ids`` and ``attention_mask`` (int64, [sentences, tokens]), ``label`` and ``index``
-    (int64, [sentences]); ``index`` is the sentence's place in its split.
+    The first ``pretask_epochs`` tell whole sentences from broken ones, the others acceptable from unacceptable ones.
     """
 
     def __init__(
@@ -163,10 +164,13 @@ class DataModule(pl.LightningDataModule):
         tokenizer: PreTrainedTokenizerBase,
         data: Mapping[str, Any],
         processing: Mapping[str, Any],
+        pretask_epochs: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.tokenizer, self.settings, self.processing, self.seed = tokenizer, data, processing, seed
+        self.encoder = Encoder(tokenizer, processing["max_length"], processing["padding"])
+        self.settings, self.processing = data, processing
+        self.pretask_epochs, self.seed = pretask_epochs, seed
 
     def prepare_data(self) -> None:
         """Download or read, on one process, so that ``setup`` finds it on all."""
@@ -175,56 +179,49 @@ class DataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Assign the corpus and its tokens."""
         self.corpus = load_corpus(self.settings)
-        self.train_ids = self._encode(self.corpus.splits[TRAIN])
-        self.validation_ids = self._encode(self.corpus.validation)
-
-    def _encode(self, sentences: Sequence[Sentence]) -> list[list[int]]:
-        texts = [sentence.text for sentence in sentences]
-        ids: list[list[int]] = self.tokenizer(
-            texts, truncation=True, max_length=self.processing["max_length"], padding=False
-        )["input_ids"]
-        return ids
+        sentences = self.corpus.splits[TRAIN]
+        self.train_examples = self.encoder.encode(sentences)
+        self.validation_examples = self.encoder.encode(self.corpus.validation)
+        self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
+        self.corrupter = Corrupter([sentence.text for sentence in sentences])
 
     def train_dataloader(self) -> DataLoader[int]:
-        labels = [sentence.label for sentence in self.corpus.splits[TRAIN]]
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress if self.trainer else None
-        return self._loader(
-            self.train_ids, labels, shuffle=True, start_batch=progress.current.completed if progress else 0
-        )
+        """The batches of the current epoch; the trainer asks anew for each."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        examples = self.train_examples
+        if epoch < self.pretask_epochs:
+            random = Random(f"{self.seed}-{epoch}")
+            examples = self.encoder.corrupt(self.whole_texts, self.corrupter, random)
+        return self._loader(examples, shuffle=True, epoch=epoch)
 
     def val_dataloader(self) -> DataLoader[int]:
-        labels = [sentence.label for sentence in self.corpus.validation]
-        return self._loader(self.validation_ids, labels, shuffle=False)
+        return self._loader(self.validation_examples, shuffle=False)
 
-    def _loader(
-        self, ids: list[list[int]], labels: list[int], *, shuffle: bool, start_batch: int = 0
-    ) -> DataLoader[int]:
+    def training_steps(self, max_epochs: int, world_size: int, limit_batches: float) -> int:
+        """Optimizer steps of all epochs together: an epoch of the pretask has another length than the others."""
+
+        def steps(sentences: int) -> int:
+            batches = -(-sentences // self.processing["batch_size"])
+            return int(-(-batches // world_size) * limit_batches)
+
+        pretask = self.pretask_epochs * steps(2 * len(self.whole_texts))
+        return pretask + (max_epochs - self.pretask_epochs) * steps(len(self.train_examples.ids))
+
+    def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:
         trainer = self.trainer
+
+        def batches_done() -> int:
+            return trainer.fit_loop.epoch_loop.batch_progress.current.completed if trainer and shuffle else 0
+
         sampler = BucketBatchSampler(
-            [len(sentence) for sentence in ids],
+            [len(sentence) for sentence in examples.ids],
             self.processing["batch_size"],
             shuffle=shuffle,
             bucket=self.processing["bucket"],
-            seed=self.seed,
-            epoch=lambda: trainer.current_epoch if trainer else 0,
+            seed=f"{self.seed}-{epoch}",
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
-            start_batch=start_batch,
+            start_batch=batches_done,
         )
-        collate = functools.partial(self._collate, ids, labels)
-        return DataLoader(range(len(ids)), batch_sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]
-
-    def _collate(self, ids: list[list[int]], labels: list[int], indices: list[int]) -> Batch:
-        fixed = self.processing["padding"] == "max_length"
-        padded = self.tokenizer.pad(
-            {"input_ids": [ids[index] for index in indices]},
-            padding="max_length" if fixed else "longest",
-            max_length=self.processing["max_length"] if fixed else None,
-            return_tensors="pt",
-        )
-        return {
-            "input_ids": padded["input_ids"],
-            "attention_mask": padded["attention_mask"],
-            "label": torch.tensor([labels[index] for index in indices]),
-            "index": torch.tensor(indices),
-        }
+        collate = functools.partial(self.encoder.collate, examples)
+        return DataLoader(range(len(examples.ids)), batch_sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]

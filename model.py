@@ -32,9 +32,10 @@ from transformers import (
     PreTrainedModel,
     get_linear_schedule_with_warmup,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-from data import Batch
 from errors import CheckpointError
+from training.examples import NO_LABEL, Batch
 from training.metrics import evaluate
 
 
@@ -97,6 +98,7 @@ class ColaModel(pl.LightningModule):
         self.network, self.training_settings, self.records = network, training, dict(records)
         self.validation_rows = ValidationRows()
         self.validation: Validation | None = None
+        self.token_head = nn.Linear(network.config.hidden_size, 2) if training["pretask_epochs"] else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits, float [sentences, 2], of tokens, int [sentences, tokens]."""
@@ -104,11 +106,29 @@ class ColaModel(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits = self(batch["input_ids"], batch["attention_mask"])
+        outputs = self.network(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            output_hidden_states="token_label" in batch,
+        )
         smoothing = self.training_settings["label_smoothing"]
-        loss = functional.cross_entropy(logits, batch["label"], label_smoothing=smoothing)
+        loss = functional.cross_entropy(outputs.logits, batch["label"], label_smoothing=smoothing)
         self.log("train/loss", loss, prog_bar=True)
+        if self.token_head is not None:
+            loss = loss + self._token_loss(batch, outputs)
         return loss
+
+    def _token_loss(self, batch: Batch, outputs: SequenceClassifierOutput) -> Tensor:
+        """Of telling which tokens are wrong, in the epochs of the pretask; afterwards 0, but still a function
+        of the head, since processes that train together expect a gradient for each parameter."""
+        assert self.token_head is not None
+        if "token_label" not in batch:
+            return 0.0 * sum(parameter.sum() for parameter in self.token_head.parameters())
+        assert outputs.hidden_states is not None
+        logits = self.token_head(outputs.hidden_states[-1])
+        return functional.cross_entropy(
+            logits.flatten(0, 1), batch["token_label"].flatten(), ignore_index=NO_LABEL
+        )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if self.trainer.global_step % self.training_settings["log_every_n_steps"] == 0:
@@ -143,26 +163,25 @@ class ColaModel(pl.LightningModule):
         settings = self.training_settings
         if settings["optimizer"] == "adam":
             return torch.optim.Adam(self.parameters(), lr=settings["lr"])
-        groups = parameter_groups(
-            self.network, settings["lr"], settings["weight_decay"], settings["layer_decay"]
-        )
+        groups = parameter_groups(self, settings["lr"], settings["weight_decay"], settings["layer_decay"])
         optimizer = torch.optim.AdamW(groups, fused=True)
-        steps = int(self.trainer.estimated_stepping_batches)
+        trainer, data = self.trainer, self.trainer.datamodule  # type: ignore[attr-defined]
+        steps = data.training_steps(trainer.max_epochs, trainer.world_size, settings["limit_train_batches"])
         schedule = get_linear_schedule_with_warmup(optimizer, int(settings["warmup_share"] * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def parameter_groups(
-    network: nn.Module, lr: float, weight_decay: float, layer_decay: float
+    model: ColaModel, lr: float, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
     """Optimizer groups: biases and norms are not decayed; each layer's rate is ``layer_decay`` times the next one's.
 
     The head has depth 0 and the full rate, the top encoder layer depth 1, the embeddings the greatest depth
     (layer-wise learning-rate decay: Howard and Ruder 2018).
     """
-    layers = int(getattr(network.config, "num_hidden_layers", 0))
+    layers = int(model.network.config.num_hidden_layers)
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in model.named_parameters():
         depth = _depth(name, layers)
         decayed = parameter.ndim > 1
         group = groups.setdefault(

@@ -57,7 +57,9 @@ def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[st
     require_writable(models_dir)
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     tokenizer = weights.load_tokenizer(config["model"])
-    data = DataModule(tokenizer, config["data"], config["processing"], config["seed"])
+    data = DataModule(
+        tokenizer, config["data"], config["processing"], config["training"]["pretask_epochs"], config["seed"]
+    )
     data.prepare_data()
     data.setup()
     network = weights.load_network(config["model"], tokenizer)
@@ -142,7 +144,8 @@ def make_trainer(
             EarlyStopping(settings["monitor"], patience=settings["patience"], mode=settings["monitor_mode"])
         )
     return pl.Trainer(
-        max_epochs=settings["max_epochs"],
+        max_epochs=settings["pretask_epochs"] + settings["max_epochs"],
+        reload_dataloaders_every_n_epochs=1,  # an epoch of the pretask has its own data
         accelerator=settings["accelerator"],
         devices=settings["devices"],
         num_nodes=settings["num_nodes"],

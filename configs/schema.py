@@ -64,7 +64,9 @@ class ModelConfig:
     revision: str | None = MISSING  # commit on the Hub
     package: str | None = MISSING  # installed package that ships weights and tokenizer in its folder `model`
     sha256: str | None = MISSING  # of model.safetensors; checked before use
-    from_scratch: dict[str, Any] | None = MISSING  # an architecture with random weights instead of pretrained ones
+    from_scratch: dict[str, Any] | None = (
+        MISSING  # an architecture with random weights instead of pretrained ones
+    )
     dropout: float | None = MISSING  # of the hidden layers and the head; null keeps the model's own
 
 
@@ -78,7 +80,8 @@ class ProcessingConfig:
 
 @dataclass
 class TrainingConfig:
-    max_epochs: int = MISSING
+    pretask_epochs: int = MISSING  # first, of telling whole sentences from broken ones
+    max_epochs: int = MISSING  # then, of the corpus
     optimizer: Optimizer = MISSING
     lr: float = MISSING
     weight_decay: float = MISSING  # not applied to biases and norms

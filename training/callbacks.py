@@ -3,14 +3,15 @@
 import signal
 import time
 from pathlib import Path
+from random import Random
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from data import Batch
 from errors import Interrupted
+from training.examples import Batch
 
 
 class SeedEachStep(pl.Callback):
@@ -25,8 +26,8 @@ class SeedEachStep(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        step = trainer.current_epoch * trainer.num_training_batches + batch_idx
-        torch.manual_seed((self.seed * 1_000_003 + int(step)) * 1_009 + trainer.global_rank)
+        place = f"{self.seed}-{trainer.current_epoch}-{batch_idx}-{trainer.global_rank}"
+        torch.manual_seed(Random(place).getrandbits(63))
 
 
 class StopOnSignal(pl.Callback):

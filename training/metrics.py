@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
+from sklearn.metrics import matthews_corrcoef
 from torch import Tensor
 from torchmetrics.functional.classification import (
     binary_accuracy,
     binary_auroc,
-    binary_matthews_corrcoef,
     multiclass_f1_score,
     multiclass_precision,
     multiclass_recall,
@@ -31,7 +31,8 @@ def classification_metrics(probability: Tensor, label: Tensor) -> dict[str, floa
     recall = multiclass_recall(predicted, label, num_classes=2, average=None)
     both_labels = 0 < int(label.sum()) < len(label)
     metrics: dict[str, float | None] = {
-        "mcc": float(binary_matthews_corrcoef(predicted, label)) if both_labels else None,
+        # Not torchmetrics' (1.9): it gives a constant guess up to 0.58 where the correlation is 0.
+        "mcc": float(matthews_corrcoef(label.cpu(), predicted.cpu())) if both_labels else None,
         "accuracy": float(binary_accuracy(predicted, label)),
         "f1_macro": float(multiclass_f1_score(predicted, label, num_classes=2, average="macro")),
         "roc_auc": float(binary_auroc(probability, label)) if both_labels else None,

@@ -52,8 +52,10 @@ def print_summary(report: Mapping[str, Any]) -> None:
         f"{report['peak_memory_mb']:.0f} MB; checkpoint {report['checkpoint']}, pictures in {report['pictures']}"
     )
     if not (report["metrics"]["overall"]["mcc"] or 0) > 0:
-        text = "The model does not beat the guess of the majority label (MCC 0): it learned nothing of use."
-        Console(stderr=True).print(Panel(text, title="WARNING", style="bold yellow", expand=False))
+        text = "The model does not beat the guess of the majority label, which has an MCC of 0."
+        Console(stderr=True).print(
+            Panel(text, title="WARNING: nothing was learned", style="bold yellow", expand=False)
+        )
 
 
 def _number(value: float | None) -> str:

@@ -8,11 +8,11 @@ from torch.utils.data import Sampler
 
 
 class BucketBatchSampler(Sampler[list[int]]):
-    """Batches of sentences of similar length, in a random order that depends on seed and epoch alone.
+    """Batches of sentences of similar length, in a random order that depends on the seed alone.
 
     Sentences are shuffled, sorted by length within chunks of 50 batches, cut into batches, and the batches
     shuffled. Each of ``world_size`` processes gets every ``world_size``-th batch; the list is filled up from its
-    start so that all get equally many. The first pass skips ``start_batch`` batches, to resume in mid-epoch.
+    start so that all get equally many. A pass skips the first ``start_batch()`` batches, to resume in mid-epoch.
     """
 
     CHUNK = 50
@@ -24,14 +24,13 @@ class BucketBatchSampler(Sampler[list[int]]):
         *,
         shuffle: bool,
         bucket: bool = True,
-        seed: int = 0,
-        epoch: Callable[[], int] = lambda: 0,
+        seed: str = "",
         rank: int = 0,
         world_size: int = 1,
-        start_batch: int = 0,
+        start_batch: Callable[[], int] = lambda: 0,
     ) -> None:
         self.lengths, self.batch_size = lengths, batch_size
-        self.shuffle, self.bucket, self.seed, self.epoch = shuffle, bucket, seed, epoch
+        self.shuffle, self.bucket, self.seed = shuffle, bucket, seed
         self.rank, self.world_size, self.start_batch = rank, world_size, start_batch
 
     def __len__(self) -> int:
@@ -39,13 +38,13 @@ class BucketBatchSampler(Sampler[list[int]]):
         return -(-batches // self.world_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator: the start is asked for at the first batch, when Lightning has restored its progress.
         filled = islice(cycle(self._batches()), len(self) * self.world_size)
-        mine = list(islice(filled, self.rank, None, self.world_size))
-        start, self.start_batch = self.start_batch, 0
-        return iter(mine[start:])
+        mine = islice(filled, self.rank, None, self.world_size)
+        yield from islice(mine, self.start_batch(), None)
 
     def _batches(self) -> list[list[int]]:
-        generator = random.Random(f"{self.seed}-{self.epoch()}")
+        generator = random.Random(self.seed)
         order = list(range(len(self.lengths)))
         chunk = self.CHUNK * self.batch_size if self.shuffle else len(order)
         if self.shuffle:

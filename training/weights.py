@@ -30,6 +30,8 @@ def resolve(settings: Mapping[str, Any]) -> str:
         WeightsError: nobody has them, or the package's file is not the one expected.
     """
     name, package = settings["name"], settings["package"]
+    if not name:
+        raise WeightsError("model.name is empty; set it to a folder or a model of the Hub, or use model=minilm")
     if Path(name).is_dir():
         return str(name)
     if package and (spec := importlib.util.find_spec(package)) and spec.origin:
@@ -88,6 +90,7 @@ def load_network(settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
     network = AutoModelForSequenceClassification.from_pretrained(
         resolve(settings), revision=settings["revision"] or "main", **options
     )
+    network.train()  # from_pretrained leaves it in evaluation mode: without dropout
     return network
 
 
