@@ -73,7 +73,7 @@ def _deliver_batch(batch: list[Document], server: Elastic, deadline: float, refu
                 raise
             reason = str(error)
         if batch:
-            jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311
+            jittered = pause * random.uniform(0.5, 1.0)
             time.sleep(max(0.0, min(jittered, deadline - time.monotonic())))
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -53,7 +53,7 @@ def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:
     distinct = dict.fromkeys(" ".join(text.split()) for text in texts if not text.startswith("sha256:"))
     distinct.pop("", None)
     pool = list(distinct)
-    return random.Random(seed).sample(pool, min(count, len(pool)))  # noqa: S311
+    return random.Random(seed).sample(pool, min(count, len(pool)))
 
 
 def main() -> None:
