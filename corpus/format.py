@@ -51,7 +51,9 @@ def read_file(path: Path) -> list[Sentence]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror}); set data.path to a folder with it") from error
+        raise CorpusError(
+            f"{path}: cannot be read ({error.strerror}); set data.path to a folder with it"
+        ) from error
     if lines[-1] == b"":
         lines.pop()
     if not lines:
@@ -70,7 +72,9 @@ def _parse_row(line: bytes, where: str) -> Sentence:
         )
     source, label, mark, text = row
     if label not in ("0", "1"):
-        raise CorpusError(f"{where}: label {label!r} is neither 0 (unacceptable) nor 1 (acceptable); correct it")
+        raise CorpusError(
+            f"{where}: label {label!r} is neither 0 (unacceptable) nor 1 (acceptable); correct it"
+        )
     if not text.strip():
         raise CorpusError(f"{where}: the sentence is empty; write one or remove the row")
     return Sentence(source, int(label), mark, text)
