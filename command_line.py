@@ -33,48 +33,31 @@ class Predictor(Protocol):
     def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]: ...
 
 
-def main(
-    open_predictor: Callable[[str], Predictor],
-    doc: str,
-    default_model: str,
-    arguments: Sequence[str] | None = None,
-) -> None:
+def main(open_predictor: Callable[[str], Predictor], doc: str, default_model: str) -> None:
     """Run the command; ``open_predictor`` gets the path that ``--model`` gives. Raises ColaError."""
-    parser = argparse.ArgumentParser(
-        description=doc.splitlines()[0], epilog=(__doc__ or "").partition("\n\n")[2]
-    )
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0], epilog=__doc__.partition("\n\n")[2])
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("sentences", nargs="*", metavar="SENTENCE", help="a sentence to judge")
     parser.add_argument("--input", metavar="FILE", help=".txt, .jsonl or .csv; - for standard input")
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="write JSON lines here instead of standard output",
-    )
+    parser.add_argument("--output", metavar="FILE", help="where JSON lines go, instead of standard output")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted output")
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     parser.add_argument("--model", default=default_model, metavar="FILE", help="default: %(default)s")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if bool(options.sentences) == bool(options.input):
         parser.error("give sentences, or a file with --input")
-    if options.resume and not (options.input and options.output):
+    if options.output and not options.input:
+        parser.error("--output needs --input")
+    if options.resume and not options.output:
         parser.error("--resume needs --input and --output")
-    if options.input:
-        Stream(
-            open_predictor(options.model),
-            options.input,
-            options.output,
-            options.resume,
-            options.json,
-        ).run()
-        return
-    answers = open_predictor(options.model).predict_batch(options.sentences)
-    if options.output:
-        Path(options.output).write_text(
-            "".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8"
-        )
-    else:
-        _show(answers, options.json)
+    try:
+        predictor = open_predictor(options.model)
+        if options.input:
+            Stream(predictor, options.input, options.output, options.resume, options.json).run()
+        else:
+            _show(predictor.predict_batch(options.sentences), options.json)
+    except BrokenPipeError:  # the reader has seen enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Stream:
@@ -106,7 +89,7 @@ class Stream:
             else:
                 if self._output.exists():
                     records = self._remaining(self._output, records)
-                with self._output.open("a", encoding="utf-8") as output:
+                with _open_output(self._output) as output:
                     for answers in self._answers(records, file):
                         output.write("".join(json.dumps(answer) + "\n" for answer in answers))
                         output.flush()
@@ -178,6 +161,13 @@ def _open_input(source: str) -> IO[str]:
         return open(source, newline="", **reading)  # type: ignore[call-overload, no-any-return]
     except OSError as error:
         raise ConfigError(f"--input {source}: {error.strerror}") from None
+
+
+def _open_output(path: Path) -> IO[str]:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--output {path}: {error.strerror}") from None
 
 
 def _records(file: IO[str], source: str) -> Iterator[str]:

@@ -8,12 +8,12 @@ Two measures keep the labels what they were:
 
 Smoothing. A few columns of an input are ten times larger than the rest and would leave these few of the 256
 steps. Each column is divided by a constant, and the matrix's row multiplied by it: the same product
-(SmoothQuant, Xiao et al. 2023, arXiv 2211.10438). It halves the error of the logits, which finer weights leave
-as it is.
+(SmoothQuant, Xiao et al. 2023, arXiv 2211.10438). It halves the error of the logits, which finer weights
+leave as it is.
 
 No saturation. Without VNNI, x86 CPUs multiply uint8 by int8 with an instruction (vpmaddubsw) that adds two
-neighbouring products in 16 bits and saturates. With weights of at most 64 in magnitude it cannot: 2 * 255 * 64
-fits. So the file gives the same answers on a CPU that it was not exported on.
+neighbouring products in 16 bits and saturates. With weights of at most 64 in magnitude it cannot, since
+2 * 255 * 64 fits. So the file gives the same answers on a CPU that it was not exported on.
 """
 
 import copy
