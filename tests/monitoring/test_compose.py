@@ -1,0 +1,216 @@
+"""The whole stack under docker compose with the real Elasticsearch, Kibana and Filebeat; runs in CI.
+
+Needs cola:api (docker build --target api -t cola:api .) and the images of docker-compose.yml. Where they cannot
+be pulled the tests skip, except in GitHub Actions.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring import environment
+from monitoring.elastic import Elastic, basic
+from monitoring.kibana_objects import read
+from monitoring.simulate import Client, read_sentences, send_all, sentences
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(1500)]
+ROOT = Path(__file__).parents[2]
+COUNT = 200
+SCREENSHOT = ROOT / "artifacts" / "dashboard.png"
+Compose = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def passwords(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `make env` would have written, in a file of the test's own."""
+    path = tmp_path_factory.mktemp("compose") / "env"
+    environment.write(path)
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {"ENV_FILE": str(path), **dict(line.split("=", 1) for line in lines)}
+
+
+@pytest.fixture(scope="module")
+def compose(passwords: dict[str, str]) -> Compose:
+    """Runs `docker compose` in a project of the test's own."""
+    if shutil.which("docker") is None:
+        pytest.skip("docker is not installed")
+    command = ["docker", "compose", "-p", "cola-monitoring-test", "--env-file", passwords["ENV_FILE"]]
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    try:
+        run("pull", "--quiet", "elasticsearch", "kibana", "filebeat")
+    except AssertionError as error:
+        if os.environ.get("GITHUB_ACTIONS"):
+            raise
+        pytest.skip(f"the images cannot be pulled: {str(error)[-200:]}")
+    return run
+
+
+@pytest.fixture(scope="module")
+def stack(compose: Compose) -> Iterator[Compose]:
+    """Everything up and healthy; taken down with its volumes at the end."""
+    try:
+        compose("up", "--wait", "--wait-timeout", "900")
+        yield compose
+    finally:
+        (ROOT / "artifacts").mkdir(exist_ok=True)
+        (ROOT / "artifacts" / "monitoring.log").write_text(compose("logs", "--no-color"), encoding="utf-8")
+        compose("down", "--volumes", "--timeout", "30")
+
+
+@pytest.fixture(scope="module")
+def elasticsearch(stack: Compose, passwords: dict[str, str]) -> Elastic:
+    return Elastic("http://127.0.0.1:9200", basic("elastic", passwords["ELASTIC_PASSWORD"]))
+
+
+@pytest.fixture(scope="module")
+def kibana(stack: Compose, passwords: dict[str, str]) -> Elastic:
+    login = basic("elastic", passwords["ELASTIC_PASSWORD"])
+    return Elastic("http://127.0.0.1:5601", login, {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"})
+
+
+def hits(elasticsearch: Elastic) -> int:
+    elasticsearch.request("POST", "/cwl-*/_refresh")
+    query = {"query": {"term": {"event": "prediction"}}}
+    return int(elasticsearch.request("POST", "/cwl-*/_count", query)["count"])
+
+
+def eventually(check: Callable[[], Any], wanted: Any, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while (found := check()) != wanted:
+        assert time.monotonic() < deadline, f"{found}, not {wanted}"
+        time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
+    """COUNT predictions, seen in Elasticsearch."""
+    normal = read_sentences(ROOT / "corpus")
+    sent = list(islice(sentences("normal", normal), COUNT))
+    times = send_all(Client("http://127.0.0.1:8000"), iter(sent), COUNT, rate=50, burst=False)
+    assert None not in times
+    eventually(lambda: hits(elasticsearch), COUNT)
+    return sent
+
+
+def test_a_second_provisioning_changes_nothing(stack: Compose) -> None:
+    printed = stack("run", "--rm", "provision")
+    states = {line.split()[0] for line in printed.splitlines() if line and not line.startswith("dashboard:")}
+    assert states == {"unchanged"}, printed
+    assert "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola" in printed
+
+
+def test_every_prediction_is_there_once_with_all_its_fields(
+    predicted: list[str], elasticsearch: Elastic
+) -> None:
+    time.sleep(5)  # nothing comes twice
+    assert hits(elasticsearch) == COUNT
+    found = elasticsearch.request("POST", "/cwl-*/_search", {"size": COUNT, "_source": ["text", "service"]})
+    sources = [hit["_source"] for hit in found["hits"]["hits"] if "text" in hit["_source"]]
+    assert sorted(source["text"] for source in sources) == sorted(predicted)
+    query = {"size": 0, "aggs": {"labels": {"terms": {"field": "prediction.label.keyword"}}}}
+    buckets = elasticsearch.request("POST", "/cwl-*/_search", query)["aggregations"]["labels"]["buckets"]
+    assert sum(bucket["doc_count"] for bucket in buckets) == COUNT
+
+
+def test_filebeats_user_can_neither_read_nor_delete(predicted: list[str], passwords: dict[str, str]) -> None:
+    writer = Elastic("http://127.0.0.1:9200", basic("cola_writer", passwords["WRITER_PASSWORD"]))
+    for method, path in (
+        ("GET", "/cwl-*/_search"),
+        ("DELETE", "/cwl-2026.01.01"),
+        ("GET", "/drift-*/_search"),
+    ):
+        with pytest.raises(Exception, match="HTTP 403"):
+            writer.request(method, path)
+
+
+def test_kibana_gives_back_what_was_provisioned(kibana: Elastic) -> None:
+    for view in read("data_views.json"):
+        found = kibana.request("GET", f"/api/data_views/data_view/{view['id']}")["data_view"]
+        assert (found["title"], found["timeFieldName"]) == (view["title"], view["timeFieldName"])
+    dashboard = kibana.request("GET", "/api/dashboards/cola")["data"]
+    assert [panel["type"] for panel in dashboard["panels"]] == [
+        p["type"] for p in read("dashboard.json")["panels"]
+    ]
+    rules = kibana.request("GET", "/api/alerting/rules/_find?per_page=50&filter=alert.attributes.tags:cola")
+    assert rules["total"] == 3
+    assert all(rule["enabled"] for rule in rules["data"])
+
+
+def test_the_queries_of_dashboard_and_rules_run(predicted: list[str], elasticsearch: Elastic) -> None:
+    texts = re.findall(
+        r'"(?:esql|query)": "(FROM (?:[^"\\]|\\.)*)"',
+        json.dumps([read("dashboard.json"), read("rules.json")]),
+    )
+    assert len(texts) == 4
+    for text in texts:
+        query = json.loads(f'"{text}"').replace("${limit}", "0.5")
+        query = query.replace("?_tstart", '"2020-01-01T00:00:00Z"').replace(
+            "?_tend", '"2100-01-01T00:00:00Z"'
+        )
+        answer = elasticsearch.request("POST", "/_query", {"query": query})
+        columns = [column["name"] for column in answer["columns"]]
+        if "bin" in columns:
+            counted = sum(row[columns.index("predictions")] for row in answer["values"])
+            assert counted == COUNT
+            assert len(answer["values"]) >= 20
+
+
+def test_no_rule_has_an_error(kibana: Elastic) -> None:
+    def outcomes() -> set[str]:
+        rules = kibana.request(
+            "GET", "/api/alerting/rules/_find?per_page=50&filter=alert.attributes.tags:cola"
+        )
+        return {rule["execution_status"]["status"] for rule in rules["data"]}
+
+    deadline = time.monotonic() + 420
+    while outcomes() & {"pending", "unknown"} and time.monotonic() < deadline:
+        time.sleep(5)
+    assert outcomes() <= {"ok", "active"}
+
+
+def test_the_dashboard_can_be_looked_at(predicted: list[str], passwords: dict[str, str]) -> None:
+    """Panels that failed say so on the page; the picture is kept for people."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser_path = shutil.which("google-chrome") or shutil.which("chromium")
+    if browser_path is None:
+        pytest.skip("no Chrome or chromium on PATH")
+    SCREENSHOT.parent.mkdir(exist_ok=True)
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 2600})
+        page.goto("http://127.0.0.1:5601/login?next=%2Fapp%2Fdashboards%23%2Fview%2Fcola")
+        page.locator('[data-test-subj="loginUsername"]').fill("elastic")
+        page.locator('[data-test-subj="loginPassword"]').fill(passwords["ELASTIC_PASSWORD"])
+        page.locator('[data-test-subj="loginSubmit"]').click()
+        page.wait_for_selector("text=Predictions per label", timeout=120_000)
+        page.wait_for_timeout(20_000)  # panels draw one after another
+        page.screenshot(path=str(SCREENSHOT))
+        errors = page.locator(
+            '[data-test-subj="embeddableStackError"], [data-test-subj="embeddableError"]'
+        ).count()
+        browser.close()
+    assert SCREENSHOT.stat().st_size > 50_000
+    assert errors == 0
+
+
+def test_data_survive_down_and_up(predicted: list[str], stack: Compose, elasticsearch: Elastic) -> None:
+    stack("down", "--timeout", "60")
+    stack("up", "--wait", "--wait-timeout", "900")
+    time.sleep(10)  # Filebeat sees the old log again
+    assert hits(elasticsearch) == COUNT
