@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _tool(name: str) -> str:
-    places = [ROOT / '.venv-tools/bin', ROOT / '.venv-sam/bin', os.environ['PATH']]
+    places = [ROOT / ".venv-tools/bin", ROOT / ".venv-sam/bin", os.environ["PATH"]]
     path = shutil.which(name, path=os.pathsep.join(map(str, places)))
     if path is None:
         pytest.skip(f"{name} is not installed: run `make tools`")
@@ -36,6 +36,16 @@ def _free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def lambda_image() -> str:
+    """The image that `docker build --target lambda` makes; skip the test without it, or without Docker."""
+    name = os.environ.get("LAMBDA_IMAGE", "cola:lambda")
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "image", "inspect", name], capture_output=True).returncode:
+        pytest.skip(f"no image {name}: start Docker and run `docker build --target lambda -t {name} .`")
+    return name
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +73,11 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         server.terminate()
-        server.wait(20)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Releases of real images to a server that runs them: API Gateway -> Lambda -> the project's own container.
 
-Needs Docker, and the image that `docker build --target lambda -t cola:lambda .` makes (or LAMBDA_IMAGE's).
+Needs Docker, the image that `docker build --target lambda -t cola:lambda .` makes (or LAMBDA_IMAGE's), and
+`make tools`. The server speaks to AWS's runtime emulator in the container, which the image itself need not carry.
 """
 
 import json
-import os
+import platform
+import shutil
 import subprocess
 import urllib.error
 import urllib.parse
@@ -21,7 +23,6 @@ from infra.aws import DeployError
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
 NAME = "cola-release"
-BASE = os.environ.get("LAMBDA_IMAGE", "cola:lambda")
 HANDLER = "def lambda_handler(event, context):\n"
 FAILS_AT_ONCE = HANDLER + '    raise RuntimeError("no model")\n'
 FAILS_BEHIND_THE_GATEWAY = (
@@ -42,25 +43,33 @@ Build = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
-    """Return a function that makes an image: the project's own, with one label or one file changed."""
-    try:
-        _docker("image", "inspect", BASE)
-    except (RuntimeError, FileNotFoundError):
-        pytest.skip(
-            f"no Docker image {BASE}: start Docker and run `docker build --target lambda -t {BASE} .`"
-        )
+def build(
+    lambda_image: str, tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Build]:
+    """Return a function that makes an image: the project's own and the emulator, one label or file changed."""
+    machine = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+    sam = Path(tool("sam")).resolve().parents[1]
+    emulator = next(sam.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"))
 
     def make(label: str, handler: str | None = None) -> str:
         folder = tmp_path_factory.mktemp("image")
-        copy = "" if handler is None else "COPY lambda_handler.py .\n"
         (folder / "lambda_handler.py").write_text(handler or "")
-        (folder / "Dockerfile").write_text(f"FROM {BASE}\nLABEL cola-test={label}\n{copy}")
-        _docker("build", "-q", "-t", f"cola-test:{label}", str(folder))
-        return f"cola-test:{label}"
+        shutil.copy(emulator, folder / "emulator")
+        (folder / "emulator").chmod(0o755)
+        lines = [
+            f"FROM {lambda_image}",
+            f"LABEL cola-release-test={label}",
+            "COPY emulator /emulator",
+            "COPY lambda_handler.py ." if handler else "",
+            'ENTRYPOINT ["/emulator", "python", "-m", "awslambdaric"]',
+            'CMD ["lambda_handler.lambda_handler"]',
+        ]
+        (folder / "Dockerfile").write_text("\n".join(lines))
+        _docker("build", "-q", "-t", f"cola-release-test:{label}", str(folder))
+        return f"cola-release-test:{label}"
 
     yield make
-    images = set(_docker("images", "-q", "--filter", "label=cola-test").split())
+    images = set(_docker("images", "-q", "--filter", "label=cola-release-test").split())
     subprocess.run(["docker", "rmi", "-f", *images], capture_output=True, check=False)
 
 
@@ -69,7 +78,7 @@ def live(aws: str, build: Build) -> Iterator[str]:
     """A stack whose version 1 answers; return the registry. Its containers go at the end."""
     deploy.up(NAME, build("one"), {"RequireApiKey": "true"}, registry=aws)
     yield aws
-    containers = _docker("ps", "-aq", "--filter", "label=cola-test").split()
+    containers = _docker("ps", "-aq", "--filter", "label=cola-release-test").split()
     subprocess.run(["docker", "rm", "-f", *containers], capture_output=True, check=False)
     stack.delete(NAME)
 
@@ -150,7 +159,7 @@ def test_settings_change_without_an_image_keeps_the_live_one(live: str, build: B
 
 def test_a_missing_image_changes_nothing(live: str) -> None:
     with pytest.raises(DeployError, match=r"docker image.*failed"):
-        image.push("cola-test:never-built", stack.outputs(NAME)["RepositoryUri"], live)
+        image.push("cola-release-test:never-built", stack.outputs(NAME)["RepositoryUri"], live)
     assert _version() == "1"
 
 

@@ -1,0 +1,80 @@
+"""AWS's own emulator of API Gateway and Lambda (sam local start-api) with the project's own image."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def url(
+    lambda_image: str, tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Start the emulator on infra/local.yaml; yield the URL of /predict."""
+    dockerfile = f"FROM {lambda_image}\nUSER root\n"
+    build = ["docker", "build", "-q", "-t", "cola:sam", "-"]
+    subprocess.run(build, input=dockerfile, text=True, check=True, capture_output=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [tool("sam"), "local", "start-api", "-t", str(ROOT / "infra/local.yaml"), "--skip-pull-image"]
+    command += ["--warm-containers", "LAZY", "--region", "us-east-1", "--host", "127.0.0.1", "--port", port]
+    command += ["--container-host", "127.0.0.1", "--container-host-interface", "127.0.0.1"]
+    settings = {"SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    log = tmp_path_factory.mktemp("sam") / "log"
+    with log.open("w") as output:
+        server = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
+    try:
+        for _ in range(600):
+            if "Running on" in log.read_text() or server.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert server.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}/predict"
+    finally:
+        server.terminate()
+        server.wait(60)  # it removes its container
+        made = ["docker", "images", "-q", "cola:rapid-*"]
+        images = subprocess.run(made, capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(["docker", "rmi", "-f", "cola:sam", *images], capture_output=True, check=False)
+
+
+def _ask(url: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_get_and_post_predict_the_same(url: str) -> None:
+    status, got = _ask(f"{url}?text=The%20boy%20sat.")
+    assert status == 200
+    assert got["text"] == "The boy sat."
+    assert got["prediction"]["label"] in {"acceptable", "unacceptable"}
+    assert _ask(url, b'{"sentence": "The boy sat."}') == (200, got)
+
+
+@pytest.mark.parametrize("body", [b"{not json", b"[]", b'{"sentence": 3}', b'{"sentence": ""}', b"{}"])
+def test_malformed_body_is_400(url: str, body: bytes) -> None:
+    status, answer = _ask(url, body)
+    assert status == 400
+    assert set(answer["error"]) >= {"code", "message"}
+
+
+def test_get_without_a_text_is_400(url: str) -> None:
+    assert _ask(url)[0] == 400
