@@ -25,7 +25,7 @@ from corpus import format as cola
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
 from errors import CorpusError
 from training.corruption import Corrupter
-from training.examples import Encoder, Examples
+from training.examples import Encoder, Examples, join
 from training.sampler import BucketBatchSampler
 
 OWN_CORPUS = Path(__file__).parent / "corpus"
@@ -156,7 +156,8 @@ def _warn_of_fallback(corpus: Corpus) -> None:
 class DataModule(pl.LightningDataModule):
     """CoLA's token batches, in the form that ``training.examples.Encoder.collate`` gives.
 
-    The first ``pretask_epochs`` tell whole sentences from broken ones, the others acceptable from unacceptable ones.
+    The first ``pretask_epochs`` tell whole sentences from broken ones, and learn the paradigms of this repository's own
+    corpus; the others tell acceptable from unacceptable ones.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class DataModule(pl.LightningDataModule):
         self.validation_examples = self.encoder.encode(self.corpus.validation)
         self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
         self.corrupter = Corrupter([sentence.text for sentence in sentences])
+        self.paradigms = self.encoder.encode(cola.read_file(OWN_CORPUS / cola.FILES[TRAIN]))
 
     def train_dataloader(self) -> DataLoader[int]:
         """The batches of the current epoch; the trainer asks anew for each."""
@@ -191,7 +193,7 @@ class DataModule(pl.LightningDataModule):
         examples = self.train_examples
         if epoch < self.pretask_epochs:
             random = Random(f"{self.seed}-{epoch}")
-            examples = self.encoder.corrupt(self.whole_texts, self.corrupter, random)
+            examples = join(self.encoder.corrupt(self.whole_texts, self.corrupter, random), self.paradigms)
         return self._loader(examples, shuffle=True, epoch=epoch)
 
     def val_dataloader(self) -> DataLoader[int]:
@@ -204,7 +206,7 @@ class DataModule(pl.LightningDataModule):
             batches = -(-sentences // self.processing["batch_size"])
             return int(-(-batches // world_size) * limit_batches)
 
-        pretask = self.pretask_epochs * steps(2 * len(self.whole_texts))
+        pretask = self.pretask_epochs * steps(2 * len(self.whole_texts) + len(self.paradigms.ids))
         return pretask + (max_epochs - self.pretask_epochs) * steps(len(self.train_examples.ids))
 
     def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:

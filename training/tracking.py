@@ -35,7 +35,7 @@ def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
         project=settings["project"],
         entity=settings["entity"],
         settings=wandb.Settings(
-            mode="offline" if offline else None, init_timeout=INIT_TIMEOUT, silent=True, console="off"
+            mode="offline" if offline else "online", init_timeout=INIT_TIMEOUT, silent=True, console="off"
         ),
     )
     try:
@@ -81,7 +81,7 @@ class TrackValidation(pl.Callback):
             for i, truth, p in zip(result.index.tolist(), label.tolist(), probability.tolist(), strict=True)
             if (p > 0.5) != bool(truth)
         ]
-        columns = ["sentence", "source", "label", "predicted", "probability_acceptable"]
+        columns: list[str | int] = ["sentence", "source", "label", "predicted", "probability_acceptable"]
         both = [[1 - p, p] for p in probability.tolist()]
         predicted = (probability > 0.5).long().tolist()
         trainer.logger.experiment.log(

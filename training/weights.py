@@ -108,5 +108,5 @@ def describe(
 
 def tokenizer_json(tokenizer: PreTrainedTokenizerBase) -> str:
     """tokenizer.json without the truncation and padding that its source may have set."""
-    description = json.loads(tokenizer.backend_tokenizer.to_str())  # type: ignore[attr-defined]
+    description = json.loads(tokenizer.backend_tokenizer.to_str())
     return json.dumps(description | {"truncation": None, "padding": None}, ensure_ascii=False)
