@@ -18,6 +18,7 @@ import os
 
 from errors import ColaError, run_command
 from infra import gateway, image, release, stack
+from monitoring import package
 
 
 def up(name: str, local_image: str | None, parameters: dict[str, str], registry: str | None = None) -> None:
@@ -31,8 +32,10 @@ def up(name: str, local_image: str | None, parameters: dict[str, str], registry:
         uri = image.push(local_image, outputs["RepositoryUri"], registry)
     else:
         uri = release.live_image(outputs["FunctionName"]) if "FunctionName" in outputs else ""
+    store = outputs["ModelStoreUrl"].removeprefix("s3://").partition("/")[0]
+    forwarder = {"ForwarderKey": package.upload(store)}  # used where the stack collects predictions
     print(f"updating stack {name}")
-    stack.apply(name, parameters | {"ImageUri": uri})
+    stack.apply(name, forwarder | parameters | {"ImageUri": uri})
     outputs = stack.outputs(name)
     if uri:
         gateway.snapshot(outputs)
