@@ -9,7 +9,7 @@
     python -m infra.deploy down
 
 Reads infra/template.yaml and AWS's usual settings (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL); the stack's
-name is STACK (default cola). Writes nothing here. `push` and `up --image` need Docker.
+name is STACK (default cola); REGISTRY is an emulator's. Writes nothing. `push` and `up --image` need Docker.
 """
 
 import argparse
@@ -74,9 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     parser.add_argument("--stack", default=os.environ.get("STACK", "cola"), help="the stack's name")
-    parser.add_argument(
-        "--registry", help="HOST:PORT of the registry, where it is not ECR's own (an emulator's)"
-    )
+    parser.add_argument("--registry", default=os.environ.get("REGISTRY"), help="an emulator's, as HOST:PORT")
     command = commands.add_parser("up", help="create or update the stack, release an image")
     command.add_argument("--image", help="a local Docker image to push and release")
     command.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the template")
