@@ -185,7 +185,9 @@ class DataModule(pl.LightningDataModule):
         self.validation_examples = self.encoder.encode(self.corpus.validation)
         self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
         self.corrupter = Corrupter([sentence.text for sentence in sentences])
-        self.paradigms = self.encoder.encode(cola.read_file(OWN_CORPUS / cola.FILES[TRAIN]))
+        own = cola.read_folder(OWN_CORPUS)
+        used = [TRAIN] if self.corpus.name == "own" else list(own)  # its validation sentences only where they are not ours
+        self.paradigms = self.encoder.encode([sentence for split in used for sentence in own[split]])
 
     def train_dataloader(self) -> DataLoader[int]:
         """The batches of the current epoch; the trainer asks anew for each."""

@@ -130,10 +130,15 @@ class ColaModel(pl.LightningModule):
             logits.flatten(0, 1), batch["token_label"].flatten(), ignore_index=NO_LABEL
         )
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.trainer.global_step % self.training_settings["log_every_n_steps"] == 0:
-            gradients = [p.grad for p in self.parameters() if p.grad is not None]
-            self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning's own refuses a fused optimizer under bf16, where gradients are not scaled and there is no reason to.
+        norm = nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or float("inf"))
+        self.log("train/gradient_norm", norm)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):  # judged in fp32, as the exported model will be

@@ -166,6 +166,8 @@ def make_trainer(
 
 def choose_precision(precision: str) -> Any:
     """``auto`` is bf16 where the GPU, or else the CPU, computes in it (on a CPU twice as fast), else fp32."""
+    if precision.startswith("16"):
+        raise ConfigError(f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true")
     if precision != "auto":
         return precision
     if torch.cuda.is_available():

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def draw_pictures(
     """
     folder.mkdir(parents=True, exist_ok=True)
     truth, scores = label.numpy(), probability.numpy()
-    for name, draw in {
+    pictures: dict[str, Callable[[Axes], object]] = {
         "confusion_matrix": lambda axes: ConfusionMatrixDisplay.from_predictions(
             truth, scores > 0.5, display_labels=LABELS, cmap="Blues", ax=axes
         ),
@@ -118,7 +118,8 @@ def draw_pictures(
         "calibration": lambda axes: _draw_calibration(axes, probability, label),
         "mcc_by_source": lambda axes: _draw_sources(axes, mcc_by_source),
         "learning_curves": lambda axes: _draw_curves(axes, curves),
-    }.items():
+    }
+    for name, draw in pictures.items():
         figure, axes = plt.subplots(figsize=(6.5, 5), layout="constrained")
         draw(axes)
         axes.set_title(name.replace("_", " "))
