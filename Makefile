@@ -2,14 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TOOLS := .venv-tools/bin
 TEXT ?= The boy is sitting on a bench
+REMOTE ?= model-store
+IMAGE ?= cola
 
 .DEFAULT_GOAL := help
-.PHONY: help train export predict test test-slow test-containers check format lock clean
+.PHONY: help train export predict serve up down env demo provision drift \
+        model-push model-pull model-log model-compare model-promote images deploy destroy invoke rollback \
+        test test-slow test-containers tools check format readme lock clean
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
+# --- set up ---------------------------------------------------------------------------------------------------------
 $(VENV)/.train: requirements.txt requirements_inference.txt constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing requirements.txt into $(VENV): some minutes, about 2.5 GB"
@@ -21,6 +27,13 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 	$(BIN)/python -m pip install -q -r requirements_dev.txt
 	touch $@
 
+.venv-tools/.installed: infra/requirements_tools.txt infra/requirements_sam.txt
+	@echo "Installing linters and local servers into .venv-tools, AWS SAM into .venv-sam"
+	$(PYTHON) -m venv .venv-tools && $(TOOLS)/pip install -q -r infra/requirements_tools.txt
+	$(PYTHON) -m venv .venv-sam && .venv-sam/bin/pip install -q -r infra/requirements_sam.txt
+	touch $@
+
+# --- the stages -----------------------------------------------------------------------------------------------------
 train: $(VENV)/.train  ## install, train on what is found, export to ONNX, predict one sentence
 	$(BIN)/python train.py $(ARGS)
 	$(BIN)/python convert_model_to_onnx.py
@@ -30,31 +43,101 @@ export: $(VENV)/.train  ## models/best-checkpoint.ckpt -> models/model.onnx
 	$(BIN)/python convert_model_to_onnx.py $(ARGS)
 
 predict: $(VENV)/.train  ## make predict TEXT="..."
-	$(BIN)/python inference_onnx.py "$(TEXT)"
+	@$(BIN)/python inference_onnx.py "$(TEXT)"
 
+serve: $(VENV)/.train  ## the API without Docker, on http://127.0.0.1:8000
+	$(BIN)/python app.py
+
+up:  ## API, Elasticsearch, Kibana in Docker (make env first)
+	docker compose up --build --detach --wait
+
+down:  ## stop them; data stay
+	docker compose down
+
+env: $(VENV)/.train  ## passwords for `make up`, into .env
+	@$(BIN)/python -m monitoring.environment
+
+# --- watch ----------------------------------------------------------------------------------------------------------
+LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-http://127.0.0.1:9200} \
+  ELASTICSEARCH_USERNAME=elastic ELASTICSEARCH_PASSWORD=$$ELASTIC_PASSWORD
+
+demo: env up  ## normal traffic, then drifted, then the verdict and the dashboard's link
+	$(BIN)/python -m monitoring.simulate --kind normal --count 600
+	$(BIN)/python -m monitoring.simulate --kind language --count 600
+	@sleep 10  # until Filebeat has shipped the last lines and Elasticsearch shows them
+	-@$(MAKE) --no-print-directory drift ARGS="--window 5m"
+	@echo "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola"
+
+provision: $(VENV)/.train  ## templates, dashboard and rules for ELASTICSEARCH_URL and KIBANA_URL
+	$(BIN)/python -m monitoring.provision --model models/model.onnx $(ARGS)
+
+drift: $(VENV)/.train  ## is the traffic what the model was validated on?
+	@$(LOCAL_ELASTIC) $(BIN)/python -m monitoring.drift $(ARGS)
+
+# --- ship -----------------------------------------------------------------------------------------------------------
+model-push model-pull: model-%: $(VENV)/.train  ## the model to or from the store (REMOTE=local: a folder)
+	REMOTE=$(REMOTE) $(BIN)/python -m dvcfiles.registry $*
+
+model-log model-compare: model-%: $(VENV)/.train  ## the versions; is the new one as good as the current?
+	@$(BIN)/python -m dvcfiles.registry $*
+
+model-promote: $(VENV)/.train  ## the pipeline's candidate becomes models/model.onnx, unless it is worse
+	REMOTE=$(REMOTE) $(BIN)/python -m dvcfiles.registry promote
+
+images:  ## the two Docker images, cola:api and cola:lambda
+	docker build --target api -t $(IMAGE):api .
+	docker build --target lambda -t $(IMAGE):lambda .
+
+deploy: $(VENV)/.train images  ## build the image, create or update the stack, release
+	$(BIN)/python -m infra.deploy up --image $(IMAGE):lambda $(PARAMETERS)
+
+destroy: $(VENV)/.train  ## take the stack down, all but the model store
+	$(BIN)/python -m infra.deploy down
+
+invoke: $(VENV)/.train  ## one prediction through API Gateway: make invoke TEXT="..."
+	@$(BIN)/python -m infra.deploy invoke "$(TEXT)"
+
+rollback: $(VENV)/.train  ## the version before answers again
+	$(BIN)/python -m infra.deploy rollback
+
+# --- check ----------------------------------------------------------------------------------------------------------
 test: $(VENV)/.dev  ## install what tests need, run the fast ones
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: $(VENV)/.dev  ## the tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not container"
+test-slow: $(VENV)/.dev tools  ## the tests that take minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not container"
 
-test-containers: $(VENV)/.dev  ## the tests that need a Docker engine
+test-containers: $(VENV)/.dev tools  ## the tests that need a Docker engine and the images
 	$(BIN)/python -m pytest -m container
 
-check: $(VENV)/.dev  ## style, types, linters
+tools: .venv-tools/.installed  ## linters and local servers, in environments of their own
+
+check: $(VENV)/.dev tools  ## style, types, linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(TOOLS)/cfn-lint infra/template.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint -t infra/template.yaml
+	$(TOOLS)/actionlint .github/workflows/*.yaml
+	$(TOOLS)/zizmor --offline --quiet .github
+	$(TOOLS)/hadolint Dockerfile
+	$(TOOLS)/yamllint --strict .
+	$(TOOLS)/shellcheck .ci/run
+	$(BIN)/python benchmarks/fill_readme.py --check
 
 format: $(VENV)/.dev  ## let ruff write what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev  ## choose all versions anew and write constraints.txt
-	$(BIN)/python -m pip install -q uv
-	{ echo '# Every package, also the indirect ones, at the version that was tested. Written by `make lock`.'; \
-	  grep -hvE '^(-c|-r|#)' requirements*.txt | $(BIN)/uv pip compile - --python-version 3.11 --no-header --no-annotate -q; } > constraints.new
+readme:  ## fill the README's table from benchmarks/results/
+	$(BIN)/python benchmarks/fill_readme.py
+
+lock: $(VENV)/.dev tools  ## choose all versions anew and write constraints.txt
+	$(TOOLS)/pip install -q uv
+	{ echo "# Every package, also the indirect ones, at the version that was tested. Written by \`make lock\`."; \
+	  grep -hvE '^(-c|-r|#)' requirements*.txt | $(TOOLS)/uv pip compile - --python-version 3.11 --no-header --no-annotate -q; \
+	} > constraints.new
 	mv constraints.new constraints.txt
 
-clean:  ## remove the environment and what runs left behind
-	rm -rf $(VENV) runs wandb .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove environments and what runs left behind
+	rm -rf $(VENV) .venv-tools .venv-sam runs wandb .pytest_cache .mypy_cache .ruff_cache
