@@ -155,6 +155,12 @@ class Client:
         return (time.perf_counter() - start) * 1000 if response.status == 200 else None
 
 
+def due(number: int, rate: float, burst: bool) -> float:
+    """When request `number` is sent, in seconds from the start."""
+    evenly = number / rate
+    return int(evenly) + (evenly % 1) * BURST if burst else evenly
+
+
 def send_all(
     client: Client, stream: Iterator[str], count: int, rate: float, burst: bool
 ) -> list[float | None]:
@@ -163,10 +169,7 @@ def send_all(
     with ThreadPoolExecutor(CLIENTS) as pool:
         waiting = []
         for number, sentence in enumerate(itertools.islice(stream, count)):
-            due = number / rate
-            if burst:
-                due = int(due) + (due % 1) * BURST
-            time.sleep(max(0.0, start + due - time.monotonic()))
+            time.sleep(max(0.0, start + due(number, rate, burst) - time.monotonic()))
             waiting.append(pool.submit(client.send, sentence))
         times = [future.result() for future in waiting]
     client.close()

@@ -191,10 +191,8 @@ def test_a_server_that_is_down_for_a_while_gets_everything(name: str, tmp_path: 
 
 def test_what_cannot_be_delivered_in_time_raises() -> None:
     server = Elastic(f"http://127.0.0.1:{free_port()}")
-    began = time.monotonic()
     with pytest.raises(DeliveryError, match=r"20 documents not delivered in time.*is the server up"):
         forward(predictions(20), server, soon(0.5), bury=None)
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

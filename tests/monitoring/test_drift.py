@@ -2,8 +2,6 @@
 
 import json
 import random
-import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -83,6 +81,20 @@ def window(items: list[Prediction], version: str = VERSION) -> Window:
     return from_records([record(item, at, version) for item in items], END - HOUR, END, EDGES)
 
 
+def scaled(small: Window, factor: int) -> Window:
+    """The same window with more traffic."""
+    plain = ("count", "tokens", "unknown_tokens", "low_confidence", "truncated", "texts", "distinct_texts")
+    return replace(
+        small,
+        **{name: factor * getattr(small, name) for name in plain},
+        labels=Counter({name: factor * count for name, count in small.labels.items()}),
+        models=Counter({name: factor * count for name, count in small.models.items()}),
+        score_histogram=[factor * count for count in small.score_histogram],
+        length_histogram=[factor * count for count in small.length_histogram],
+        score_sum=factor * small.score_sum,
+    )
+
+
 def verdict(
     items: list[Prediction], before: list[Prediction] | None = None, version: str = VERSION
 ) -> Verdict:
@@ -101,9 +113,9 @@ def test_no_alarm_on_resamples_of_the_validation_set(size: int) -> None:
         assert verdict(*both).state in ("ok", "warning")
 
 
-@pytest.mark.parametrize("size", [200, 2000])
+@pytest.mark.parametrize("size", [200, 1000])
 def test_no_alarm_on_fresh_samples_of_the_same_population(size: int) -> None:
-    for seed in range(1, 21):
+    for seed in range(1, 11):
         both = [list(islice(population(1000 * seed + part), size)) for part in range(2)]
         assert verdict(*both).state in ("ok", "warning")
 
@@ -205,27 +217,13 @@ def test_ks_agrees_with_scipy_on_binned_values() -> None:
     assert p_value == pytest.approx(theirs.pvalue, rel=0.5)
 
 
-def test_a_million_predictions_are_judged_in_less_than_a_second() -> None:
-    """A million documents arrive as counts; a generous limit, since this is no benchmark."""
-    large = window(VALIDATION)
-    for name in (
-        "count",
-        "tokens",
-        "unknown_tokens",
-        "low_confidence",
-        "truncated",
-        "texts",
-        "distinct_texts",
-    ):
-        setattr(large, name, getattr(large, name) * 1000)
-    large.labels = Counter({name: 1000 * count for name, count in large.labels.items()})
-    large.models = Counter({VERSION: large.count})
-    large.score_histogram = [1000 * count for count in large.score_histogram]
-    large.length_histogram = [1000 * count for count in large.length_histogram]
-    large.score_sum *= 1000
-    start = time.perf_counter()
+def test_a_million_predictions_are_judged_like_a_thousand() -> None:
+    """They arrive as counts; how long it takes is measured by benchmarks/drift.py."""
+    large = scaled(window(VALIDATION), 1000)
+    assert large.count == 1_043_000
     assert judge(large, large, REFERENCE).state == "ok"
-    assert time.perf_counter() - start < 1.0
+    drifted = scaled(window(list(islice(population(1, length=25.0), 400))), 1000)
+    assert judge(drifted, drifted, REFERENCE).state == "alarm"
 
 
 def test_elasticsearch_and_the_log_file_give_the_same_window(server: Elastic, tmp_path: Path) -> None:
