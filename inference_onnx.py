@@ -111,7 +111,7 @@ class ColaONNXPredictor:
     def run(self, encoded: Sequence[Encoded]) -> list[Prediction]:
         """Predict encoded texts, in order, on the caller's thread."""
         predictions: dict[int, Prediction] = {}
-        for row in _plan(encoded, self.info.packing):
+        for row in plan(encoded, self.info.packing):
             probabilities = _softmax(self._run_row([encoded[position].ids for position in row]))
             for position, probability in zip(row, probabilities, strict=True):
                 predictions[position] = self._prediction(encoded[position], probability)
@@ -194,7 +194,7 @@ def available_cores() -> int:
         return cores
 
 
-def _plan(encoded: Sequence[Encoded], packing: bool) -> Iterator[list[int]]:
+def plan(encoded: Sequence[Encoded], packing: bool) -> Iterator[list[int]]:
     """Positions of the sentences of each row. Without packing, a row's sentences are of one length."""
     lengths = [len(item.ids) for item in encoded]
     order = range(len(encoded)) if packing else sorted(range(len(encoded)), key=lengths.__getitem__)

@@ -129,8 +129,10 @@ def test_a_graph_that_computes_something_else_is_not_exported(
 ) -> None:
     def wrong(network: Any, temperature: float) -> onnx.ModelProto:
         model = copy.deepcopy(to_onnx(network, temperature))
-        (bias,) = (item for item in model.graph.initializer if item.name == "head.2.bias")
-        bias.CopyFrom(numpy_helper.from_array(np.array([0.01, -0.01], np.float32), bias.name))
+        (weight,) = (item for item in model.graph.initializer if item.name == "head.2.weight")
+        weight.CopyFrom(
+            numpy_helper.from_array(np.float32(1.01) * numpy_helper.to_array(weight), weight.name)
+        )
         return model
 
     to_onnx = convert_model_to_onnx.to_onnx
