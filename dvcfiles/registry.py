@@ -173,7 +173,9 @@ def _number(value: Any) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dvcfiles.registry", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["push", "pull", "log", "promote", "compare"])
-    parser.add_argument("-r", "--remote", default="model-store", help="a remote of .dvc/config")
+    parser.add_argument(
+        "-r", "--remote", default=os.environ.get("REMOTE", "model-store"), help="a remote of .dvc/config"
+    )
     arguments = parser.parse_args()
     match arguments.command:
         case "push":
