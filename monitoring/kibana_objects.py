@@ -36,7 +36,14 @@ def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: floa
         _data_view(kibana, report, view)
     _saved_search(kibana, report, read("saved_search.json"))
     path = f"/api/dashboards/{DASHBOARD}"
-    report.put(f"dashboard {DASHBOARD}", kibana, path, read("dashboard.json"), current(kibana, path, "data"))
+    report.put(
+        f"dashboard {DASHBOARD}",
+        kibana,
+        path,
+        read("dashboard.json"),
+        current(kibana, path, "data"),
+        again=lambda: current(kibana, path, "data"),
+    )
     _rules(kibana, report, low_confidence_limit)
 
 
@@ -96,4 +103,5 @@ def _keep(kibana: Elastic, report: Report, kind: str, folder: str, wanted: dict[
     there = current(kibana, path)
     fixed = {"id"} if there is None else {"id", "rule_type_id", "connector_type_id", "consumer"}
     body = {name: value for name, value in wanted.items() if name not in fixed}
-    report.put(what, kibana, path, body, there, "POST" if there is None else "PUT")
+    method = "POST" if there is None else "PUT"
+    report.put(what, kibana, path, body, there, method, again=lambda: current(kibana, path))

@@ -1,5 +1,6 @@
 """How provisioning stays idempotent: look at what is there, change only what differs, say what was done."""
 
+from collections.abc import Callable
 from typing import Any
 
 from monitoring.elastic import Elastic, ElasticError
@@ -17,14 +18,30 @@ class Report:
         print(f"{state:<10} {what}", flush=True)
 
     def put(
-        self, what: str, server: Elastic, path: str, wanted: Any, there: Any, method: str = "PUT"
+        self,
+        what: str,
+        server: Elastic,
+        path: str,
+        wanted: Any,
+        there: Any,
+        method: str = "PUT",
+        again: Callable[[], Any] | None = None,
     ) -> None:
-        """Write `wanted` to `path` unless what is `there` covers it already."""
+        """Write `wanted` to `path` unless what is `there` covers it already.
+
+        Kibana may keep an object in a form of its own, which never covers what it was given. Then `again`,
+        which reads it once more, tells whether the writing changed anything.
+        """
         if there is not None and covers(there, wanted):
             self.add(what, "unchanged")
             return
         server.request(method, path, wanted)
-        self.add(what, "created" if there is None else "updated")
+        if there is None:
+            self.add(what, "created")
+            return
+        after = again() if again else None
+        same = after is not None and all(after.get(name) == there.get(name) for name in wanted)
+        self.add(what, "unchanged" if same else "updated")
 
 
 def current(server: Elastic, path: str, *keys: str | int) -> Any:
