@@ -146,83 +146,59 @@ def visualization(title: str, state: Object, index_id: str | None, query: str = 
     }
 
 
-def panels() -> list[tuple[Object, int, int, int]]:
-    """The visualizations in reading order, each with its column, width and height (of 48 columns)."""
-    terms = {"field": "prediction.label.keyword", "orderBy": "1", "order": "desc", "size": 5}
+def rows() -> list[tuple[int, list[Object]]]:
+    """The rows of the dashboard: their heights, and the visualizations that share their width."""
+    labels = {"field": "prediction.label.keyword", "orderBy": "1", "order": "desc", "size": 5}
     score = {"field": "prediction.probability_acceptable", "interval": 0.05, "min_doc_count": False}
     reference = {"field": "reference.bin", "interval": 0.05, "min_doc_count": False}
     count: Object = {"type": "count", "params": {}}
     share: Object = {"type": "sum", "params": {"field": "reference.share"}}
+    made, errors = series("predictions", COUNT, PREDICTIONS), series("errors", COUNT, "event: error")
+    low = series("share", ratio(LOW, PREDICTIONS))
+    by_label = series("predictions", COUNT, PREDICTIONS, "prediction.label.keyword", "bar")
+    by_model = series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
+    by_code = series("errors", COUNT, "event: error", "error.code", "bar")
+    latency = [series(f"p{value}", percentile("latency_ms", value)) for value in (50, 95, 99)]
+    length = [series(f"p{value}", percentile("input.tokens", value)) for value in (50, 95)]
+    unknown = series("unknown", quotient("input.unknown_tokens", "input.tokens"))
+    truncated = series("truncated", COUNT, "input.truncated: true", style="bar")
+    drift = [
+        series(name.rpartition(".")[2], [{"id": "max", "type": "max", "field": name}])
+        for name in DRIFT_FIELDS
+    ]
+    figures = [("Predictions", made), ("Low confidence", low), ("Errors", errors)]
     return [
-        (tsvb("Predictions", series("predictions", COUNT, PREDICTIONS), kind="metric"), 0, 16, 6),
-        (tsvb("Low confidence", series("share", ratio(LOW, PREDICTIONS)), kind="metric"), 16, 16, 6),
-        (tsvb("Errors", series("errors", COUNT, "event: error"), kind="metric"), 32, 16, 6),
-        (bars("Predictions per label", {"type": "terms", "params": terms}, count), 0, 16, 12),
+        (6, [tsvb(title, line, kind="metric") for title, line in figures]),
         (
-            tsvb(
-                "Predictions over time, by label",
-                series("predictions", COUNT, PREDICTIONS, "prediction.label.keyword", "bar"),
-            ),
-            16,
-            32,
             12,
-        ),
-        (bars("Score", {"type": "histogram", "params": score}, count, query=PREDICTIONS), 0, 16, 12),
-        (
-            bars("Training reference", {"type": "histogram", "params": reference}, share, "reference"),
-            16,
-            16,
-            12,
-        ),
-        (tsvb("Low-confidence share over time", series("share", ratio(LOW, PREDICTIONS))), 32, 16, 12),
-        (
-            tsvb("Latency (ms)", *(series(f"p{p}", percentile("latency_ms", p)) for p in (50, 95, 99))),
-            0,
-            24,
-            12,
+            [
+                bars("Predictions per label", {"type": "terms", "params": labels}, count),
+                tsvb("Predictions over time, by label", by_label),
+            ],
         ),
         (
-            tsvb(
-                "Text length over time (tokens)",
-                *(series(f"p{p}", percentile("input.tokens", p)) for p in (50, 95)),
-            ),
-            24,
-            24,
             12,
+            [
+                bars("Score", {"type": "histogram", "params": score}, count, query=PREDICTIONS),
+                bars("Training reference", {"type": "histogram", "params": reference}, share, "reference"),
+                tsvb("Low-confidence share over time", low),
+            ],
+        ),
+        (12, [tsvb("Latency (ms)", *latency), tsvb("Text length over time (tokens)", *length)]),
+        (
+            12,
+            [
+                tsvb("Unknown-token rate", unknown),
+                tsvb("Truncated inputs", truncated),
+                tsvb("Errors, by code", by_code),
+            ],
         ),
         (
-            tsvb("Unknown-token rate", series("unknown", quotient("input.unknown_tokens", "input.tokens"))),
-            0,
-            16,
             12,
-        ),
-        (
-            tsvb("Truncated inputs", series("truncated", COUNT, "input.truncated: true", style="bar")),
-            16,
-            16,
-            12,
-        ),
-        (tsvb("Errors, by code", series("errors", COUNT, "event: error", "error.code", "bar")), 32, 16, 12),
-        (
-            tsvb(
-                "Model version over time", series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
-            ),
-            0,
-            24,
-            12,
-        ),
-        (
-            tsvb(
-                "Drift over time",
-                *(
-                    series(name.rpartition(".")[2], [{"id": "max", "type": "max", "field": name}])
-                    for name in DRIFT_FIELDS
-                ),
-                index="drift-*",
-            ),
-            24,
-            24,
-            12,
+            [
+                tsvb("Model version over time", by_model),
+                tsvb("Drift over time", *drift, index="drift-*"),
+            ],
         ),
     ]
 
@@ -243,20 +219,22 @@ def index_patterns() -> list[Object]:
     ]
 
 
-def dashboard(placed: list[tuple[Object, int, int, int]], search: Object) -> Object:
-    """The dashboard over its panels, with the table of the latest predictions at the bottom."""
+def dashboard(placed: list[tuple[int, list[Object]]]) -> Object:
+    """The dashboard over its rows."""
     settings: list[Object] = []
     references: list[Object] = []
-    y = height = 0
-    for number, (panel, x, w, h) in enumerate([*placed, (search, 0, 48, 16)]):
-        if x == 0:
-            y, height = y + height, h
-        name = f"panel_{number}"
-        grid = {"x": x, "y": y, "w": w, "h": h, "i": str(number)}
-        settings.append(
-            {"gridData": grid, "panelIndex": str(number), "embeddableConfig": {}, "panelRefName": name}
-        )
-        references.append({"name": name, "type": panel["type"], "id": panel["id"]})
+    y = 0
+    for height, row in placed:
+        width = 48 // len(row)
+        for column, panel in enumerate(row):
+            number = str(len(settings))
+            grid = {"x": column * width, "y": y, "w": width, "h": height, "i": number}
+            name = f"panel_{number}"
+            settings.append(
+                {"gridData": grid, "panelIndex": number, "embeddableConfig": {}, "panelRefName": name}
+            )
+            references.append({"name": name, "type": panel["type"], "id": panel["id"]})
+        y += height
     source = {"query": {"query": "", "language": "kuery"}, "filter": []}
     return {
         "type": "dashboard",
@@ -281,8 +259,8 @@ def dashboard(placed: list[tuple[Object, int, int, int]], search: Object) -> Obj
 def saved_objects() -> list[Object]:
     """Everything to import: index patterns, saved search, visualizations, dashboard."""
     search = json.loads((KIBANA / "saved_search.json").read_text(encoding="utf-8"))
-    placed = panels()
-    return [*index_patterns(), search, *(panel for panel, *_ in placed), dashboard(placed, search)]
+    placed = [*rows(), (16, [search])]
+    return [*index_patterns(), *(panel for _, row in placed for panel in row), dashboard(placed)]
 
 
 def ndjson() -> str:
