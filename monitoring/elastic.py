@@ -25,7 +25,7 @@ from typing import Any
 
 from errors import ColaError
 
-AMAZON_DOMAIN = re.compile(r"\.([a-z0-9-]+)\.(es|aoss)\.amazonaws\.com$")
+AMAZON_DOMAIN = re.compile(r"\.([a-z0-9-]+)\.es\.amazonaws\.com(\.cn)?$")
 Sign = Callable[[str, str, bytes], dict[str, str]]  # (method, url, body) -> headers
 
 
@@ -119,7 +119,7 @@ def api_key(encoded: str) -> Sign:
     return lambda method, url, body: {"Authorization": f"ApiKey {encoded}"}
 
 
-def sigv4(region: str, service: str = "es") -> Sign:
+def sigv4(region: str) -> Sign:
     """Amazon's request signature, with the credentials that botocore finds (Lambda: the function's role)."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -131,7 +131,7 @@ def sigv4(region: str, service: str = "es") -> Sign:
 
     def sign(method: str, url: str, body: bytes) -> dict[str, str]:
         request = AWSRequest(method=method, url=url, data=body)
-        SigV4Auth(credentials.get_frozen_credentials(), service, region).add_auth(request)
+        SigV4Auth(credentials.get_frozen_credentials(), "es", region).add_auth(request)
         return dict(request.headers.items())
 
     return sign
@@ -145,7 +145,7 @@ def _signer(url: str, environment: Mapping[str, str]) -> Sign | None:
     if username := environment.get("ELASTICSEARCH_USERNAME"):
         return basic(username, environment.get("ELASTICSEARCH_PASSWORD", ""))
     if domain := AMAZON_DOMAIN.search(urllib.parse.urlsplit(url).hostname or ""):
-        return sigv4(region=domain[1], service=domain[2])
+        return sigv4(domain[1])
     return None
 
 

@@ -54,11 +54,9 @@ class Window:
     previous_count: int = 0  # predictions in the PREVIOUS_WINDOWS windows before this one
 
 
-def from_elasticsearch(
-    server: Elastic, start: datetime, end: datetime, edges: Edges, index: str = INDEX
-) -> Window:
+def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: Edges) -> Window:
     """Count the window [start, end) in one search. Raises ElasticError."""
-    answer = server.request("POST", f"/{index}/_search?ignore_unavailable=true", query(start, end, edges))
+    answer = server.request("POST", f"/{INDEX}/_search?ignore_unavailable=true", query(start, end, edges))
     found = answer["aggregations"]["window"]
     return Window(
         start=start,
@@ -141,16 +139,20 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
 def from_records(
     records: Iterable[Mapping[str, Any]], start: datetime, end: datetime, edges: Edges
 ) -> Window:
-    """Count the window [start, end) in log records; a record that lacks a field is left out of that count."""
+    """Count the window [start, end) in log records. Raises ColaError if one lacks a field of the log line."""
     window = Window(start, end, [0] * (len(edges.score) - 1), [0] * (len(edges.length) - 1))
     before = start - PREVIOUS_WINDOWS * (end - start)
     texts: set[str] = set()
     for record in records:
-        at = moment(str(record["@timestamp"]))
-        if before <= at < start:
-            window.previous_count += 1
-        if start <= at < end:
-            _count(window, record, edges, texts)
+        try:
+            at = moment(str(record["@timestamp"]))
+            window.previous_count += before <= at < start
+            if start <= at < end:
+                _count(window, record, edges, texts)
+        except (KeyError, TypeError) as error:
+            raise ColaError(
+                f"a prediction record lacks {error}: was the log written by another program?"
+            ) from None
     window.distinct_texts = len(texts)
     return window
 

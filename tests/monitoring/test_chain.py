@@ -47,6 +47,14 @@ from lambda_handler import lambda_handler
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def functions_run_on_this_python() -> Iterator[None]:
+    """The server runs functions with the first python3 on PATH; ours has botocore, as Lambda's has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        yield
+
+
 def zipped(name: str, text: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -54,7 +62,7 @@ def zipped(name: str, text: str) -> bytes:
     return buffer.getvalue()
 
 
-def eventually(check: Any, seconds: float = 60.0) -> Any:
+def eventually(check: Any, seconds: float = 120.0) -> Any:
     """What `check` returns once it is true."""
     deadline = time.monotonic() + seconds
     while not (found := check()):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from errors import ColaError
 from export.reference import describe
 from inference_onnx import Prediction
 from monitoring.checks import Check, ks_statistic, psi
@@ -253,6 +254,16 @@ def test_elasticsearch_and_the_log_file_give_the_same_window(server: Elastic, tm
     found = from_elasticsearch(server, start, END, EDGES)
     assert found.score_sum == pytest.approx(expected.score_sum, rel=1e-6)
     assert replace(found, score_sum=0.0) == replace(expected, score_sum=0.0)
+
+
+def test_a_record_of_another_program_is_one_line() -> None:
+    strange = {
+        "@timestamp": (END - HOUR / 2).isoformat(),
+        "event": "prediction",
+        "prediction": {"label": "x"},
+    }
+    with pytest.raises(ColaError, match="lacks 'input'"):
+        from_records([strange], END - HOUR, END, EDGES)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("15m", 900), ("24h", 86400), ("7d", 604800)])

@@ -13,7 +13,7 @@ from monitoring import kibana_7_10
 from monitoring.kibana_objects import read
 from monitoring.windows import Edges, query
 from prediction_log import PredictionLog
-from tests.monitoring.fields import esql, flat, kql, mapped, named
+from tests.monitoring.fields import MONITORING, esql, flat, kql, mapped, named
 from tests.monitoring.test_drift import verdict_document
 
 ALERTS = {"rule", "state", "value", "message"}
@@ -106,6 +106,16 @@ def test_the_old_dashboard_file_is_up_to_date_and_has_the_same_panels() -> None:
     assert {"Score", "Training reference", "Model version over time"} <= titles
     references = {(r["type"], r["id"]) for saved in old for r in saved["references"]}
     assert references <= {(saved["type"], saved["id"]) for saved in old}
+
+
+def test_filebeat_drops_no_field_of_ours() -> None:
+    yaml = pytest.importorskip("yaml")
+    settings = yaml.safe_load((MONITORING / "filebeat.yml").read_text(encoding="utf-8"))
+    (dropped,) = [step["drop_fields"]["fields"] for step in settings["processors"] if "drop_fields" in step]
+    ours = mapped("cwl_template.json")
+    assert not [(name, field) for name in dropped for field in ours if f"{field}.".startswith(f"{name}.")]
+    (identity,) = [step["fingerprint"]["fields"] for step in settings["processors"] if "fingerprint" in step]
+    assert set(identity) - ours == {"log.offset"}
 
 
 def test_panels_do_not_overlap_and_have_different_names() -> None:
