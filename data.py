@@ -23,12 +23,14 @@ from transformers import PreTrainedTokenizerBase
 
 from corpus import format as cola
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
+from corpus.generate import paradigms
 from errors import CorpusError
 from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
 from training.sampler import BucketBatchSampler
 
 OWN_CORPUS = Path(__file__).parent / "corpus"
+OWN_NAME = "own"
 GLUE_IN_DOMAIN_ROWS = 527  # GLUE's validation set is CoLA's in-domain file followed by its out-of-domain file
 
 
@@ -107,7 +109,7 @@ def _read_folder(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sente
 
 
 def _read_own(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence]]]:
-    return "own", cola.read_folder(OWN_CORPUS)
+    return OWN_NAME, cola.read_folder(OWN_CORPUS)
 
 
 def _read_hub(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence]]]:
@@ -156,8 +158,8 @@ def _warn_of_fallback(corpus: Corpus) -> None:
 class DataModule(pl.LightningDataModule):
     """CoLA's token batches, in the form that ``training.examples.Encoder.collate`` gives.
 
-    The first ``pretask_epochs`` tell whole sentences from broken ones, and learn the paradigms of this repository's own
-    corpus; the others tell acceptable from unacceptable ones.
+    The first ``pretask_epochs`` tell whole sentences from broken ones, and learn paradigms from the grammar of
+    ``corpus/``; the others tell acceptable from unacceptable ones.
     """
 
     def __init__(
@@ -185,9 +187,6 @@ class DataModule(pl.LightningDataModule):
         self.validation_examples = self.encoder.encode(self.corpus.validation)
         self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
         self.corrupter = Corrupter([sentence.text for sentence in sentences])
-        own = cola.read_folder(OWN_CORPUS)
-        used = [TRAIN] if self.corpus.name == "own" else list(own)  # its validation sentences only where they are not ours
-        self.paradigms = self.encoder.encode([sentence for split in used for sentence in own[split]])
 
     def train_dataloader(self) -> DataLoader[int]:
         """The batches of the current epoch; the trainer asks anew for each."""
@@ -195,11 +194,15 @@ class DataModule(pl.LightningDataModule):
         examples = self.train_examples
         if epoch < self.pretask_epochs:
             random = Random(f"{self.seed}-{epoch}")
-            examples = join(self.encoder.corrupt(self.whole_texts, self.corrupter, random), self.paradigms)
+            broken = self.encoder.corrupt(self.whole_texts, self.corrupter, random)
+            examples = join(broken, self.encoder.encode(self._paradigms(random)))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
     def val_dataloader(self) -> DataLoader[int]:
         return self._loader(self.validation_examples, shuffle=False)
+
+    def _paradigms(self, random: Random) -> list[Sentence]:
+        return paradigms(random, for_own_corpus=self.corpus.name == OWN_NAME)
 
     def training_steps(self, max_epochs: int, world_size: int, limit_batches: float) -> int:
         """Optimizer steps of all epochs together: an epoch of the pretask has another length than the others."""
@@ -208,7 +211,7 @@ class DataModule(pl.LightningDataModule):
             batches = -(-sentences // self.processing["batch_size"])
             return int(-(-batches // world_size) * limit_batches)
 
-        pretask = self.pretask_epochs * steps(2 * len(self.whole_texts) + len(self.paradigms.ids))
+        pretask = self.pretask_epochs * steps(2 * len(self.whole_texts) + len(self._paradigms(Random())))
         return pretask + (max_epochs - self.pretask_epochs) * steps(len(self.train_examples.ids))
 
     def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:

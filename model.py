@@ -125,10 +125,12 @@ class ColaModel(pl.LightningModule):
         if "token_label" not in batch:
             return 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         assert outputs.hidden_states is not None
-        logits = self.token_head(outputs.hidden_states[-1])
-        return functional.cross_entropy(
-            logits.flatten(0, 1), batch["token_label"].flatten(), ignore_index=NO_LABEL
+        logits, label = (
+            self.token_head(outputs.hidden_states[-1]).flatten(0, 1),
+            batch["token_label"].flatten(),
         )
+        total = functional.cross_entropy(logits, label, ignore_index=NO_LABEL, reduction="sum")
+        return total / (label != NO_LABEL).sum().clamp(min=1)  # a batch may have no labelled token
 
     def configure_gradient_clipping(
         self,
@@ -136,7 +138,7 @@ class ColaModel(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        # Lightning's own refuses a fused optimizer under bf16, where gradients are not scaled and there is no reason to.
+        # Lightning's own refuses a fused optimizer under bf16, without need: gradients are not scaled there.
         norm = nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or float("inf"))
         self.log("train/gradient_norm", norm)
 

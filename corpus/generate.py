@@ -71,6 +71,25 @@ def sentences(split: Split) -> list[Sentence]:
     return found
 
 
+def paradigms(rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int = 200) -> list[Sentence]:
+    """Freshly drawn sentences, `per_phenomenon` of each: what training learns from besides its corpus.
+
+    Of all phenomena and words; for this corpus itself, only of those that its training file has.
+    """
+    columns = (TRAINING,) if for_own_corpus else (TRAINING, HELD_OUT)
+    found: list[Sentence] = []
+    for name, phenomenon in sorted(PHENOMENA.items()):
+        if for_own_corpus and not phenomenon.in_training:
+            continue
+        words, drawn = Words(rng, columns), dict[str, bool]()
+        while len(drawn) < per_phenomenon:
+            for example in phenomenon.build(words):
+                drawn.setdefault(sentence(example.text), example.acceptable)
+        chosen = list(drawn.items())[:per_phenomenon]
+        found += [Sentence(name, int(label), "" if label else "*", text) for text, label in chosen]
+    return found
+
+
 def main() -> None:
     for split in SPLITS:
         rows = sentences(split)

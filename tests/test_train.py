@@ -1,5 +1,6 @@
 """Training as a whole: what it leaves behind, that it repeats itself, that it can be stopped and resumed."""
 
+import functools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+import data
 import train
 from errors import CheckpointError, ConfigError, Interrupted
 from model import load_checkpoint
@@ -22,8 +24,10 @@ PICTURES = {"confusion_matrix", "roc", "precision_recall", "calibration", "learn
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)  # tests may run in parallel
+    few = functools.partial(data.paradigms, per_phenomenon=5)
+    monkeypatch.setattr(data, "paradigms", few)
 
 
 def test_a_run_leaves_checkpoint_report_and_pictures(compose: Compose, tmp_path: Path) -> None:
@@ -83,7 +87,7 @@ class StopAtStep(pl.Callback):
 
 
 # The last 14 steps are the corpus's epoch: in the pretask, at its end, after it, at the very end.
-@pytest.mark.parametrize("steps_left", [150, 15, 14, 13, 1])
+@pytest.mark.parametrize("steps_left", [30, 15, 14, 13, 1])
 def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
 ) -> None:
@@ -98,7 +102,7 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     monkeypatch.setattr(train, "make_trainer", interrupting)
     with pytest.raises(Interrupted, match="training.resume=") as stopped:
         train.train(compose(longer), tmp_path / "run", tmp_path / "models")
-    monkeypatch.undo()
+    monkeypatch.setattr(train, "make_trainer", make_trainer)
 
     checkpoint = tmp_path / "run" / "resume.ckpt"
     assert str(checkpoint) in str(stopped.value)
@@ -146,3 +150,13 @@ def test_bad_settings_are_refused_before_training(compose: Compose, tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="models_dir="):
         train.train(compose(), tmp_path / "run", tmp_path / "file" / "models")
+
+
+def test_a_batch_without_labelled_tokens_does_no_harm(compose: Compose) -> None:
+    config = compose("training.pretask_epochs=1")
+    tokenizer = load_tokenizer(config["model"])
+    model = train.ColaModel(train.weights.load_network(config["model"], tokenizer), config["training"], {})
+    model.log = lambda *arguments, **options: None  # type: ignore[method-assign]
+    encoder = data.Encoder(tokenizer, 16, "longest")
+    examples = data.Examples([[101, 2003, 102]] * 2, [0, 1], [[-100] * 3] * 2)
+    assert torch.isfinite(model.training_step(encoder.collate(examples, [0, 1]), 0))
