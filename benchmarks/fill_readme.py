@@ -55,10 +55,53 @@ def forwarder(result: dict[str, Any]) -> Iterator[Row]:
     )
 
 
+def inference(result: dict[str, Any]) -> Iterator[Row]:
+    ratios = result["ratios"]
+    speed = {
+        row["contestant"]: row["sentences_per_second"]
+        for row in result["rows"]
+        if (row["batch"], row["threads"]) == (1, 1)
+    }
+    yield (
+        "int8, one sentence at a time, one thread",
+        f"**{speed['ONNX int8']:,.0f} sentences/s**: {ratios['int8_over_eager_batch_1']:.1f} times eager PyTorch, "
+        f"{ratios['int8_over_padded_to_128_batch_1']:.0f} times the tutorial's padding to 128",
+        "`benchmarks/inference.py`",
+    )
+    yield (
+        "packed against padded, batches of 8 in random order, one thread",
+        f"{ratios['packed_over_padded_8_int8_1_threads']:.2f} times faster (int8), "
+        f"{ratios['packed_over_padded_8_fp32_1_threads']:.2f} times (fp32)",
+        "`benchmarks/inference.py`",
+    )
+
+
+def cold_start(result: dict[str, Any]) -> Iterator[Row]:
+    ours, theirs = result["onnx"], result["pytorch"]
+    yield (
+        "process start to first prediction",
+        f"**{ours['seconds']:.2f} s**, {ours['peak_memory_mb']:.0f} MB "
+        f"(PyTorch and Lightning: {theirs['seconds']:.1f} s, {theirs['peak_memory_mb']:.0f} MB)",
+        "`benchmarks/cold_start.py`",
+    )
+
+
+def command_line(result: dict[str, Any]) -> Iterator[Row]:
+    yield (
+        f"a file of {result['lines']:,} lines",
+        f"{result['command_line_sentences_per_second']:,.0f} sentences/s, "
+        f"{max(result['memory_mb_by_tenths']):.0f} MB from the first line to the last",
+        "`benchmarks/command_line.py`",
+    )
+
+
 SECTIONS = {
     "quality": quality,
     "corpus_baseline": corpus_baseline,
     "training": training,
+    "inference": inference,
+    "cold_start": cold_start,
+    "command_line": command_line,
     "forwarder": forwarder,
 }
 
