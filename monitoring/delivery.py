@@ -36,8 +36,8 @@ class Document:
 
     def action(self) -> bytes:
         """The two lines of the bulk request that create this document."""
-        head = json.dumps({"create": {"_index": self.index, "_id": self.id}})
-        return head.encode() + b"\n" + self.source + b"\n"
+        head = f'{{"create":{{"_index":{json.dumps(self.index)},"_id":{json.dumps(self.id)}}}}}\n'
+        return b"%b%b\n" % (head.encode(), self.source)
 
 
 Refused = dict[str, str]  # document id -> the server's reason
