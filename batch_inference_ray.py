@@ -1,6 +1,6 @@
 """Predict a corpus beyond one machine: Parquet in, Parquet out, the same predictor on every core of a Ray cluster.
 
-    pip install -r requirements_inference.txt "ray[data]==2.58.0"
+    pip install -r requirements_inference.txt "ray[data]==2.60.0"
     python batch_inference_ray.py sentences.parquet predictions/ --column sentence
     RAY_ADDRESS=ray://head:10001 python batch_inference_ray.py s3://bucket/sentences s3://bucket/predictions
 
@@ -16,7 +16,8 @@ import numpy as np
 import ray
 
 from errors import ConfigError, InvalidText, run_command
-from inference_onnx import ColaONNXPredictor, Encoded
+from inference_onnx import ColaONNXPredictor
+from text_encoder import Encoded
 
 Batch = dict[str, Any]  # a column each, of numpy arrays
 

@@ -1,7 +1,7 @@
 """Fill the README's table of measured results from the files that the benchmarks wrote.
 
-    python benchmarks/fill_readme.py            # or `make readme`
-    python benchmarks/fill_readme.py --check    # exit code 1 if the README says something else
+python benchmarks/fill_readme.py            # or `make readme`
+python benchmarks/fill_readme.py --check    # exit code 1 if the README says something else
 """
 
 import json
@@ -42,7 +42,8 @@ def training(result: dict[str, Any]) -> Iterator[Row]:
     speed = result["sentences_per_second"]
     yield (
         "training, against padding to 128",
-        f"**{result['ratio']['median']:.1f} times** faster ({speed['ours']:.0f} against {speed['padded to 128']:.0f} sentences/s)",
+        f"**{result['ratio']['median']:.1f} times** faster "
+        f"({speed['ours']:.0f} against {speed['padded to 128']:.0f} sentences/s)",
         "`benchmarks/training.py`",
     )
 
@@ -113,7 +114,9 @@ def table() -> str:
         if (path := RESULTS / f"{name}.json").is_file()
         for row in section(json.loads(path.read_text()))
     ]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in [("what", "measured", "by"), ("---",) * 3, *rows])
+    return "".join(
+        f"| {' | '.join(cells)} |\n" for cells in [("what", "measured", "by"), ("---",) * 3, *rows]
+    )
 
 
 def main() -> int:

@@ -4,8 +4,8 @@
     python train.py data.path=path/to/cola experiment=quality models_dir=/tmp/quality
     python benchmarks/quality.py /tmp/default /tmp/quality
 
-Reads the training_report.json of each folder; adds to benchmarks/results/quality.json, by experiment and corpus. The last
-line of output is that document.
+Reads the training_report.json of each folder; adds to benchmarks/results/quality.json, by experiment and
+corpus. The last line of output is that document.
 """
 
 import json

@@ -58,7 +58,11 @@ def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
 def test_audit_counts_duplicates_contradictions_and_leaks() -> None:
     good, bad = Sentence("a", 1, "", "One."), Sentence("a", 0, "*", "One.")
     two = Sentence("a", 1, "", "Two.")
-    splits = {"train": [good, bad, two, two, two], "in_domain": [two], "out_of_domain": [Sentence("b", 1, "", "New.")]}
+    splits = {
+        "train": [good, bad, two, two, two],
+        "in_domain": [two],
+        "out_of_domain": [Sentence("b", 1, "", "New.")],
+    }
     assert audit(splits) == {"duplicated": 2, "contradictory": 1, "leaked": 1}
 
 

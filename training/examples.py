@@ -26,9 +26,7 @@ class Examples:
 
 def join(first: Examples, second: Examples) -> Examples:
     """Both together; where only one has labels for its tokens, the other's tokens have none."""
-    labels = [
-        part.token_labels or [[NO_LABEL] * len(ids) for ids in part.ids] for part in (first, second)
-    ]
+    labels = [part.token_labels or [[NO_LABEL] * len(ids) for ids in part.ids] for part in (first, second)]
     return Examples(first.ids + second.ids, first.labels + second.labels, labels[0] + labels[1])
 
 

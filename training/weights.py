@@ -31,7 +31,9 @@ def resolve(settings: Mapping[str, Any]) -> str:
     """
     name, package = settings["name"], settings["package"]
     if not name:
-        raise WeightsError("model.name is empty; set it to a folder or a model of the Hub, or use model=minilm")
+        raise WeightsError(
+            "model.name is empty; set it to a folder or a model of the Hub, or use model=minilm"
+        )
     if Path(name).is_dir():
         return str(name)
     if package and (spec := importlib.util.find_spec(package)) and spec.origin:
