@@ -6,6 +6,7 @@
 Reads models/model.onnx and serving/web/; writes one JSON line a prediction to standard output.
 """
 
+import gc
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from errors import run_command
 from inference_onnx import ColaONNXPredictor
@@ -34,18 +36,19 @@ from serving.messages import (
     parse_json,
     sentences_of,
 )
-from serving.middleware import Boundary
+from serving.middleware import Boundary, Endpoint, answer_request_error
 from serving.service import Predictor, Service
 from serving.settings import Settings
 
 WEB = Path(__file__).parent / "serving" / "web"
+SHUTDOWN_SECONDS = 20  # for what was accepted; a client that never finishes its request is cut off then
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-def create_app(predictor: Predictor, settings: Settings) -> FastAPI:
+def create_app(predictor: Predictor, settings: Settings) -> ASGIApp:
     """The application around ``predictor`` (tests pass a fake one)."""
 
     @asynccontextmanager
@@ -63,7 +66,7 @@ def create_app(predictor: Predictor, settings: Settings) -> FastAPI:
         redoc_url=None,
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
     )
-    _add_predictions(app, settings)
+    direct = _add_predictions(app, settings)
     _add_operations(app)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     paths = {route.path for route in app.routes if hasattr(route, "path")}
@@ -71,11 +74,11 @@ def create_app(predictor: Predictor, settings: Settings) -> FastAPI:
     def observe(path: str, status: int, seconds: float) -> None:
         _service(app).metrics.observe_request(path if path in paths else "other", status, seconds)
 
-    app.add_middleware(Boundary, api_key=settings.api_key, observe=observe)
-    return app
+    return Boundary(app, settings.api_key, observe, direct)
 
 
-def _add_predictions(app: FastAPI, settings: Settings) -> None:
+def _add_predictions(app: FastAPI, settings: Settings) -> dict[tuple[str, str], Endpoint]:
+    """Adds the routes that predict; returns those that are called often."""
     statuses = (400, 401, 413, 422, 503)
 
     async def answer(request: Request, texts: list[str], many: bool) -> Response:
@@ -126,6 +129,8 @@ def _add_predictions(app: FastAPI, settings: Settings) -> None:
         first, *without = await _service(app).analyze([texts[0], *shortened])
         return _json(explanation(first, variants, without))
 
+    return {("GET", "/predict"): predict_text, ("POST", "/predict"): predict}
+
 
 def _add_operations(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
@@ -174,7 +179,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return Response(error_body(error.code, str(error)), error.status, error.headers, "application/json")
+    return answer_request_error(error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -185,7 +190,11 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     }
     code = str(error.detail).lower().replace(" ", "_")
     body = error_body(code, message.get(error.status_code, str(error.detail)))
-    return Response(body, error.status_code, error.headers, "application/json")
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # of all routes with this path; Starlette knows of the first only
+        routes = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
+        headers["allow"] = ", ".join(sorted({method for route in routes for method in route.methods}))
+    return Response(body, error.status_code, headers, "application/json")
 
 
 def serve(predictor: Predictor, settings: Settings) -> None:
@@ -203,12 +212,16 @@ def serve(predictor: Predictor, settings: Settings) -> None:
         ws="none",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
 
 def main() -> None:
     settings = Settings.from_environment()
-    serve(ColaONNXPredictor(settings.model_path, threads=1), settings)  # threads: the service has its own
+    predictor = ColaONNXPredictor(settings.model_path, threads=1)  # the service has threads of its own
+    gc.freeze()  # what is loaded stays: the collector need not look at it again
+    serve(predictor, settings)
 
 
 if __name__ == "__main__":

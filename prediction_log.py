@@ -29,6 +29,8 @@ from inference_onnx import ModelInfo, Prediction
 MAX_PENDING = 16_000_000
 RECORD_OVERHEAD = 500
 ROTATED_FILES = 3
+# The thread lets lines gather for as long: waking it for each would cost requests more than writing does.
+GATHER_SECONDS = 0.02
 
 
 def text_field(text: str, mode: str) -> str | None:
@@ -152,6 +154,7 @@ class PredictionLog:
                     self._changed.wait()
                 if not self._pending:
                     return
+                self._changed.wait_for(lambda: self._closing, GATHER_SECONDS)
                 batch = list(self._pending)
                 self._pending.clear()
             lines = "".join(self._lines(shared, predictions) for _, shared, predictions in batch)

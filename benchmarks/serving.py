@@ -38,6 +38,14 @@ PEERS = Path(__file__).parent / "serving_peers"
 sys.path.insert(0, str(ROOT))
 CLIENTS = (1, 8, 32)
 TORCH = ["torch==2.13.0", "transformers==5.23.0", "fastapi==0.165.0", "uvicorn==0.54.0"]
+# The last that infinity-emb 0.0.77 runs with.
+OPTIMUM = [
+    "optimum[onnxruntime]==1.24.0",
+    "transformers==4.48.3",
+    "click==8.1.8",
+    "datasets==3.6.0",
+    "pyarrow==19.0.1",
+]
 ONNX = ["onnxruntime==1.31.1", "tokenizers==0.23.3", "numpy==2.4.6"]
 QUIET = {
     "ORT_DISABLE_TELEMETRY": "1",
@@ -97,7 +105,7 @@ def servers(model: Path, fp32: Path, weights: Path) -> list[Server]:
         Server("pipeline", TORCH, ["{python}", "pipeline.py"], one, first),
         Server(
             "infinity",
-            ["torch==2.13.0", "infinity-emb[server,optimum,torch]==0.0.77"],
+            ["torch==2.13.0", "infinity-emb[server,optimum,torch]==0.0.77", *OPTIMUM],
             infinity,
             post("/classify", lambda text: {"model": "cola", "input": [text]}),
             lambda answer: max(answer["data"][0], key=lambda item: item["score"])["label"],

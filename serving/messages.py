@@ -7,8 +7,8 @@ anything else                   ->  {"error": {"code": "...", "message": "..."}}
 
 import hmac
 import json
+import os
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +23,15 @@ MISSING_TEXT = "the parameter text is missing: call /predict?text=A+sentence."
 BODY_TOO_LARGE = "the body is larger than {} bytes: send fewer sentences"
 NOT_FOUND = "no such page: /docs lists what there is"
 SHAPES = 'send {"sentence": "..."} or {"sentences": ["...", "..."]}'
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads and json.dumps make new ones for every call with options.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class RequestError(ColaError):
@@ -40,7 +49,7 @@ def error_body(code: str, message: str) -> bytes:
 def answer_body(predictions: Sequence[Prediction], many: bool) -> bytes:
     """The answer in JSON; ``many`` says whether the client asked with ``sentences``."""
     found = [prediction.as_dict() for prediction in predictions]
-    return json.dumps({"predictions": found} if many else found[0], ensure_ascii=False).encode()
+    return _encode({"predictions": found} if many else found[0]).encode()
 
 
 def request_id(proposed: str | None, fallback: str | None = None) -> str:
@@ -48,7 +57,7 @@ def request_id(proposed: str | None, fallback: str | None = None) -> str:
     for candidate in (proposed, fallback):
         if candidate and SANE_REQUEST_ID.fullmatch(candidate):
             return candidate
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def knows_key(headers: Mapping[str, str], key: str) -> bool:
@@ -73,7 +82,7 @@ def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[E
 def parse_json(body: bytes | str) -> Any:
     """Raises RequestError for what is not JSON (NaN and Infinity are not)."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return _decode(body if isinstance(body, str) else body.decode())
     except (
         ValueError,
         RecursionError,
@@ -116,7 +125,3 @@ def check_sentence(sentence: Any, limits: Settings, where: str = "") -> None:
         raise RequestError(
             422, "text_too_long", f"{where}{len(sentence)} characters: send at most {limits.max_characters}"
         )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

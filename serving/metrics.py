@@ -2,6 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -46,6 +47,11 @@ class Metrics:
         ):
             Gauge(name, description, registry=registry).set_function(function)
         facts = {"version": model.version, "name": model.name, "precision": model.precision}
+        # Looking a child up by its labels costs more than counting.
+        self._label = cache(lambda label: self._predictions.labels(label))
+        self._route = cache(
+            lambda route, status: (self._requests.labels(route, str(status)), self._latency.labels(route))
+        )
         Info("cola_model", "The model that answers.", registry=registry).info(facts)
 
     def observe_row(self, sentences: int, tokens: int, seconds: float) -> None:
@@ -55,13 +61,14 @@ class Metrics:
 
     def observe_predictions(self, predictions: Sequence[Prediction]) -> None:
         for label, count in Tally(prediction.label for prediction in predictions).items():
-            self._predictions.labels(label).inc(count)
+            self._label(label).inc(count)
         for prediction in predictions:
             self._score.observe(prediction.probability_acceptable)
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, str(status)).inc()
-        self._latency.labels(route).observe(seconds)
+        answered, latency = self._route(route, status)
+        answered.inc()
+        latency.observe(seconds)
 
     def page(self) -> bytes:
         """Everything, in Prometheus' text format."""

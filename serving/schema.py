@@ -111,7 +111,12 @@ def responses(schema: Schema, *statuses: int, **more: Any) -> dict[int | str, di
 
 def sentence_schema(limits: Settings) -> Schema:
     # At least one visible character: a blank text is refused.
-    return {"type": "string", "minLength": 1, "maxLength": limits.max_characters, "pattern": r"\S"}
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": limits.max_characters,
+        "pattern": r"\S",
+    }
 
 
 def text_parameter(limits: Settings) -> dict[str, Any]:
