@@ -16,6 +16,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,12 @@ def _first_indices(server: Elastic, report: Report) -> None:
 def _reference_histogram(server: Elastic, report: Report, reference: Reference) -> None:
     histogram = reference.distributions["score_histogram"]
     lines = []
-    for number, (edge, share) in enumerate(zip(histogram["edges"], histogram["shares"], strict=False)):
+    for number, ((low, high), share) in enumerate(
+        zip(pairwise(histogram["edges"]), histogram["shares"], strict=True)
+    ):
+        values = {"center": (low + high) / 2, "share": share}
         lines.append({"index": {"_id": f"score-{number:02}"}})
-        lines.append({"model": {"version": reference.version}, "reference": {"bin": edge, "share": share}})
+        lines.append({"model": {"version": reference.version}, "reference": values})
     query = {"query": {"term": {"model.version": reference.version}}}
     if server.request("POST", "/cola-reference/_count", query)["count"] == len(lines) // 2:
         report.add(f"reference histogram of model {reference.version}", "unchanged")

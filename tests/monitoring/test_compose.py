@@ -4,9 +4,7 @@ Needs cola:api (docker build --target api -t cola:api .) and the images of docke
 be pulled the tests skip, except in GitHub Actions.
 """
 
-import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -142,7 +140,7 @@ def test_filebeats_user_can_neither_read_nor_delete(predicted: list[str], passwo
 def test_kibana_gives_back_what_was_provisioned(kibana: Elastic) -> None:
     for view in read("data_views.json"):
         found = kibana.request("GET", f"/api/data_views/data_view/{view['id']}")["data_view"]
-        assert (found["title"], found["timeFieldName"]) == (view["title"], view["timeFieldName"])
+        assert {name: found.get(name) for name in view} == view
     dashboard = kibana.request("GET", "/api/dashboards/cola")["data"]
     assert [panel["type"] for panel in dashboard["panels"]] == [
         p["type"] for p in read("dashboard.json")["panels"]
@@ -152,23 +150,10 @@ def test_kibana_gives_back_what_was_provisioned(kibana: Elastic) -> None:
     assert all(rule["enabled"] for rule in rules["data"])
 
 
-def test_the_queries_of_dashboard_and_rules_run(predicted: list[str], elasticsearch: Elastic) -> None:
-    texts = re.findall(
-        r'"(?:esql|query)": "(FROM (?:[^"\\]|\\.)*)"',
-        json.dumps([read("dashboard.json"), read("rules.json")]),
-    )
-    assert len(texts) == 4
-    for text in texts:
-        query = json.loads(f'"{text}"').replace("${limit}", "0.5")
-        query = query.replace("?_tstart", '"2020-01-01T00:00:00Z"').replace(
-            "?_tend", '"2100-01-01T00:00:00Z"'
-        )
-        answer = elasticsearch.request("POST", "/_query", {"query": query})
-        columns = [column["name"] for column in answer["columns"]]
-        if "bin" in columns:
-            counted = sum(row[columns.index("predictions")] for row in answer["values"])
-            assert counted == COUNT
-            assert len(answer["values"]) >= 20
+def test_the_queries_of_the_rules_run(predicted: list[str], elasticsearch: Elastic) -> None:
+    for rule in read("rules.json")["rules"]:
+        query = rule["params"]["esqlQuery"]["esql"].replace("${limit}", "0.5")
+        assert elasticsearch.request("POST", "/_query", {"query": query})["columns"]
 
 
 def test_no_rule_has_an_error(kibana: Elastic) -> None:

@@ -59,9 +59,11 @@ def test_the_reference_histogram_is_that_of_the_model_given_last(server: Elastic
     run(server, Reference("aaaaaaaaaaaa", REFERENCE.distributions))
     run(server, REFERENCE)
     hits = search(server, {"size": 100}, "cola-reference")["hits"]["hits"]
-    documents = sorted((hit["_source"] for hit in hits), key=lambda source: source["reference"]["bin"])
+    documents = sorted((hit["_source"] for hit in hits), key=lambda source: source["reference"]["center"])
     histogram = REFERENCE.distributions["score_histogram"]
-    assert [document["reference"]["bin"] for document in documents] == histogram["edges"][:-1]
+    assert [round(document["reference"]["center"], 3) for document in documents] == [
+        round(edge + 0.025, 3) for edge in histogram["edges"][:-1]
+    ]
     assert [document["reference"]["share"] for document in documents] == pytest.approx(histogram["shares"])
     assert {document["model"]["version"] for document in documents} == {REFERENCE.version}
 
@@ -173,7 +175,7 @@ def kibana(stand_in: StandIn, limit: float = 0.5) -> Report:
 def test_kibana_is_provisioned_once(stand_in: StandIn) -> None:
     first = kibana(stand_in)
     assert states(first) <= {"created", "imported"}
-    assert len(first.steps) == 3 + 1 + 1 + 1 + 3  # data views, search, dashboard, connector, rules
+    assert len(first.steps) == 4 + 1 + 1 + 1 + 3  # data views, search, dashboard, connector, rules
     assert all(headers["Kbn-Xsrf"] == "true" for headers in stand_in.headers)
     stand_in.writes.clear()
     assert states(kibana(stand_in)) == {"unchanged"}
