@@ -107,7 +107,7 @@ def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
 
 
 def test_a_second_provisioning_changes_nothing(stack: Compose) -> None:
-    printed = stack("run", "--rm", "provision")
+    printed = stack("run", "--rm", "-T", "provision")
     states = {line.split()[0] for line in printed.splitlines() if line and not line.startswith("dashboard:")}
     assert states == {"unchanged"}, printed
     assert "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola" in printed
