@@ -56,6 +56,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LAMBDA_EXECUTOR": "local",
+        "MINISTACK_DOCKER_TIMEOUT": "120",  # the daemon may be slow on a busy machine
         "STATE_DIR": str(folder),
         "DOCKER_HOST": os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
     }
