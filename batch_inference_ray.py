@@ -13,7 +13,9 @@ import argparse
 from typing import Any
 
 import numpy as np
+import pyarrow
 import ray
+from pyarrow import dataset
 
 from errors import ConfigError, InvalidText, run_command
 from inference_onnx import ColaONNXPredictor
@@ -59,12 +61,10 @@ def main() -> None:
     parser.add_argument("--model", default="models/model.onnx", help="default: %(default)s")
     options = parser.parse_args()
     ColaONNXPredictor(options.model, threads=1)  # a bad file is reported here, in one line
+    require_column(options.input, options.column)
     ray.init(log_to_driver=False)
-    sentences = ray.data.read_parquet(options.input)
-    if options.column not in sentences.columns():
-        raise ConfigError(f"--column {options.column}: {options.input} has {', '.join(sentences.columns())}")
     workers = int(ray.cluster_resources()["CPU"])
-    predicted = sentences.map_batches(
+    predicted = ray.data.read_parquet(options.input).map_batches(
         Predict,
         fn_constructor_args=(options.model, options.column),
         batch_size=1024,
@@ -72,6 +72,16 @@ def main() -> None:
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
     )
     predicted.write_parquet(options.output)
+
+
+def require_column(path: str, column: str) -> None:
+    """Raise ConfigError now rather than from a worker."""
+    try:
+        names = dataset.dataset(path, format="parquet").schema.names
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise ConfigError(f"{path}: cannot be read as Parquet ({error})") from None
+    if column not in names:
+        raise ConfigError(f"--column {column}: {path} has {', '.join(names)}")
 
 
 if __name__ == "__main__":
