@@ -62,10 +62,10 @@ LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-h
   ELASTICSEARCH_USERNAME=elastic ELASTICSEARCH_PASSWORD=$$ELASTIC_PASSWORD
 
 demo: env up  ## normal traffic, then drifted, then the verdict and the dashboard's link
-	$(BIN)/python -m monitoring.simulate --kind normal --count 600
-	$(BIN)/python -m monitoring.simulate --kind language --count 600
-	@sleep 10  # until Filebeat has shipped the last lines and Elasticsearch shows them
-	-@$(MAKE) --no-print-directory drift ARGS="--window 5m"
+	$(BIN)/python -m monitoring.simulate --kind normal --seconds 30
+	$(BIN)/python -m monitoring.simulate --kind shuffled --seconds 90
+	@sleep 15  # until Filebeat has shipped the last lines and Elasticsearch shows them
+	-@$(MAKE) --no-print-directory drift ARGS="--window 45s"  # an alarm: two windows in a row have drifted
 	@echo "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola"
 
 provision: $(VENV)/.train  ## templates, dashboard and rules for ELASTICSEARCH_URL and KIBANA_URL

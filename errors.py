@@ -15,6 +15,8 @@ import os
 import sys
 from collections.abc import Callable
 
+_MARK = "COLA_REPORTS_ERRORS"
+
 
 class ColaError(Exception):
     """Root of the tree. The message is one line: what was wrong and what mends it."""
@@ -67,12 +69,13 @@ def run_command(main: Callable[[], object]) -> None:
     Errors of Hydra and OmegaConf (an unknown key, a wrong type) are reported in the same way. With
     HYDRA_FULL_ERROR=1 nothing is caught, for those who want the stack trace. Exit code 130 after Ctrl-C.
     """
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    if os.environ.get("HYDRA_FULL_ERROR") == "1" and _MARK not in os.environ:
         main()
         return
-    os.environ["HYDRA_FULL_ERROR"] = (
-        "1"  # makes Hydra hand its errors to us instead of printing a stack trace
-    )
+    # Makes Hydra hand its errors to us instead of printing a stack trace; the mark tells that to the processes that
+    # a training with several of them starts.
+    before = dict(os.environ)
+    os.environ |= {"HYDRA_FULL_ERROR": "1", _MARK: "1"}
     try:
         main()
     except KeyboardInterrupt:
@@ -84,3 +87,8 @@ def run_command(main: Callable[[], object]) -> None:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
+    finally:
+        for name in ("HYDRA_FULL_ERROR", _MARK):
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]

@@ -1,10 +1,13 @@
 """``python train.py`` as a person runs it: mistakes end in one line, a grid in a table, two processes in one result."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 SMOKE = ("experiment=smoke", "logger=none")
 

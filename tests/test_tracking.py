@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    deadline = (
+        time.monotonic() + 60
+    )  # W&B's own process may write the end of the file after `finish` has returned
+    while not any(Record.FromString(data).HasField("exit") for data in records(path)):
+        assert time.monotonic() < deadline, "the run's file has no end"
+        time.sleep(0.1)
     keys: set[str] = set()
     config: dict[str, Any] = {}
     artifacts: set[str] = set()
