@@ -6,7 +6,8 @@ python tests/fake_predictor.py        # serve it (settings from the environment,
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import MutableSequence, Sequence
 
 from errors import InvalidText
 from inference_onnx import ModelInfo, Prediction
@@ -32,7 +33,7 @@ class FakePredictor:
         self.seconds = seconds
         self.gate = threading.Event()
         self.gate.set()
-        self.rows: list[list[str]] = []
+        self.rows: MutableSequence[list[str]] = []
         self.running = 0
 
     def encode(self, text: str) -> Encoded:
@@ -77,4 +78,6 @@ if __name__ == "__main__":
     from app import serve
     from serving.settings import Settings
 
-    serve(FakePredictor(seconds=0.002), Settings.from_environment())
+    served = FakePredictor(seconds=0.002)
+    served.rows = deque(maxlen=10)  # a test looks at this process's memory
+    serve(served, Settings.from_environment())
