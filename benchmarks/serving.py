@@ -115,12 +115,12 @@ def memory_mb(process: psutil.Process) -> float:
     return sum(member.memory_full_info().pss for member in family) / 1e6
 
 
-def load(server: Server, port: int, clients: int, seconds: float, requests: Path) -> dict[str, float]:
+def load(server: Server, port: int, clients: int, seconds: int, requests: Path) -> dict[str, float]:
     command = [
         "wrk",
         "-t1",
         f"-c{clients}",
-        f"-d{seconds:g}s",
+        f"-d{seconds}s",
         "--timeout",
         "30s",
         "-s",
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "cola-serving-benchmark")
     parser.add_argument("--only", default="", help="names or prefixes, separated by commas")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load for each number of clients")
+    parser.add_argument("--seconds", type=int, default=5, help="of load for each number of clients")
     parser.add_argument("--prepare", action="store_true", help="install and convert, measure nothing")
     options = parser.parse_args()
     if not shutil.which("wrk"):
