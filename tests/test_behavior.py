@@ -110,7 +110,7 @@ def test_the_acceptable_member_of_a_minimal_pair_scores_higher(predictor: ColaON
     every = [answer for answers in right.values() for answer in answers]
     share = sum(every) / len(every)
     print(f"minimal pairs: {share:.0%} of {len(every)}")
-    assert share >= 0.7
+    assert share >= 0.85
 
 
 def test_a_name_makes_no_difference(predictor: ColaONNXPredictor) -> None:
@@ -121,7 +121,7 @@ def test_a_name_makes_no_difference(predictor: ColaONNXPredictor) -> None:
     print(
         f"names: largest change of a probability {max(spreads):.3f}, mean {sum(spreads) / len(spreads):.3f}"
     )
-    assert sum(spreads) / len(spreads) <= 0.15
+    assert sum(spreads) / len(spreads) <= 0.05
 
 
 @pytest.mark.parametrize("space", [" ", "\n", "  \t ", "\u00a0"])
