@@ -96,6 +96,23 @@ def command_line(result: dict[str, Any]) -> Iterator[Row]:
     )
 
 
+def serving(result: dict[str, Any]) -> Iterator[Row]:
+    servers = result["servers"]
+    ours, peers = servers["ours_int8"], {k: v for k, v in servers.items() if not k.startswith("ours")}
+    for clients in ("1", "32"):
+        best = max(
+            (peer[clients] for peer in peers.values() if clients in peer),
+            key=lambda row: row["requests_per_second"],
+        )
+        mine = ours[clients]
+        yield (
+            f"served, {clients} client{'s' * (clients != '1')}",
+            f"**{mine['requests_per_second']:,.0f} requests/s**, p99 {mine['p99_ms']:.0f} ms "
+            f"(best of {len(peers)} other set-ups: {best['requests_per_second']:,.0f}, p99 {best['p99_ms']:.0f} ms)",
+            "`benchmarks/serving.py`",
+        )
+
+
 SECTIONS = {
     "quality": quality,
     "corpus_baseline": corpus_baseline,
@@ -103,6 +120,7 @@ SECTIONS = {
     "inference": inference,
     "cold_start": cold_start,
     "command_line": command_line,
+    "serving": serving,
     "forwarder": forwarder,
 }
 
