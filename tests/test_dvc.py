@@ -442,6 +442,7 @@ def test_repro_twice_does_nothing_the_second_time(repo: Path) -> None:
         "++training.limit_train_batches=0.05",
         "training.lr=2e-3",
         "++data.sources=[corpus]",
+        "export.precision=fp32",
         "++export.min_mcc=-1",
     )
     dvc("exp", "run", *(word for setting in settings for word in ("-S", setting)))
