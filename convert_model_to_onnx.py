@@ -23,7 +23,7 @@ from rich.table import Table
 
 from configs.schema import plain
 from corpus.format import OUT_OF_DOMAIN
-from errors import ExportError, run_command
+from errors import ColaError, ExportError, exit_with, run_command
 from export import evaluation, model_file, reference
 from export.calibration import expected_calibration_error
 from export.evaluation import Contestant, Subject
@@ -41,7 +41,10 @@ def main(cfg: DictConfig) -> None:
     """Compose the configuration and export."""
     told = [override.split("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task]
     data = {key.removeprefix("data."): OmegaConf.select(cfg, key) for key in told if key.startswith("data.")}
-    export(plain(cfg)["export"], data)
+    try:
+        export(plain(cfg)["export"], data)
+    except ColaError as error:
+        exit_with(error)  # here, before Hydra adds lines of its own
 
 
 def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

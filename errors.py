@@ -14,6 +14,7 @@ ColaError                 what was wrong, and the setting or the command that me
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 _MARK = "COLA_REPORTS_ERRORS"
 
@@ -63,6 +64,12 @@ def _one_line(error: BaseException) -> str:
     return ". ".join(dict.fromkeys(line.rstrip(".") for line in wanted))
 
 
+def exit_with(error: BaseException) -> NoReturn:
+    """End the process with the error's one line; exit code 2, or 130 for what was interrupted."""
+    print(f"error: {_one_line(error)}", file=sys.stderr)
+    sys.exit(130 if isinstance(error, Interrupted) else 2)
+
+
 def run_command(main: Callable[[], object]) -> None:
     """Run a command's ``main``; end with ``error: ...`` and exit code 2 if it raises a ColaError.
 
@@ -85,8 +92,7 @@ def run_command(main: Callable[[], object]) -> None:
         is_configuration = type(error).__module__.startswith(("hydra.", "omegaconf."))
         if not (isinstance(error, ColaError) or is_configuration):
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(130 if isinstance(error, Interrupted) else 2)
+        exit_with(error)
     finally:
         for name in ("HYDRA_FULL_ERROR", _MARK):
             os.environ.pop(name, None)

@@ -28,7 +28,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from configs.schema import plain
 from data import DataModule
-from errors import CheckpointError, ConfigError, run_command
+from errors import CheckpointError, ColaError, ConfigError, exit_with, run_command
 from model import ColaModel
 from training import records, report, tracking, weights
 from training.callbacks import LearningCurves, SeedEachStep, StopOnSignal, Throughput
@@ -43,7 +43,12 @@ def main(cfg: DictConfig) -> dict[str, Any]:
     """Compose the configuration and train. A run of a grid keeps its model in its own folder."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     is_grid = HydraConfig.get().mode == RunMode.MULTIRUN
-    return train(plain(cfg), run_dir, run_dir / "models" if is_grid else Path(cfg.models_dir))
+    try:
+        return train(plain(cfg), run_dir, run_dir / "models" if is_grid else Path(cfg.models_dir))
+    except ColaError as error:
+        if is_grid:
+            raise  # the other runs go on
+        exit_with(error)  # here, before Hydra adds lines of its own
 
 
 def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[str, Any]:

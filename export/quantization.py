@@ -56,6 +56,8 @@ def observe(model: onnx.ModelProto, feeds: Iterable[Mapping[str, NDArray[np.int6
     """The largest magnitude in each column of each matrix's input (by name) over some sentences."""
     exposed = copy.deepcopy(model)
     names = list(dict.fromkeys(node.input[0] for node, _ in _matrices(model.graph)))
+    if not names:
+        return {}  # nothing to quantize; and asked for no output, a session gives all
     exposed.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )

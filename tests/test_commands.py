@@ -59,6 +59,7 @@ def test_a_mistake_ends_in_one_line(
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert complaint in line
     assert result.stderr.strip().endswith(line)
+    assert "Error executing job" not in result.stderr, "Hydra adds nothing of its own"
 
 
 @pytest.mark.slow
