@@ -84,7 +84,8 @@ model-log model-compare: model-%: $(VENV)/.train  ## the versions; is the new on
 model-promote: $(VENV)/.train  ## the pipeline's candidate becomes models/model.onnx, unless it is worse
 	REMOTE=$(REMOTE) $(BIN)/python -m dvcfiles.registry promote
 
-images: export BUILDX_NO_DEFAULT_ATTESTATIONS = 1  # Lambda refuses an image index
+# Lambda refuses an image index, which BuildKit makes to attach attestations.
+images: export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 images:  ## the two Docker images, cola:api and cola:lambda
 	docker build --target api -t $(IMAGE):api .
 	docker build --target lambda -t $(IMAGE):lambda .
