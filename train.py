@@ -80,7 +80,7 @@ def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[st
         trainer.fit(model, data, ckpt_path=config["training"]["resume"], weights_only=True)
         best = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
         trainer.validate(model, data, ckpt_path=best, verbose=False, weights_only=True)
-        result = summarize(model, data, trainer, throughput)
+        result = summarize(model, trainer, throughput)
         if trainer.is_global_zero:
             result |= {"seconds": time.perf_counter() - started, "pictures": str(run_dir / "pictures")}
             publish(best, models_dir, result)
@@ -90,7 +90,7 @@ def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[st
             report.print_summary(result)
         failed = False
     finally:
-        tracking.finish(logger, failed=failed)
+        tracking.finish(failed=failed)
     return result
 
 
@@ -180,9 +180,7 @@ def choose_precision(precision: str) -> Any:
     return "bf16-mixed" if torch.cpu.get_capabilities().get("avx512_bf16") else "32-true"
 
 
-def summarize(
-    model: ColaModel, data: DataModule, trainer: pl.Trainer, throughput: Throughput
-) -> dict[str, Any]:
+def summarize(model: ColaModel, trainer: pl.Trainer, throughput: Throughput) -> dict[str, Any]:
     """The run's report, but for its seconds and its files."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     kept = ("base_model", "corpus", "git_commit", "created", "packages", "config")

@@ -37,7 +37,7 @@ def test_most_sentences_are_broken_and_every_change_is_marked(corrupter: Corrupt
 
 def test_forms_and_alternatives_come_from_corpus_and_word_classes(corrupter: Corrupter) -> None:
     assert set(corrupter.forms["walk"]) == {"walks", "walked"}
-    assert "walk" not in corrupter.forms["walks"] or "walked" in corrupter.forms["walks"]
+    assert set(corrupter.forms["walks"]) == {"walk", "walked"}
     assert "herself" in corrupter.alternatives["himself"]
     assert "him" not in corrupter.alternatives["him"]
 

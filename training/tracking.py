@@ -56,7 +56,7 @@ def has_account() -> bool:
         return False
 
 
-def finish(logger: Logger | None, *, failed: bool) -> None:
+def finish(*, failed: bool) -> None:
     """Close the W&B run, also of a training that failed, and say how to upload an offline one."""
     if wandb.run is None:
         return
