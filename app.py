@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from errors import run_command
 from inference_onnx import ColaONNXPredictor
@@ -32,11 +32,10 @@ from serving.messages import (
     RequestError,
     answer_body,
     check_sentence,
-    error_body,
     parse_json,
     sentences_of,
 )
-from serving.middleware import Boundary, Endpoint, answer_request_error
+from serving.middleware import Boundary, Endpoint, answer_error
 from serving.service import Predictor, Service
 from serving.settings import Settings
 
@@ -71,8 +70,11 @@ def create_app(predictor: Predictor, settings: Settings) -> ASGIApp:
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     paths = {route.path for route in app.routes if hasattr(route, "path")}
 
-    def observe(path: str, status: int, seconds: float) -> None:
-        _service(app).metrics.observe_request(path if path in paths else "other", status, seconds)
+    def observe(scope: Scope, status: int, seconds: float) -> None:
+        path = scope["path"]
+        _service(app).observe(
+            path if path in paths else "other", status, seconds, scope.get("error"), scope["request_id"]
+        )
 
     return Boundary(app, settings.api_key, observe, direct)
 
@@ -179,7 +181,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return answer_request_error(error)
+    return answer_error(request.scope, error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -189,12 +191,12 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         405: "not with this method: /docs lists what there is",
     }
     code = str(error.detail).lower().replace(" ", "_")
-    body = error_body(code, message.get(error.status_code, str(error.detail)))
     headers = dict(error.headers or {})
     if error.status_code == 405:  # of all routes with this path; Starlette knows of the first only
         routes = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
         headers["allow"] = ", ".join(sorted({method for route in routes for method in route.methods}))
-    return Response(body, error.status_code, headers, "application/json")
+    described = message.get(error.status_code, str(error.detail))
+    return answer_error(request.scope, RequestError(error.status_code, code, described, headers))
 
 
 def serve(predictor: Predictor, settings: Settings) -> None:

@@ -4,8 +4,8 @@
     aws lambda invoke --function-name cola --payload '{"sentence": "The boy is sitting."}' answer.json
 
 Loads models/model.onnx (MODEL_PATH) when imported: Lambda's init phase is where that belongs. Writes one JSON
-line a prediction to standard output, which Lambda passes on as it is with either of its log formats, and one
-line with event cold_start. Needs no writable file system.
+line a prediction (or error) to standard output, which Lambda passes on as it is with either of its log formats,
+and one line with event cold_start. Needs no writable file system.
 """
 
 import logging
@@ -50,15 +50,19 @@ class Function:
             predictions = gateway.predict(self._predictor, texts)
             response = gateway.success(event, predictions, many, identity)
         except RequestError as error:
-            return gateway.failure(event, error, identity)
+            return self._fail(event, error, identity)
         except Exception:
             logging.getLogger().exception("request %s failed", identity)
             hint = f"the function failed on this event; its log says why under {identity}"
-            return gateway.failure(event, RequestError(500, "internal", hint), identity)
+            return self._fail(event, RequestError(500, "internal", hint), identity)
         latency_ms = (time.perf_counter() - started) * 1000
         self._log.write(predictions, request_id=identity, latency_ms=latency_ms, cold_start=self._cold)
         self._cold = False
         return response
+
+    def _fail(self, event: Any, error: RequestError, identity: str) -> Any:
+        self._log.error(error.status, error.code, str(error), request_id=identity)
+        return gateway.failure(event, error, identity)
 
 
 def load() -> Function:

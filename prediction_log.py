@@ -1,4 +1,4 @@
-"""The one JSON record of a prediction, and the writer that both servers use.
+"""The JSON record of a prediction and of a refused request, and the writer that both servers use.
 
     python app.py | jq .prediction            # one line a prediction on standard output
     LOG_TEXT=hash LOG_FILE=logs/predictions.jsonl python app.py
@@ -17,8 +17,9 @@ import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from inference_onnx import ModelInfo, Prediction
 MAX_PENDING = 16_000_000
 RECORD_OVERHEAD = 500
 ROTATED_FILES = 3
+NOT_LOGGED = (404, 405)  # whoever looks for holes on the internet asks for pages that are not there
 # The thread lets lines gather for as long: waking it for each would cost requests more than writing does.
 GATHER_SECONDS = 0.02
 
@@ -62,7 +64,7 @@ class PredictionLog:
         self._mode = text_mode
         self._descriptor = descriptor
         self._file = _RotatedFile(self, file, file_mb) if file else None
-        self._pending: deque[tuple[int, dict[str, Any], Sequence[Prediction]]] = deque()
+        self._pending: deque[tuple[int, int, Callable[[], str]]] = deque()  # characters, lines, their maker
         self._pending_characters = 0
         self._changed = threading.Condition()
         self._closing = False
@@ -84,28 +86,28 @@ class PredictionLog:
     ) -> None:
         """Record the predictions of one request. ``latency_ms``: from the request's arrival to its answer."""
         shared = {
-            "@timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "@timestamp": _now(),
             "latency_ms": round(latency_ms, 3),
             "request_id": request_id,
             "cold_start": cold_start,
         }
         size = sum(prediction.characters + RECORD_OVERHEAD for prediction in predictions)
-        if self._thread is None:
-            self._emit(self._lines(shared, predictions), len(predictions))
-            return
-        with self._changed:
-            if self._pending_characters + size > MAX_PENDING or self._closing:
-                self._drop(len(predictions), "its reader is too slow")
-                return
-            self._pending.append((size, shared, predictions))
-            self._pending_characters += size
-            self._changed.notify()
+        self._put(size, len(predictions), partial(self._lines, shared, predictions))
+
+    def error(self, status: int, code: str, message: str, *, request_id: str) -> None:
+        """Record a request that was answered with an error, unless it is one of NOT_LOGGED.
+
+        Without LOG_TEXT=full the message is left out: it may quote the client.
+        """
+        if status not in NOT_LOGGED:
+            error = {"code": code, "message": message if self._mode == "full" else None}
+            self.event("error", error=error, status=status, request_id=request_id)
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write a record of something other than a prediction (a start, for one) in place."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        record = {"@timestamp": now, "event": name, "service": self._service, "model": self._common, **fields}
-        self._emit(json.dumps(record) + "\n", 1)
+        """Record something other than a prediction: an error, or the start of a Lambda function."""
+        common = {"event": name, "service": self._service, "model": self._common}
+        line = json.dumps({"@timestamp": _now(), **common, **fields}) + "\n"
+        self._put(len(line), 1, lambda: line)
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is pending, waiting at most ``timeout`` seconds for a slow reader."""
@@ -117,6 +119,19 @@ class PredictionLog:
         if self._file:
             with contextlib.suppress(OSError):  # a full disk: counted when the lines were lost
                 self._file.close()
+
+    def _put(self, size: int, count: int, lines: Callable[[], str]) -> None:
+        """Write ``count`` lines: here and now, or on the thread, which also makes them."""
+        if self._thread is None:
+            self._emit(lines(), count)
+            return
+        with self._changed:
+            if self._pending_characters + size > MAX_PENDING or self._closing:
+                self._drop(count, "its reader is too slow")
+                return
+            self._pending.append((size, count, lines))
+            self._pending_characters += size
+            self._changed.notify()
 
     def _lines(self, shared: dict[str, Any], predictions: Sequence[Prediction]) -> str:
         return "".join(
@@ -157,8 +172,7 @@ class PredictionLog:
                 self._changed.wait_for(lambda: self._closing, GATHER_SECONDS)
                 batch = list(self._pending)
                 self._pending.clear()
-            lines = "".join(self._lines(shared, predictions) for _, shared, predictions in batch)
-            self._emit(lines, sum(len(predictions) for _, _, predictions in batch))
+            self._emit("".join(lines() for _, _, lines in batch), sum(count for _, count, _ in batch))
             with self._changed:  # counted until written: that is what the memory limit is about
                 self._pending_characters -= sum(size for size, _, _ in batch)
 
@@ -193,6 +207,10 @@ class _RotatedFile(logging.handlers.RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         self._log._drop(record.msg.count("\n") + 1, f"{self.baseFilename}: {sys.exc_info()[1]}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -25,16 +25,16 @@ class Boundary:
     """The outermost layer. ``direct`` maps (method, path) to the routes that are called often: they are called
     from here, past the machinery of FastAPI, which would cost them twice as much as all else but the model.
 
-    Puts ``request_id`` and ``started`` (time.perf_counter) into the scope; tells ``observe`` of the end.
-
-    ``observe(path, status, seconds)``; a status of 0 means that the client left before the answer.
+    Puts ``request_id`` and ``started`` (time.perf_counter) into the scope, and whoever answers with an error
+    puts that in as ``error``, a RequestError. ``observe(scope, status, seconds)`` is told of the end; a status
+    of 0 means that the client left before the answer.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         api_key: str,
-        observe: Callable[[str, int, float], None],
+        observe: Callable[[Scope, int, float], None],
         direct: Mapping[tuple[str, str], Endpoint],
     ) -> None:
         self._app = app
@@ -63,9 +63,8 @@ class Boundary:
 
         try:
             if self._key and scope["path"] in PROTECTED and not knows_key(_text(headers), self._key):
-                await _send_error(
-                    send_with_headers, 401, "unauthorized", UNAUTHORIZED, (b"www-authenticate", b"Bearer")
-                )
+                error = RequestError(401, "unauthorized", UNAUTHORIZED, {"www-authenticate": "Bearer"})
+                await answer_error(scope, error)(scope, receive, send_with_headers)
             elif endpoint := self._direct.get((scope["method"], scope["path"])):
                 await _call(endpoint, scope, receive, send_with_headers)
             else:
@@ -76,12 +75,15 @@ class Boundary:
             logger.exception("request %s failed", identity)
             if not status:
                 hint = f"the server failed on this request; its log says why under {identity}"
-                await _send_error(send_with_headers, 500, "internal", hint)
+                error = RequestError(500, "internal", hint)
+                await answer_error(scope, error)(scope, receive, send_with_headers)
         finally:
-            self._observe(scope["path"], status, time.perf_counter() - started)
+            self._observe(scope, status, time.perf_counter() - started)
 
 
-def answer_request_error(error: RequestError) -> Response:
+def answer_error(scope: Scope, error: RequestError) -> Response:
+    """The answer; ``scope`` keeps the error for the log."""
+    scope["error"] = error
     return Response(error_body(error.code, str(error)), error.status, error.headers, "application/json")
 
 
@@ -89,15 +91,8 @@ async def _call(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) 
     try:
         response = await endpoint(Request(scope, receive))
     except RequestError as error:
-        response = answer_request_error(error)
+        response = answer_error(scope, error)
     await response(scope, receive, send)
-
-
-async def _send_error(send: Send, status: int, code: str, message: str, *more: tuple[bytes, bytes]) -> None:
-    body = error_body(code, message)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _text(headers: dict[bytes, bytes]) -> dict[str, str]:

@@ -66,6 +66,14 @@ class Service:
         self._cold = False
         return predictions
 
+    def observe(
+        self, route: str, status: int, seconds: float, error: RequestError | None, request_id: str
+    ) -> None:
+        """Count a request that has ended, and log the error if it ended with one."""
+        self.metrics.observe_request(route, status, seconds)
+        if error:
+            self.log.error(error.status, error.code, str(error), request_id=request_id)
+
     async def check(self) -> None:
         """Raises RequestError unless a prediction can be made, and soon."""
         try:

@@ -290,7 +290,6 @@ def test_the_log_file_has_a_line_for_each_prediction(tmp_path):
     with serving(replace(SMALL, log_file=path, log_text="hash")) as (client, _):
         client.get("/predict?text=one", headers={"x-request-id": "first"})
         client.post("/predict", json={"sentences": ["two", "three"]}, headers={"x-request-id": "second"})
-        client.post("/predict", json={"sentence": ""})
         client.post("/explain", json={"sentence": "not logged"})
         client.get("/ready")
         wait_until(lambda: path.read_text().count("\n") >= 3)
@@ -302,6 +301,28 @@ def test_the_log_file_has_a_line_for_each_prediction(tmp_path):
 
 
 # Under load
+
+
+def test_refused_and_failed_requests_are_in_the_log_and_scans_are_not(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    fake = FakePredictor()
+    with serving(Settings(log_file=path, api_key="k" * 20, max_characters=50), fake) as (client, _):
+        for key, body, identity in (
+            ("wrong", {"sentence": "a"}, "r-401"),
+            ("k" * 20, {"sentence": ""}, "r-422"),
+            ("k" * 20, {"sentence": "explode"}, "r-500"),
+        ):
+            client.post("/predict", json=body, headers={"x-api-key": key, "x-request-id": identity})
+        assert client.get("/wp-admin").status_code == 404
+        assert client.delete("/predict", headers={"x-api-key": "k" * 20}).status_code == 405
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(record["request_id"], record["status"], record["error"]["code"]) for record in records] == [
+        ("r-401", 401, "unauthorized"),
+        ("r-422", 422, "invalid_text"),
+        ("r-500", 500, "internal"),
+    ]
+    assert {record["event"] for record in records} == {"error"}
+    assert "r-500" in records[2]["error"]["message"]
 
 
 def test_past_the_queue_503_at_once_with_retry_after(monkeypatch):

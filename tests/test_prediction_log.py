@@ -208,3 +208,19 @@ def test_events_carry_service_and_model():
     assert record["event"] == "cold_start"
     assert record["init_ms"] == 12.5
     assert record["model"]["version"] == "0123456789ab"
+
+
+def test_an_error_waits_for_no_reader_and_quotes_nobody_without_the_text(monkeypatch):
+    with captured(text_mode="hash") as (log, lines):
+        writers = []
+        emit = log._emit
+        monkeypatch.setattr(
+            log, "_emit", lambda *written: (writers.append(threading.current_thread().name), emit(*written))
+        )
+        log.error(422, "unknown_field", "unknown field 'my secret'", request_id="r")
+        log.error(404, "not_found", "no such page", request_id="r")
+        (line,) = lines()
+    assert set(writers) == {"prediction-log"}
+    record = json.loads(line)
+    assert record["error"] == {"code": "unknown_field", "message": None}
+    assert (record["event"], record["status"], record["request_id"]) == ("error", 422, "r")

@@ -19,21 +19,22 @@ from tests.monitoring.test_drift import verdict_document
 ALERTS = {"rule", "state", "value", "message"}
 
 
-def log_line(tmp_path: Path) -> dict[str, Any]:
-    """A line that the real writer wrote."""
+def log_lines(tmp_path: Path) -> list[dict[str, Any]]:
+    """A prediction and an error that the real writer wrote."""
     with (tmp_path / "log").open("w+b") as file:
         log = PredictionLog("api", INFO, descriptor=file.fileno(), background=False)
         log.write([expected("A sentence.")], request_id="1", latency_ms=1.0)
+        log.error(503, "overloaded", "try again later", request_id="2")
         log.close()
         file.seek(0)
-        line: dict[str, Any] = json.loads(file.read())
-    return line
+        return [json.loads(line) for line in file]
 
 
 def test_every_field_of_the_log_line_is_mapped(tmp_path: Path) -> None:
-    fields = set(flat(log_line(tmp_path)))
-    assert len(fields) >= 15
-    assert fields <= mapped("cwl_template.json")
+    prediction, error = [set(flat(line)) for line in log_lines(tmp_path)]
+    assert len(prediction) >= 15
+    assert {"error.code", "error.message", "status"} <= error
+    assert prediction | error <= mapped("cwl_template.json")
 
 
 def test_every_field_that_the_forwarder_adds_is_mapped() -> None:
@@ -41,7 +42,7 @@ def test_every_field_that_the_forwarder_adds_is_mapped() -> None:
     reported = {
         f"report.{name}" for name in ("duration_ms", "billed_ms", "memory_mb", "max_memory_mb", "init_ms")
     }
-    assert added | reported | {"error.code", "error.message", "status"} <= mapped("cwl_template.json")
+    assert added | reported <= mapped("cwl_template.json")
 
 
 def test_every_field_of_a_drift_document_is_mapped() -> None:
