@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from errors import run_command
-from inference_onnx import ColaONNXPredictor
+from inference_onnx import ColaONNXPredictor, available_cores
 from serving import schema
 from serving.explain import MAX_WORDS, explanation, leave_one_out
 from serving.messages import (
@@ -40,6 +40,7 @@ from serving.service import Predictor, Service
 from serving.settings import Settings
 
 WEB = Path(__file__).parent / "serving" / "web"
+MAX_LONE_THREADS = 4  # one sentence is too small a matrix for more
 SHUTDOWN_SECONDS = 20  # for what was accepted; a client that never finishes its request is cut off then
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -221,7 +222,8 @@ def serve(predictor: Predictor, settings: Settings) -> None:
 
 def main() -> None:
     settings = Settings.from_environment()
-    predictor = ColaONNXPredictor(settings.model_path, threads=1)  # the service has threads of its own
+    lone_threads = min(available_cores(), MAX_LONE_THREADS)
+    predictor = ColaONNXPredictor(settings.model_path, threads=1, lone_threads=lone_threads)
     gc.freeze()  # what is loaded stays: the collector need not look at it again
     serve(predictor, settings)
 

@@ -5,7 +5,7 @@
 
 Everything comes from the model file itself: tokenizer, labels, limits, lineage. Sentences are packed, not
 padded: several share a row, `attention_mask` numbers them, and each answers with its own row of logits.
-Rows run side by side, one core each: ONNX Runtime's own threads gain nothing on matrices this small.
+Rows run side by side, one core each: more threads for one row pay only where there is no other row to run.
 COLA_THREADS sets how many; the default is the cores that the process may use, container limits included.
 """
 
@@ -73,13 +73,17 @@ class ModelInfo:
 class ColaONNXPredictor:
     """Predictions from one ONNX file. Safe to use from several threads.
 
-    Raises ModelFileError for a file that is missing, damaged or incomplete.
+    ``threads`` run rows side by side. ``lone_threads`` share one row that is run ``alone``; more than one cost
+    a second copy of the weights. Raises ModelFileError for a file that is missing, damaged or incomplete.
     """
 
-    def __init__(self, path: str | Path = "models/model.onnx", threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path = "models/model.onnx", threads: int | None = None, lone_threads: int = 1
+    ) -> None:
         self.threads = available_cores() if threads is None else threads
         self._path = Path(path)
-        version, self._session = _open(self._path)
+        version, self._session = _open(self._path, 1)
+        self._lone_session = _open(self._path, lone_threads)[1] if lone_threads > 1 else self._session
         metadata = self._read_metadata()
         self.info = ModelInfo(
             version=version,
@@ -111,11 +115,12 @@ class ColaONNXPredictor:
         """Check and tokenize one text. Raises InvalidText (also a ValueError) that says what to change."""
         return self._encoder.encode(text)
 
-    def run(self, encoded: Sequence[Encoded]) -> list[Prediction]:
-        """Predict encoded texts, in order, on the caller's thread."""
+    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
+        """Predict encoded texts, in order, on the caller's thread; on ``lone_threads`` if nothing else runs."""
+        session = self._lone_session if alone else self._session
         predictions: dict[int, Prediction] = {}
         for row in plan(encoded, self.info.packing):
-            probabilities = _softmax(self._run_row([encoded[position].ids for position in row]))
+            probabilities = _softmax(self._run_row([encoded[position].ids for position in row], session))
             for position, probability in zip(row, probabilities, strict=True):
                 predictions[position] = self._prediction(encoded[position], probability)
         return [predictions[position] for position in range(len(encoded))]
@@ -123,7 +128,7 @@ class ColaONNXPredictor:
     def _analyze(self, texts: Sequence[str]) -> list[Prediction]:
         return self.run([self.encode(text) for text in texts])
 
-    def _run_row(self, sentences: list[list[int]]) -> NDArray[np.float32]:
+    def _run_row(self, sentences: list[list[int]], session: ort.InferenceSession) -> NDArray[np.float32]:
         ids = np.array([token for sentence in sentences for token in sentence], np.int64)
         if self.info.packing:
             numbers = np.repeat(
@@ -134,7 +139,7 @@ class ColaONNXPredictor:
         else:
             ids = ids.reshape(len(sentences), -1)
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
+        logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
         return logits
 
     def _prediction(self, item: Encoded, probability: NDArray[np.float64]) -> Prediction:
@@ -173,8 +178,9 @@ class ColaONNXPredictor:
         except Exception as error:  # tokenizers raises bare Exception
             raise ModelFileError(f"{self._path}: its tokenizer cannot be read ({error}); {REMEDY}") from None
         size, expected = encoder.vocabulary, self.info.lineage.get("vocabulary")
-        try:  # the last id must have a row in the embedding; this also warms the session up
-            self._run_row([[size - 1]])
+        try:  # the last id must have a row in the embedding; this also warms the sessions up
+            for session in (self._session, self._lone_session):
+                self._run_row([[size - 1]], session)
         except Exception:  # onnxruntime's exceptions share no public base class
             expected = None
         if size != expected:
@@ -220,10 +226,12 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return probabilities
 
 
-def _open(path: Path) -> tuple[str, ort.InferenceSession]:
+def _open(path: Path, threads: int) -> tuple[str, ort.InferenceSession]:
     """The file's version and its session. The bytes are not held beside the session, to keep the peak low."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that share a row meet after each matrix, too soon to go to sleep; between rows they do.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_cpu_mem_arena = False  # an arena keeps the memory of the longest row ever seen
     options.log_severity_level = 4
     try:

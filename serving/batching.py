@@ -1,11 +1,11 @@
 """Continuous batching: whatever waits when a worker is free is packed into one row and run.
 
-No timer: a lone request starts at once, spread over all workers if it has several sentences. While rows run,
-new sentences wait; the next free worker takes as many as a row holds, one sentence of each request in turn,
+No timer: a lone request starts at once, on all cores; several sentences are spread over all workers. While rows
+run, new sentences wait; the next free worker takes as many as a row holds, one sentence of each request in turn,
 so that a request of a thousand sentences does not make the others wait for its end.
 
-Everything here runs on the event loop's thread except ``Runner.run``, which the workers call
-(onnxruntime releases the GIL there).
+Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under a lock: a
+worker that had to wait for the event loop to give it the next row would leave its core idle for as long.
 """
 
 import asyncio
@@ -23,9 +23,12 @@ from text_encoder import Encoded
 
 
 class Runner(Protocol):
-    """What predicts one packed row; ``inference_onnx.ColaONNXPredictor`` is one."""
+    """What predicts one packed row; ``inference_onnx.ColaONNXPredictor`` is one.
 
-    def run(self, encoded: Sequence[Encoded]) -> list[Prediction]: ...
+    ``alone`` says that no other row runs: it may use all cores.
+    """
+
+    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]: ...
 
 
 class QueueFullError(ColaError):
@@ -69,15 +72,16 @@ class Batcher:
         self._max_waiting = max_waiting
         self._observe = observe
         self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()  # for all that follows
         self._requests: deque[_Request] = deque()
-        self._idle = workers
-        self._dispatch_is_due = False
-        self._rows: queue.SimpleQueue[_Row | None] = queue.SimpleQueue()
+        self._waiting_tokens = 0
+        self.waiting = 0
+        self._free = self._asleep = self._workers = workers  # free: runs no row; asleep: waits to be woken
+        self._waking = False
+        self._wake_ups: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(workers)
         ]
-        self._waiting_tokens = 0
-        self.waiting = 0
         for thread in self._threads:
             thread.start()
 
@@ -85,36 +89,43 @@ class Batcher:
         """Predictions in the order given. Raises QueueFullError at once, and what the runner raises."""
         if not encoded:
             return []
-        if self.waiting + len(encoded) > self._max_waiting:
-            raise QueueFullError(f"{self.waiting} sentences are waiting already: try again later")
-        request = _Request(encoded, self._loop.create_future())
-        self._requests.append(request)
-        self.waiting += len(encoded)
-        self._waiting_tokens += sum(len(item.ids) for item in encoded)
-        self._dispatch_soon()
+        with self._lock:
+            if self.waiting + len(encoded) > self._max_waiting:
+                raise QueueFullError(f"{self.waiting} sentences are waiting already: try again later")
+            request = _Request(encoded, self._loop.create_future())
+            self._requests.append(request)
+            self.waiting += len(encoded)
+            self._waiting_tokens += sum(len(item.ids) for item in encoded)
+        if self._asleep and not self._waking:  # after the callbacks that are ready now, so that
+            self._waking = True  # requests that were read together share a row
+            self._loop.call_soon(self._wake)
         return await request.answer
 
     def close(self) -> None:
         """Stop the workers. Call it when no request is under way."""
         for _ in self._threads:
-            self._rows.put(None)
+            self._wake_ups.put(False)
         for thread in self._threads:
             thread.join()
 
-    def _dispatch_soon(self) -> None:
-        """Dispatch after the callbacks that are ready now, so that requests read together share a row."""
-        if self._idle and self._requests and not self._dispatch_is_due:
-            self._dispatch_is_due = True
-            self._loop.call_soon(self._dispatch)
+    def _wake(self) -> None:
+        self._waking = False
+        with self._lock:
+            count = min(self._asleep, self.waiting)
+            self._asleep -= count
+        for _ in range(count):
+            self._wake_ups.put(True)
 
-    def _dispatch(self) -> None:
-        """Give each idle worker a row; what waits is shared out evenly if it does not fill their rows."""
-        self._dispatch_is_due = False
-        while self._idle and (
-            row := self._next_row(min(self._row_tokens, -(-self._waiting_tokens // self._idle)))
-        ):
-            self._idle -= 1
-            self._rows.put(row)
+    def _take(self) -> tuple[_Row, bool]:
+        """The next row, and whether it runs alone. What waits is shared out evenly among the free workers."""
+        with self._lock:
+            row = self._next_row(min(self._row_tokens, -(-self._waiting_tokens // self._free)))
+            alone = len(row) == 1 and self._free == self._workers and not self.waiting
+            if row:
+                self._free -= 1
+            else:
+                self._asleep += 1
+            return row, alone
 
     def _next_row(self, capacity: int) -> _Row:
         """One sentence of each request in turn, up to ``capacity`` tokens; at least one if any waits."""
@@ -144,19 +155,22 @@ class Batcher:
         self._requests.remove(request)
 
     def _work(self) -> None:
-        while (row := self._rows.get()) is not None:
-            started = time.perf_counter()
-            outcome: list[Prediction] | Exception
-            try:
-                outcome = self._run([request.encoded[index] for request, index in row])
-            except Exception as error:  # handed to the requests of this row
-                outcome = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._finish, row, outcome, time.perf_counter() - started)
+        while self._wake_ups.get():
+            while (taken := self._take())[0]:
+                row, alone = taken
+                started = time.perf_counter()
+                outcome: list[Prediction] | Exception
+                try:
+                    outcome = self._run([request.encoded[index] for request, index in row], alone)
+                except Exception as error:  # handed to the requests of this row
+                    outcome = error
+                seconds = time.perf_counter() - started
+                with self._lock:
+                    self._free += 1
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    self._loop.call_soon_threadsafe(self._finish, row, outcome, seconds)
 
     def _finish(self, row: _Row, outcome: list[Prediction] | Exception, seconds: float) -> None:
-        self._idle += 1
-        self._dispatch_soon()
         self._observe(len(row), sum(len(request.encoded[index].ids) for request, index in row), seconds)
         if isinstance(outcome, Exception):
             for request, _ in row:

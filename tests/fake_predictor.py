@@ -26,7 +26,7 @@ INFO = ModelInfo(
 
 
 class FakePredictor:
-    """``rows`` records what was run together; ``gate`` holds every row back until it is set."""
+    """``rows`` records what was run together, ``alone`` which of them ran alone; ``gate`` holds rows back."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.info = INFO
@@ -34,6 +34,7 @@ class FakePredictor:
         self.gate = threading.Event()
         self.gate.set()
         self.rows: MutableSequence[list[str]] = []
+        self.alone: MutableSequence[list[str]] = []
         self.running = 0
 
     def encode(self, text: str) -> Encoded:
@@ -47,8 +48,9 @@ class FakePredictor:
     def analyze(self, texts: Sequence[str]) -> list[Prediction]:
         return self.run([self.encode(text) for text in texts])
 
-    def run(self, encoded: Sequence[Encoded]) -> list[Prediction]:
-        self.rows.append([item.text for item in encoded])
+    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
+        for record in (self.rows, self.alone) if alone else (self.rows,):
+            record.append([item.text for item in encoded])
         self.running += 1
         self.gate.wait(10)
         time.sleep(self.seconds)
@@ -79,5 +81,5 @@ if __name__ == "__main__":
     from serving.settings import Settings
 
     served = FakePredictor(seconds=0.002)
-    served.rows = deque(maxlen=10)  # a test looks at this process's memory
+    served.rows, served.alone = deque(maxlen=10), deque(maxlen=10)  # a test looks at this process's memory
     serve(served, Settings.from_environment())

@@ -42,6 +42,22 @@ def test_a_lone_request_is_run_at_once_and_answered():
     run(scenario)
 
 
+def test_only_a_lone_sentence_is_told_that_it_is_alone():
+    async def scenario(batcher, fake):
+        await ask(batcher, fake, "lone")
+        await ask(batcher, fake, "two", "sentences")
+        fake.gate.clear()
+        first = ask(batcher, fake, "first")
+        await wait_until(lambda: fake.running == 1)
+        second = ask(batcher, fake, "second")
+        await wait_until(lambda: fake.running == 2)
+        fake.gate.set()
+        await asyncio.gather(first, second)
+        assert fake.alone == [["lone"], ["first"]]
+
+    run(scenario, workers=2)
+
+
 def test_no_sentences_no_row():
     async def scenario(batcher, fake):
         assert await batcher.predict([]) == []
@@ -163,7 +179,7 @@ def test_every_answer_belongs_to_its_question_under_load():
 
     async def scenario(batcher, fake):
         await asyncio.gather(*(client(batcher, fake, number) for number in range(50)))
-        assert batcher.waiting == 0
+        await wait_until(lambda: batcher.waiting == 0)  # the last that were cancelled
         assert max(map(len, fake.rows)) > 1
 
     run(scenario, workers=3, row_tokens=32, max_waiting=100_000)

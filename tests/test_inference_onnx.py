@@ -70,6 +70,15 @@ def test_many_threads_may_share_a_predictor(predictor: ColaONNXPredictor) -> Non
         assert list(pool.map(predictor.predict, SENTENCES)) == expected
 
 
+def test_threads_that_share_a_lone_row_change_nothing(predictor: ColaONNXPredictor) -> None:
+    wide = ColaONNXPredictor(TINY_MODEL, threads=1, lone_threads=2)
+    for text in SENTENCES[:20]:
+        (alone,) = wide.run([wide.encode(text)], alone=True)
+        (answer,) = predictor.analyze([text])
+        assert alone.label == answer.label
+        assert alone.score == pytest.approx(answer.score, abs=1e-6)
+
+
 def test_a_score_belongs_to_its_label(predictor: ColaONNXPredictor) -> None:
     for item in predictor.analyze(SENTENCES):
         acceptable = item.label == "acceptable"
