@@ -32,7 +32,6 @@ from transformers import (
     PreTrainedModel,
     get_linear_schedule_with_warmup,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from errors import CheckpointError
 from training.examples import NO_LABEL, Batch
@@ -106,31 +105,37 @@ class ColaModel(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        outputs = self.network(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            output_hidden_states="token_label" in batch,
-        )
-        smoothing = self.training_settings["label_smoothing"]
-        loss = functional.cross_entropy(outputs.logits, batch["label"], label_smoothing=smoothing)
+        if "token_label" in batch:
+            return self._pretask_loss(batch)
+        embeddings = self.network.get_input_embeddings()(batch["input_ids"])
+        loss = self._sentence_loss(embeddings, batch)
         self.log("train/loss", loss, prog_bar=True)
-        if self.token_head is not None:
-            loss = loss + self._token_loss(batch, outputs)
+        if step := self.training_settings["adversarial"]:
+            loss = loss + self._sentence_loss(embeddings + step * worst_direction(loss, embeddings), batch)
+        if self.token_head is not None:  # processes that train together expect a gradient for each parameter
+            loss = loss + 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         return loss
 
-    def _token_loss(self, batch: Batch, outputs: SequenceClassifierOutput) -> Tensor:
-        """Of telling which tokens are wrong, in the epochs of the pretask; afterwards 0, but still a function
-        of the head, since processes that train together expect a gradient for each parameter."""
+    def _sentence_loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        logits = self.network(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).logits
+        return self._cross_entropy(logits, batch)
+
+    def _pretask_loss(self, batch: Batch) -> Tensor:
+        """Of telling broken sentences from whole ones, and which of their tokens are wrong."""
         assert self.token_head is not None
-        if "token_label" not in batch:
-            return 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
-        assert outputs.hidden_states is not None
-        logits, label = (
-            self.token_head(outputs.hidden_states[-1]).flatten(0, 1),
-            batch["token_label"].flatten(),
+        outputs = self.network(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True
         )
+        loss = self._cross_entropy(outputs.logits, batch)
+        self.log("train/loss", loss, prog_bar=True)
+        logits = self.token_head(outputs.hidden_states[-1]).flatten(0, 1)
+        label = batch["token_label"].flatten()
         total = functional.cross_entropy(logits, label, ignore_index=NO_LABEL, reduction="sum")
-        return total / (label != NO_LABEL).sum().clamp(min=1)  # a batch may have no labelled token
+        return loss + total / (label != NO_LABEL).sum().clamp(min=1)  # a batch may have no labelled token
+
+    def _cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
+        smoothing = self.training_settings["label_smoothing"]
+        return functional.cross_entropy(logits, batch["label"], label_smoothing=smoothing)
 
     def configure_gradient_clipping(
         self,
@@ -176,6 +181,14 @@ class ColaModel(pl.LightningModule):
         steps = data.training_steps(trainer.max_epochs, trainer.world_size, settings["limit_train_batches"])
         schedule = get_linear_schedule_with_warmup(optimizer, int(settings["warmup_share"] * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def worst_direction(loss: Tensor, embeddings: Tensor) -> Tensor:
+    """For each sentence the direction of length 1 in which its embeddings raise the loss most, float [sentences,
+    tokens, width] as ``embeddings`` (adversarial training for text: Miyato et al. 2017, section 3)."""
+    gradient: Tensor = torch.autograd.grad(loss, embeddings, retain_graph=True)[0]
+    direction: Tensor = gradient / gradient.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None]
+    return direction
 
 
 def parameter_groups(

@@ -88,6 +88,7 @@ class TrainingConfig:
     warmup_share: float = MISSING  # of all steps; then the rate falls linearly to 0
     layer_decay: float = MISSING  # learning rate of a layer = that of the layer above times this
     label_smoothing: float = MISSING
+    adversarial: float = MISSING  # length of the step away from a sentence's embeddings; 0 is off
     gradient_clip: float | None = MISSING  # largest norm
     monitor: str = MISSING  # the metric that picks the best checkpoint and stops early
     monitor_mode: str = MISSING  # max or min

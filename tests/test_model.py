@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from errors import CheckpointError, WeightsError
-from model import ColaModel, Validation, ValidationRows, load_checkpoint, parameter_groups
+from model import ColaModel, Validation, ValidationRows, load_checkpoint, parameter_groups, worst_direction
 from training import weights
 
 Compose = Callable[..., dict[str, Any]]
@@ -40,6 +40,42 @@ def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> N
     assert rates["network.bert.encoder.layer.1.output.dense.weight"] == 0.5
     assert rates["network.bert.encoder.layer.0.output.dense.weight"] == 0.25
     assert rates["network.bert.embeddings.word_embeddings.weight"] == 0.125
+
+
+def batch_of_three() -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 100, (3, 7), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2, [1] * 3 + [0] * 4])
+    return {"input_ids": ids, "attention_mask": mask, "label": torch.tensor([0, 1, 0])}
+
+
+def test_the_worst_direction_raises_the_loss_of_each_sentence_and_has_length_one(compose: Compose) -> None:
+    module, batch = build(compose).eval(), batch_of_three()
+
+    def losses(embeddings: torch.Tensor) -> torch.Tensor:
+        logits = module.network(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).logits
+        return torch.nn.functional.cross_entropy(logits, batch["label"], reduction="none")
+
+    embeddings = module.network.get_input_embeddings()(batch["input_ids"])
+    before = losses(embeddings)
+    direction = worst_direction(before.mean(), embeddings)
+    assert torch.allclose(direction.flatten(1).norm(dim=1), torch.ones(3))
+    assert (direction[batch["attention_mask"] == 0] == 0).all(), "padding is no part of a sentence"
+    assert (losses(embeddings + 0.1 * direction) > before).all()
+    assert (losses(embeddings - 0.1 * direction) < before).all()
+
+
+def test_adversarial_training_adds_a_larger_loss_and_reaches_every_parameter(compose: Compose) -> None:
+    batch, losses = batch_of_three(), []
+    for step in ("0.0", "0.5"):
+        torch.manual_seed(0)
+        module = build(compose, f"training.adversarial={step}", "training.pretask_epochs=1").eval()
+        module.log = lambda *arguments, **options: None  # type: ignore[method-assign]
+        loss = module.training_step(batch, 0)
+        loss.backward()
+        assert all(parameter.grad is not None for parameter in module.parameters())
+        losses.append(loss.item())
+    plain, adversarial = losses
+    assert adversarial > 2 * plain
 
 
 def test_dropout_of_the_configuration_reaches_the_network(compose: Compose) -> None:
