@@ -1,12 +1,12 @@
-"""Fill the README's table of measured results from the files that the benchmarks wrote.
+"""Fill the tables of measured results, in the README and in docs/, from the files that the benchmarks wrote.
 
 python benchmarks/fill_readme.py            # or `make readme`
-python benchmarks/fill_readme.py --check    # exit code 1 if the README says something else
+python benchmarks/fill_readme.py --check    # exit code 1 if a document says something else
 """
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,8 @@ def serving(result: dict[str, Any]) -> Iterator[Row]:
         yield (
             f"served, {clients} client{'s' * (clients != '1')}",
             f"**{mine['requests_per_second']:,.0f} requests/s**, p99 {mine['p99_ms']:.0f} ms "
-            f"(best of {len(peers)} other set-ups: {best['requests_per_second']:,.0f}, p99 {best['p99_ms']:.0f} ms)",
+            f"(fp32, as the others: {servers['ours_fp32'][clients]['requests_per_second']:,.0f}; "
+            f"best of {len(peers)} other set-ups: {best['requests_per_second']:,.0f}, p99 {best['p99_ms']:.0f} ms)",
             "`benchmarks/serving.py`",
         )
 
@@ -125,27 +126,55 @@ SECTIONS = {
 }
 
 
-def table() -> str:
+def summary() -> str:
+    """The README's table: a row or two of each benchmark."""
     rows = [
         row
         for name, section in SECTIONS.items()
         if (path := RESULTS / f"{name}.json").is_file()
         for row in section(json.loads(path.read_text()))
     ]
-    return "".join(
-        f"| {' | '.join(cells)} |\n" for cells in [("what", "measured", "by"), ("---",) * 3, *rows]
-    )
+    return table([("what", "measured", "by"), ("---",) * 3, *rows])
+
+
+def serving_peers() -> str:
+    """The table of chapter 7: each server that benchmarks/serving.py measured, and the limit of any."""
+    result = json.loads((RESULTS / "serving.json").read_text())
+    clients = ("1", "8", "32")
+    head = ["server", *(f"{n} client{'s' * (n != '1')}" for n in clients), "memory MB", "start s"]
+    rows = [
+        [
+            name.replace("_", ", "),
+            *(f"{row[n]['requests_per_second']:,.0f}, {row[n]['p99_ms']:.0f}" for n in clients),
+            f"{row['memory_mb']:.0f}",
+            f"{row['start_s']:.1f}",
+        ]
+        for name, row in result["servers"].items()
+    ]
+    limits = [
+        [f"{name}, in process", "", "", f"{rate:,.0f}", "", ""]
+        for name, rate in result["in_process_sentences_per_second"].items()
+    ]
+    return table([head, ["---"] * len(head), *rows, *limits])
+
+
+def table(rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+DOCUMENTS = {ROOT / "README.md": summary, ROOT / "docs" / "07_serve.md": serving_peers}
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(START)
-    filled = before + START + table() + END + rest.split(END)[1]
-    if "--check" in sys.argv:
-        return int(filled != text)
-    readme.write_text(filled)
-    return 0
+    changed = False
+    for path, results in DOCUMENTS.items():
+        text = path.read_text()
+        before, rest = text.split(START)
+        filled = before + START + results() + END + rest.split(END)[1]
+        changed |= filled != text
+        if "--check" not in sys.argv:
+            path.write_text(filled)
+    return int(changed and "--check" in sys.argv)
 
 
 if __name__ == "__main__":
