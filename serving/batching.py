@@ -1,11 +1,12 @@
 """Continuous batching: whatever waits when a worker is free is packed into one row and run.
 
-No timer: a lone request starts at once, on all cores; several sentences are spread over all workers. While rows
-run, new sentences wait; the next free worker takes as many as a row holds, one sentence of each request in turn,
+No timer: a lone sentence starts at once, on all cores; several are spread over all workers. While rows run, new
+sentences wait; the next free worker takes as many as a row holds, one sentence of each request in turn,
 so that a request of a thousand sentences does not make the others wait for its end.
 
 Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under a lock: a
-worker that had to wait for the event loop to give it the next row would leave its core idle for as long.
+worker that had to wait for the event loop to give it the next row would leave its core idle for as long. A short
+lone sentence does not go to a worker at all: the way there and back would take as long as the model.
 """
 
 import asyncio
@@ -55,6 +56,7 @@ RowObserver = Callable[[int, int, float], None]
 class Batcher:
     """Runs the sentences of concurrent requests on ``workers`` threads. Create and use it on one event loop.
 
+    A lone sentence of up to ``inline_tokens`` is run on the loop's own thread, which answers nobody meanwhile.
     ``observe(sentences, tokens, seconds)`` is told of every row.
     """
 
@@ -65,10 +67,12 @@ class Batcher:
         workers: int,
         row_tokens: int,
         max_waiting: int,
+        inline_tokens: int = 0,
         observe: RowObserver = lambda sentences, tokens, seconds: None,
     ) -> None:
         self._run = runner.run
         self._row_tokens = row_tokens
+        self._inline_tokens = inline_tokens
         self._max_waiting = max_waiting
         self._observe = observe
         self._loop = asyncio.get_running_loop()
@@ -109,12 +113,19 @@ class Batcher:
             thread.join()
 
     def _wake(self) -> None:
+        """Wake as many workers as have something to do; a short sentence that is all there is, is run here."""
         self._waking = False
         with self._lock:
-            count = min(self._asleep, self.waiting)
+            nothing_else = self.waiting == 1 and self._free == self._workers
+            if nothing_else and self._waiting_tokens <= self._inline_tokens:
+                row, count = self._next_row(self._inline_tokens), 0
+            else:
+                row, count = [], min(self._asleep, self.waiting)
             self._asleep -= count
         for _ in range(count):
             self._wake_ups.put(True)
+        if row:
+            self._finish(row, *self._run_row(row, alone=True))
 
     def _take(self) -> tuple[_Row, bool]:
         """The next row, and whether it runs alone. What waits is shared out evenly among the free workers."""
@@ -158,17 +169,20 @@ class Batcher:
         while self._wake_ups.get():
             while (taken := self._take())[0]:
                 row, alone = taken
-                started = time.perf_counter()
-                outcome: list[Prediction] | Exception
-                try:
-                    outcome = self._run([request.encoded[index] for request, index in row], alone)
-                except Exception as error:  # handed to the requests of this row
-                    outcome = error
-                seconds = time.perf_counter() - started
+                outcome, seconds = self._run_row(row, alone)
                 with self._lock:
                     self._free += 1
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     self._loop.call_soon_threadsafe(self._finish, row, outcome, seconds)
+
+    def _run_row(self, row: _Row, alone: bool) -> tuple[list[Prediction] | Exception, float]:
+        started = time.perf_counter()
+        outcome: list[Prediction] | Exception
+        try:
+            outcome = self._run([request.encoded[index] for request, index in row], alone)
+        except Exception as error:  # handed to the requests of this row
+            outcome = error
+        return outcome, time.perf_counter() - started
 
     def _finish(self, row: _Row, outcome: list[Prediction] | Exception, seconds: float) -> None:
         self._observe(len(row), sum(len(request.encoded[index].ids) for request, index in row), seconds)

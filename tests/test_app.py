@@ -210,6 +210,7 @@ def test_health_ready_and_model(client):
 
 def test_not_ready_while_predictions_do_not_come(monkeypatch):
     monkeypatch.setattr("serving.service.READY_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr("serving.service.RUN_INLINE", 0)  # the fake's gate would hold the event loop
     with serving() as (client, fake):
         fake.gate.clear()
         assert error_of(client.get("/ready"), 503)["code"] == "not_ready"
@@ -327,6 +328,7 @@ def test_refused_and_failed_requests_are_in_the_log_and_scans_are_not(tmp_path):
 
 def test_past_the_queue_503_at_once_with_retry_after(monkeypatch):
     monkeypatch.setenv("COLA_THREADS", "1")
+    monkeypatch.setattr("serving.service.RUN_INLINE", 0)  # the fake's gate would hold the event loop
     with serving() as (client, fake):
         fake.gate.clear()
         with ThreadPoolExecutor(2) as pool:

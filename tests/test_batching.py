@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 import time
 
 import pytest
@@ -10,12 +11,18 @@ from fake_predictor import FakePredictor, expected
 from serving.batching import Batcher, QueueFullError
 
 
-def run(scenario, *, workers=1, row_tokens=8, max_waiting=1000, seconds=0.0):
+def run(scenario, *, workers=1, row_tokens=8, max_waiting=1000, inline_tokens=0, seconds=0.0):
     """Run ``scenario(batcher, fake)`` on a loop of its own and close the batcher after it."""
 
     async def wrapped():
         fake = FakePredictor(seconds)
-        batcher = Batcher(fake, workers=workers, row_tokens=row_tokens, max_waiting=max_waiting)
+        batcher = Batcher(
+            fake,
+            workers=workers,
+            row_tokens=row_tokens,
+            max_waiting=max_waiting,
+            inline_tokens=inline_tokens,
+        )
         try:
             return await asyncio.wait_for(scenario(batcher, fake), 20)
         finally:
@@ -40,6 +47,25 @@ def test_a_lone_request_is_run_at_once_and_answered():
         assert fake.rows == [["a b"]]
 
     run(scenario)
+
+
+def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
+    threads = []
+
+    async def scenario(batcher, fake):
+        batcher._run = lambda row, alone: (threads.append(threading.current_thread()), fake.run(row, alone))[
+            1
+        ]
+        assert await ask(batcher, fake, "short") == [expected("short")]
+        assert await ask(batcher, fake, "longer than that") == [expected("longer than that")]
+        assert await asyncio.gather(ask(batcher, fake, "two"), ask(batcher, fake, "more"))
+        with pytest.raises(RuntimeError, match="secret"):
+            await ask(batcher, fake, "explode")
+        assert batcher.waiting == 0
+
+    run(scenario, inline_tokens=2)
+    here = threading.current_thread()
+    assert [thread is here for thread in threads] == [True, False, False, True]
 
 
 def test_only_a_lone_sentence_is_told_that_it_is_alone():
