@@ -5,7 +5,7 @@
 
 Every server gets the same fine-tuned weights and the same sentences, one a request, from closed-loop clients
 (Debian's `wrk`). Peers run in virtual environments of their own, made on first use in --work (about 4 GB), at
-fp32, as the issue's figures were taken; a peer with two sensible settings is measured with both. Servers are
+fp32; a peer with two sensible settings is measured with both. Servers are
 measured in turn, --rounds times, and the medians reported. Before timing, each must give the labels that the
 model gives in process. Prints a table; the last line is one JSON document, also written to
 benchmarks/results/serving.json.
