@@ -21,7 +21,9 @@ RUN pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --t
  && cd /opt/site && rm -rf bin onnxruntime/transformers onnxruntime/quantization onnxruntime/tools \
       onnxruntime/datasets numpy/f2py numpy/distutils \
  && find /opt -depth \( -type d -name tests -o -name '*.pyi' \) -exec rm -rf {} +
-COPY app.py lambda_handler.py inference_onnx.py text_encoder.py prediction_log.py errors.py ./
+COPY app.py lambda_handler.py errors.py ./
+COPY commands commands
+COPY prediction prediction
 COPY serving serving
 # Import once what the servers import: on a read-only root nobody can write bytecode later, and the standard
 # library of the official images comes without it.

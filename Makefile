@@ -62,8 +62,8 @@ LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-h
   ELASTICSEARCH_USERNAME=elastic ELASTICSEARCH_PASSWORD=$$ELASTIC_PASSWORD
 
 demo: env up  ## normal traffic, then drifted, then the verdict and the dashboard's link
-	$(BIN)/python -m monitoring.simulate --kind normal --seconds 30
-	$(BIN)/python -m monitoring.simulate --kind shuffled --seconds 90
+	$(BIN)/python -m drift.simulate --kind normal --seconds 30
+	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90
 	@sleep 15  # until Filebeat has shipped the last lines and Elasticsearch shows them
 	-@$(MAKE) --no-print-directory drift ARGS="--window 45s"  # an alarm: two windows in a row have drifted
 	@echo "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola"
@@ -72,17 +72,17 @@ provision: $(VENV)/.train  ## templates, dashboard and rules for ELASTICSEARCH_U
 	$(BIN)/python -m monitoring.provision --model models/model.onnx $(ARGS)
 
 drift: $(VENV)/.train  ## is the traffic what the model was validated on?
-	@$(LOCAL_ELASTIC) $(BIN)/python -m monitoring.drift $(ARGS)
+	@$(LOCAL_ELASTIC) $(BIN)/python -m drift $(ARGS)
 
 # --- ship -----------------------------------------------------------------------------------------------------------
 model-push model-pull: model-%: $(VENV)/.train  ## the model to or from the store (REMOTE=local: a folder)
-	REMOTE=$(REMOTE) $(BIN)/python -m dvcfiles.registry $*
+	REMOTE=$(REMOTE) $(BIN)/python -m registry $*
 
 model-log model-compare: model-%: $(VENV)/.train  ## the versions; is the new one as good as the current?
-	@$(BIN)/python -m dvcfiles.registry $*
+	@$(BIN)/python -m registry $*
 
 model-promote: $(VENV)/.train  ## the pipeline's candidate becomes models/model.onnx, unless it is worse
-	REMOTE=$(REMOTE) $(BIN)/python -m dvcfiles.registry promote
+	REMOTE=$(REMOTE) $(BIN)/python -m registry promote
 
 # Lambda refuses an image index, which BuildKit makes to attach attestations.
 images: export BUILDX_NO_DEFAULT_ATTESTATIONS = 1

@@ -21,9 +21,10 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from errors import run_command
-from inference_onnx import ColaONNXPredictor, available_cores
-from serving import schema
+from commands.run import run_command
+from prediction.cores import available_cores
+from prediction.onnx_predictor import ColaONNXPredictor
+from serving import openapi
 from serving.explain import MAX_WORDS, explanation, leave_one_out
 from serving.messages import (
     BODY_TOO_LARGE,
@@ -41,7 +42,9 @@ from serving.settings import Settings
 
 WEB = Path(__file__).parent / "serving" / "web"
 MAX_LONE_THREADS = 4  # one sentence is too small a matrix for more
-SHUTDOWN_SECONDS = 20  # for what was accepted; a client that never finishes its request is cut off then
+SHUTDOWN_SECONDS = (
+    20  # for what was accepted; a client that never finishes its request is cut off then
+)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,7 +63,7 @@ def create_app(predictor: Predictor, settings: Settings) -> ASGIApp:
 
     app = FastAPI(
         title="CoLA",
-        description=schema.DESCRIPTION,
+        description=openapi.DESCRIPTION,
         version=predictor.info.version,
         lifespan=lifespan,
         redoc_url=None,
@@ -74,7 +77,11 @@ def create_app(predictor: Predictor, settings: Settings) -> ASGIApp:
     def observe(scope: Scope, status: int, seconds: float) -> None:
         path = scope["path"]
         _service(app).observe(
-            path if path in paths else "other", status, seconds, scope.get("error"), scope["request_id"]
+            path if path in paths else "other",
+            status,
+            seconds,
+            scope.get("error"),
+            scope["request_id"],
         )
 
     return Boundary(app, settings.api_key, observe, direct)
@@ -92,8 +99,8 @@ def _add_predictions(app: FastAPI, settings: Settings) -> dict[tuple[str, str], 
     @app.get(
         "/predict",
         summary="Predict one sentence",
-        responses=schema.responses(schema.PREDICTION, 401, 422, 503, example=schema.ANSWER),
-        openapi_extra=schema.text_parameter(settings),
+        responses=openapi.responses(openapi.PREDICTION, 401, 422, 503, example=openapi.ANSWER),
+        openapi_extra=openapi.text_parameter(settings),
     )
     async def predict_text(request: Request) -> Response:
         text = request.query_params.get("text")
@@ -105,8 +112,10 @@ def _add_predictions(app: FastAPI, settings: Settings) -> dict[tuple[str, str], 
     @app.post(
         "/predict",
         summary="Predict one sentence or many",
-        responses=schema.responses({"oneOf": [schema.PREDICTION, schema.PREDICTIONS]}, *statuses),
-        openapi_extra=schema.predict_body(settings),
+        responses=openapi.responses(
+            {"oneOf": [openapi.PREDICTION, openapi.PREDICTIONS]}, *statuses
+        ),
+        openapi_extra=openapi.predict_body(settings),
     )
     async def predict(request: Request) -> Response:
         body = await _read_body(request, settings.max_body_bytes)
@@ -117,8 +126,8 @@ def _add_predictions(app: FastAPI, settings: Settings) -> dict[tuple[str, str], 
         "/explain",
         summary="Which words hurt",
         description="The score with each word left out. Not written to the prediction log.",
-        responses=schema.responses(schema.EXPLANATION, *statuses),
-        openapi_extra=schema.sentence_body(settings),
+        responses=openapi.responses(openapi.EXPLANATION, *statuses),
+        openapi_extra=openapi.sentence_body(settings),
     )
     async def explain(request: Request) -> Response:
         body = await _read_body(request, settings.max_body_bytes)
@@ -138,24 +147,30 @@ def _add_predictions(app: FastAPI, settings: Settings) -> dict[tuple[str, str], 
 def _add_operations(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return FileResponse(WEB / "index.html", headers={"content-security-policy": CONTENT_SECURITY_POLICY})
+        return FileResponse(
+            WEB / "index.html", headers={"content-security-policy": CONTENT_SECURITY_POLICY}
+        )
 
-    @app.get("/health", summary="Is the process alive?", responses=schema.responses(schema.HEALTH))
+    @app.get(
+        "/health", summary="Is the process alive?", responses=openapi.responses(openapi.HEALTH)
+    )
     async def health() -> Response:
         return _json({"status": "ok"})
 
-    @app.get("/ready", summary="Does it predict?", responses=schema.responses(schema.READY, 503))
+    @app.get("/ready", summary="Does it predict?", responses=openapi.responses(openapi.READY, 503))
     async def ready() -> Response:
         await _service(app).check()
         return _json({"status": "ready", "version": _service(app).info.version})
 
-    @app.get("/model", summary="Which model answers?", responses=schema.responses(schema.MODEL))
+    @app.get("/model", summary="Which model answers?", responses=openapi.responses(openapi.MODEL))
     async def model() -> Response:
-        return _json(schema.model_card(_service(app).info))
+        return _json(openapi.model_card(_service(app).info))
 
-    @app.get("/metrics", summary="Counters for Prometheus", responses={200: schema.METRICS})
+    @app.get("/metrics", summary="Counters for Prometheus", responses={200: openapi.METRICS})
     async def metrics() -> Response:
-        return Response(_service(app).metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            _service(app).metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
 
 def _service(app: FastAPI) -> Service:
@@ -194,8 +209,14 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     code = str(error.detail).lower().replace(" ", "_")
     headers = dict(error.headers or {})
     if error.status_code == 405:  # of all routes with this path; Starlette knows of the first only
-        routes = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
-        headers["allow"] = ", ".join(sorted({method for route in routes for method in route.methods}))
+        routes = [
+            route
+            for route in request.app.routes
+            if getattr(route, "path", None) == request.url.path
+        ]
+        headers["allow"] = ", ".join(
+            sorted({method for route in routes for method in route.methods})
+        )
     described = message.get(error.status_code, str(error.detail))
     return answer_error(request.scope, RequestError(error.status_code, code, described, headers))
 

@@ -17,9 +17,10 @@ import pyarrow
 import ray
 from pyarrow import dataset
 
-from errors import ConfigError, InvalidText, run_command
-from inference_onnx import ColaONNXPredictor
-from text_encoder import Encoded
+from commands.run import run_command
+from errors import ConfigError, InvalidText
+from prediction.onnx_predictor import ColaONNXPredictor
+from prediction.types import Encoded
 
 Batch = dict[str, Any]  # a column each, of numpy arrays
 

@@ -21,15 +21,16 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from commands.files import write_json
+from commands.run import exit_with, run_command
 from configs.schema import plain
 from corpus.format import OUT_OF_DOMAIN
-from errors import ColaError, ExportError, exit_with, run_command
-from export import evaluation, model_file, reference
+from errors import ColaError, ExportError
+from export import model_file, reference, variants
 from export.calibration import expected_calibration_error
-from export.evaluation import Contestant, Subject
 from export.packing import can_pack, to_onnx
 from export.quantization import SCHEMES, observe, quantize
-from training.report import write_json
+from export.variants import Contestant, Subject
 
 MAX_DIFFERENCE = 1e-4  # of logits, PyTorch against ONNX Runtime at fp32
 MAX_MCC_LOSS = 0.02  # int8 against PyTorch
@@ -40,7 +41,11 @@ MAX_FLIPS = 0.025  # share of the validation set whose label int8 may change
 def main(cfg: DictConfig) -> None:
     """Compose the configuration and export."""
     told = [override.split("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task]
-    data = {key.removeprefix("data."): OmegaConf.select(cfg, key) for key in told if key.startswith("data.")}
+    data = {
+        key.removeprefix("data."): OmegaConf.select(cfg, key)
+        for key in told
+        if key.startswith("data.")
+    }
     try:
         export(plain(cfg)["export"], data)
     except ColaError as error:
@@ -59,15 +64,17 @@ def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     try:
         with status:
             status.update("asking PyTorch about the validation set")
-            subject = evaluation.prepare(checkpoint, data, calibrate=settings["calibrate"])
-            contestants = {"pytorch": evaluation.measure_pytorch(subject, checkpoint)}
+            subject = variants.prepare(checkpoint, data, calibrate=settings["calibrate"])
+            contestants = {"pytorch": variants.measure_pytorch(subject, checkpoint)}
             status.update("exporting the graph")
             graph = to_onnx(subject.model.network, subject.temperature)
-            contestants["fp32"] = evaluation.measure(graph, subject, temporary)
+            contestants["fp32"] = variants.measure(graph, subject, temporary)
             difference = require_parity(subject, temporary)
             if settings["precision"] == "int8":
                 status.update("quantizing to 8 bits")
-                graph, contestants["int8"] = choose_scheme(graph, subject, temporary, contestants["pytorch"])
+                graph, contestants["int8"] = choose_scheme(
+                    graph, subject, temporary, contestants["pytorch"]
+                )
             shipped = contestants[settings["precision"]]
             require_quality(shipped, settings["min_mcc"])
             lineage = model_file.lineage(
@@ -105,7 +112,7 @@ def require_writable(file: Path) -> None:
 
 def require_parity(subject: Subject, path: Path) -> float:
     """The largest difference between the logits of PyTorch and of the fp32 file. Raises ExportError."""
-    difference, same_labels = evaluation.largest_difference(subject, evaluation.open_session(path))
+    difference, same_labels = variants.largest_difference(subject, variants.open_session(path))
     if difference > MAX_DIFFERENCE:
         raise ExportError(
             f"parity: the file's logits differ from PyTorch's by {difference:.1e}, more than "
@@ -121,10 +128,10 @@ def choose_scheme(
 ) -> tuple[onnx.ModelProto, Contestant]:
     """The first int8 scheme that keeps labels and MCC, and its measure. Raises ExportError if none does."""
     tried = []
-    largest_inputs = observe(graph, evaluation.padded_batches(subject.calibration_sentences, 1))
+    largest_inputs = observe(graph, variants.padded_batches(subject.calibration_sentences, 1))
     for scheme in SCHEMES:
         quantized = quantize(graph, scheme, largest_inputs)
-        contestant = evaluation.measure(quantized, subject, path, scheme.name)
+        contestant = variants.measure(quantized, subject, path, scheme.name)
         loss = pytorch.mcc - contestant.mcc
         if loss <= MAX_MCC_LOSS and contestant.flips <= MAX_FLIPS:
             return quantized, contestant
@@ -145,7 +152,10 @@ def require_quality(shipped: Contestant, min_mcc: float) -> None:
 
 
 def make_report(
-    output: Path, subject: Subject, lineage: Mapping[str, Any], contestants: Mapping[str, Contestant]
+    output: Path,
+    subject: Subject,
+    lineage: Mapping[str, Any],
+    contestants: Mapping[str, Contestant],
 ) -> dict[str, Any]:
     """What export_report.json holds."""
     unseen = [split == OUT_OF_DOMAIN for split in subject.corpus.validation_splits]

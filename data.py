@@ -31,7 +31,9 @@ from training.sampler import BucketBatchSampler
 
 OWN_CORPUS = Path(__file__).parent / "corpus"
 OWN_NAME = "own"
-GLUE_IN_DOMAIN_ROWS = 527  # GLUE's validation set is CoLA's in-domain file followed by its out-of-domain file
+GLUE_IN_DOMAIN_ROWS = (
+    527  # GLUE's validation set is CoLA's in-domain file followed by its out-of-domain file
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Corpus:
     @property
     def validation_splits(self) -> list[str]:
         """The split of each validation sentence."""
-        return [IN_DOMAIN] * len(self.splits[IN_DOMAIN]) + [OUT_OF_DOMAIN] * len(self.splits[OUT_OF_DOMAIN])
+        return [IN_DOMAIN] * len(self.splits[IN_DOMAIN]) + [OUT_OF_DOMAIN] * len(
+            self.splits[OUT_OF_DOMAIN]
+        )
 
     def describe(self) -> dict[str, Any]:
         """What a run records of its corpus."""
@@ -121,7 +125,9 @@ def _read_hub(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence
         HfApi().dataset_info(name, revision=revision, timeout=settings["hub_timeout"])
         parts = load_dataset(name, settings["hub_config"], revision=revision)
         rows = {part: [_from_glue(row) for row in parts[part]] for part in ("train", "validation")}
-    except Exception as error:  # each of the hub's libraries raises its own kinds; all mean: not from here
+    except (
+        Exception
+    ) as error:  # each of the hub's libraries raises its own kinds; all mean: not from here
         raise _Unavailable(f"{name} cannot be reached ({type(error).__name__}: {error})") from error
     splits = {
         TRAIN: rows["train"],
@@ -133,7 +139,10 @@ def _read_hub(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence
 
 def _from_glue(row: Mapping[str, Any]) -> Sentence:
     return Sentence(
-        source="glue", label=int(row["label"]), mark="" if row["label"] else "*", text=row["sentence"]
+        source="glue",
+        label=int(row["label"]),
+        mark="" if row["label"] else "*",
+        text=row["sentence"],
     )
 
 
@@ -145,7 +154,9 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], tuple[str, dict[str, list[Sent
 
 
 def _warn_of_fallback(corpus: Corpus) -> None:
-    reasons = "\n".join(f"  {source}: {reason}" for source, reason in corpus.skipped_sources.items())
+    reasons = "\n".join(
+        f"  {source}: {reason}" for source, reason in corpus.skipped_sources.items()
+    )
     text = (
         f"Training on this repository's own small corpus, not on CoLA:\n{reasons}\n"
         "Set data.path to a folder with CoLA's TSVs, or data.sources=[corpus] if this is what you want."
@@ -211,14 +222,20 @@ class DataModule(pl.LightningDataModule):
             batches = -(-sentences // self.processing["batch_size"])
             return int(-(-batches // world_size) * limit_batches)
 
-        pretask = self.pretask_epochs * steps(2 * len(self.whole_texts) + len(self._paradigms(Random())))
+        pretask = self.pretask_epochs * steps(
+            2 * len(self.whole_texts) + len(self._paradigms(Random()))
+        )
         return pretask + (max_epochs - self.pretask_epochs) * steps(len(self.train_examples.ids))
 
     def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:
         trainer = self.trainer
 
         def batches_done() -> int:
-            return trainer.fit_loop.epoch_loop.batch_progress.current.completed if trainer and shuffle else 0
+            return (
+                trainer.fit_loop.epoch_loop.batch_progress.current.completed
+                if trainer and shuffle
+                else 0
+            )
 
         sampler = BucketBatchSampler(
             [len(sentence) for sentence in examples.ids],

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from command_line import main
-from errors import run_command
-from inference_onnx import Prediction
+from commands.run import run_command
 from model import load_checkpoint
-from text_encoder import Encoded, TextEncoder
+from prediction.command_line import main
+from prediction.encoder import TextEncoder
+from prediction.types import Encoded, Prediction
 
 BATCH = 32
 
@@ -53,8 +53,12 @@ class ColaPredictor:
         return [predictions[position] for position in range(len(encoded))]
 
     def _predict_batch(self, batch: list[Encoded]) -> list[Prediction]:
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(item.ids) for item in batch], batch_first=True)
-        mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(item.ids)).long() for item in batch], True)
+        ids = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(item.ids) for item in batch], batch_first=True
+        )
+        mask = torch.nn.utils.rnn.pad_sequence(
+            [torch.ones(len(item.ids)).long() for item in batch], True
+        )
         with torch.inference_mode():
             probabilities = (self._model(ids, mask).double() / self._temperature).softmax(dim=1)
         return [self._prediction(*pair) for pair in zip(batch, probabilities.tolist(), strict=True)]

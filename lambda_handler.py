@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inference_onnx import ColaONNXPredictor
-from prediction_log import PredictionLog
-from serving import gateway
+from prediction.onnx_predictor import ColaONNXPredictor
+from serving import lambda_events
 from serving.messages import RequestError, request_id
+from serving.prediction_log import PredictionLog
 from serving.settings import Settings
 
 WARM_UP = "The function is ready to answer."
@@ -33,22 +33,25 @@ def process_age() -> float:
 class Function:
     """The handler with its model; ``cold`` until it has answered."""
 
-    def __init__(self, predictor: gateway.Predictor, settings: Settings, log: PredictionLog) -> None:
+    def __init__(
+        self, predictor: lambda_events.Predictor, settings: Settings, log: PredictionLog
+    ) -> None:
         self._predictor, self._settings, self._log = predictor, settings, log
         self._cold = True
-        gateway.predict(predictor, [WARM_UP])
+        lambda_events.predict(predictor, [WARM_UP])
         log.event("cold_start", init_ms=round(process_age() * 1000, 1))
 
     def __call__(self, event: Any, context: Any) -> Any:
         """Answer an event. Every failure is an answer with a status: nothing is raised to Lambda."""
         started = time.perf_counter()
         identity = request_id(
-            gateway.headers_of(event).get("x-request-id"), getattr(context, "aws_request_id", None)
+            lambda_events.headers_of(event).get("x-request-id"),
+            getattr(context, "aws_request_id", None),
         )
         try:
-            texts, many = gateway.sentences_of_event(event, self._settings)
-            predictions = gateway.predict(self._predictor, texts)
-            response = gateway.success(event, predictions, many, identity)
+            texts, many = lambda_events.sentences_of_event(event, self._settings)
+            predictions = lambda_events.predict(self._predictor, texts)
+            response = lambda_events.success(event, predictions, many, identity)
         except RequestError as error:
             return self._fail(event, error, identity)
         except Exception:
@@ -56,13 +59,15 @@ class Function:
             hint = f"the function failed on this event; its log says why under {identity}"
             return self._fail(event, RequestError(500, "internal", hint), identity)
         latency_ms = (time.perf_counter() - started) * 1000
-        self._log.write(predictions, request_id=identity, latency_ms=latency_ms, cold_start=self._cold)
+        self._log.write(
+            predictions, request_id=identity, latency_ms=latency_ms, cold_start=self._cold
+        )
         self._cold = False
         return response
 
     def _fail(self, event: Any, error: RequestError, identity: str) -> Any:
         self._log.error(error.status, error.code, str(error), request_id=identity)
-        return gateway.failure(event, error, identity)
+        return lambda_events.failure(event, error, identity)
 
 
 def load() -> Function:

@@ -15,7 +15,6 @@ used without the hub, the package or the configuration it came from:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -36,49 +33,7 @@ from transformers import (
 from errors import CheckpointError
 from training.examples import NO_LABEL, Batch
 from training.metrics import evaluate
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Predictions for the validation set in its own order: index, label int [n]; logits float [n, 2]."""
-
-    index: Tensor
-    label: Tensor
-    logits: Tensor
-
-    @classmethod
-    def from_rows(cls, rows: Tensor) -> "Validation":
-        """From ``ValidationRows.compute()``."""
-        return cls(rows[:, 0].long(), rows[:, 1].long(), rows[:, 2:].float())
-
-    @property
-    def probability(self) -> Tensor:
-        """Probability of ``acceptable``, float [n]."""
-        return self.logits.softmax(dim=1)[:, 1]
-
-
-class ValidationRows(Metric):
-    """Collects predictions over batches and processes; each sentence counts once.
-
-    Computes float64 [n, 4]: index, label and two logits, in the order of the index.
-    """
-
-    full_state_update = False
-    rows: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("rows", default=[], dist_reduce_fx="cat")
-
-    def update(self, index: Tensor, label: Tensor, logits: Tensor) -> None:
-        self.rows.append(torch.cat([torch.stack([index, label], dim=1).double(), logits.double()], dim=1))
-
-    def compute(self) -> Tensor:
-        rows = dim_zero_cat(self.rows).cpu()
-        places = {
-            index: place for place, index in enumerate(rows[:, 0].tolist())
-        }  # a process may repeat a batch
-        return rows[[places[index] for index in sorted(places)]]
+from training.validation import Validation, ValidationRows
 
 
 class ColaModel(pl.LightningModule):
@@ -97,7 +52,9 @@ class ColaModel(pl.LightningModule):
         self.network, self.training_settings, self.records = network, training, dict(records)
         self.validation_rows = ValidationRows()
         self.validation: Validation | None = None
-        self.token_head = nn.Linear(network.config.hidden_size, 2) if training["pretask_epochs"] else None
+        self.token_head = (
+            nn.Linear(network.config.hidden_size, 2) if training["pretask_epochs"] else None
+        )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits, float [sentences, 2], of tokens, int [sentences, tokens]."""
@@ -111,27 +68,37 @@ class ColaModel(pl.LightningModule):
         loss = self._sentence_loss(embeddings, batch)
         self.log("train/loss", loss, prog_bar=True)
         if step := self.training_settings["adversarial"]:
-            loss = loss + self._sentence_loss(embeddings + step * worst_direction(loss, embeddings), batch)
-        if self.token_head is not None:  # processes that train together expect a gradient for each parameter
+            loss = loss + self._sentence_loss(
+                embeddings + step * worst_direction(loss, embeddings), batch
+            )
+        if (
+            self.token_head is not None
+        ):  # processes that train together expect a gradient for each parameter
             loss = loss + 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         return loss
 
     def _sentence_loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        logits = self.network(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).logits
+        logits = self.network(
+            inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
+        ).logits
         return self._cross_entropy(logits, batch)
 
     def _pretask_loss(self, batch: Batch) -> Tensor:
         """Of telling broken sentences from whole ones, and which of their tokens are wrong."""
         assert self.token_head is not None
         outputs = self.network(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            output_hidden_states=True,
         )
         loss = self._cross_entropy(outputs.logits, batch)
         self.log("train/loss", loss, prog_bar=True)
         logits = self.token_head(outputs.hidden_states[-1]).flatten(0, 1)
         label = batch["token_label"].flatten()
         total = functional.cross_entropy(logits, label, ignore_index=NO_LABEL, reduction="sum")
-        return loss + total / (label != NO_LABEL).sum().clamp(min=1)  # a batch may have no labelled token
+        return loss + total / (label != NO_LABEL).sum().clamp(
+            min=1
+        )  # a batch may have no labelled token
 
     def _cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
         smoothing = self.training_settings["label_smoothing"]
@@ -148,7 +115,9 @@ class ColaModel(pl.LightningModule):
         self.log("train/gradient_norm", norm)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        with torch.autocast(self.device.type, enabled=False):  # judged in fp32, as the exported model will be
+        with torch.autocast(
+            self.device.type, enabled=False
+        ):  # judged in fp32, as the exported model will be
             logits = self(batch["input_ids"], batch["attention_mask"])
         self.validation_rows.update(batch["index"], batch["label"], logits)
 
@@ -157,7 +126,9 @@ class ColaModel(pl.LightningModule):
         self.validation_rows.reset()
         splits = self.trainer.datamodule.corpus.validation_splits  # type: ignore[attr-defined]
         results = evaluate(
-            self.validation.probability, self.validation.label, [splits[i] for i in self.validation.index]
+            self.validation.probability,
+            self.validation.label,
+            [splits[i] for i in self.validation.index],
         )
         self.records["validation_metrics"] = results
         loss = functional.cross_entropy(self.validation.logits, self.validation.label)
@@ -166,7 +137,12 @@ class ColaModel(pl.LightningModule):
             suffix = "" if group == "overall" else f"_{group}"
             for name, value in values.items():
                 if value is not None and name != "sentences":
-                    self.log(f"val/{name}{suffix}", value, prog_bar=name + suffix == "mcc", sync_dist=True)
+                    self.log(
+                        f"val/{name}{suffix}",
+                        value,
+                        prog_bar=name + suffix == "mcc",
+                        sync_dist=True,
+                    )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["cola"] = self.records
@@ -175,11 +151,17 @@ class ColaModel(pl.LightningModule):
         settings = self.training_settings
         if settings["optimizer"] == "adam":
             return torch.optim.Adam(self.parameters(), lr=settings["lr"])
-        groups = parameter_groups(self, settings["lr"], settings["weight_decay"], settings["layer_decay"])
+        groups = parameter_groups(
+            self, settings["lr"], settings["weight_decay"], settings["layer_decay"]
+        )
         optimizer = torch.optim.AdamW(groups, fused=True)
         trainer, data = self.trainer, self.trainer.datamodule  # type: ignore[attr-defined]
-        steps = data.training_steps(trainer.max_epochs, trainer.world_size, settings["limit_train_batches"])
-        schedule = get_linear_schedule_with_warmup(optimizer, int(settings["warmup_share"] * steps), steps)
+        steps = data.training_steps(
+            trainer.max_epochs, trainer.world_size, settings["limit_train_batches"]
+        )
+        schedule = get_linear_schedule_with_warmup(
+            optimizer, int(settings["warmup_share"] * steps), steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -206,7 +188,11 @@ def parameter_groups(
         decayed = parameter.ndim > 1
         group = groups.setdefault(
             (depth, decayed),
-            {"params": [], "lr": lr * layer_decay**depth, "weight_decay": weight_decay if decayed else 0.0},
+            {
+                "params": [],
+                "lr": lr * layer_decay**depth,
+                "weight_decay": weight_decay if decayed else 0.0,
+            },
         )
         group["params"].append(parameter)
     return list(groups.values())
@@ -231,12 +217,16 @@ def load_checkpoint(path: str | Path) -> ColaModel:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         records, weights = checkpoint["cola"], checkpoint["state_dict"]
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}; run `make train` to make one") from error
+        raise CheckpointError(
+            f"there is no checkpoint {path}; run `make train` to make one"
+        ) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise CheckpointError(
             f"{path} is not a checkpoint of train.py ({type(error).__name__}); run `make train` to make one"
         ) from error
-    network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**records["network"]))
+    network = AutoModelForSequenceClassification.from_config(
+        AutoConfig.for_model(**records["network"])
+    )
     model = ColaModel(network, records["config"]["training"], records)
     model.load_state_dict(weights)
     return model.eval()

@@ -26,11 +26,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
+from commands.files import write_json
+from commands.run import exit_with, run_command
 from configs.schema import plain
 from data import DataModule
-from errors import CheckpointError, ColaError, ConfigError, exit_with, run_command
+from errors import CheckpointError, ColaError, ConfigError
 from model import ColaModel
-from training import records, report, tracking, weights
+from training import provenance, report, tracking, weights
 from training.callbacks import LearningCurves, SeedEachStep, StopOnSignal, Throughput
 from training.metrics import evaluate
 
@@ -63,12 +65,18 @@ def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[st
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     tokenizer = weights.load_tokenizer(config["model"])
     data = DataModule(
-        tokenizer, config["data"], config["processing"], config["training"]["pretask_epochs"], config["seed"]
+        tokenizer,
+        config["data"],
+        config["processing"],
+        config["training"]["pretask_epochs"],
+        config["seed"],
     )
     data.prepare_data()
     data.setup()
     network = weights.load_network(config["model"], tokenizer)
-    facts = weights.describe(config["model"], network, tokenizer) | records.collect(config, data.corpus)
+    facts = weights.describe(config["model"], network, tokenizer) | provenance.collect(
+        config, data.corpus.describe()
+    )
     model = ColaModel(network, config["training"], facts)
 
     folder = resume_folder(config["training"]["resume"]) or run_dir
@@ -82,7 +90,10 @@ def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[st
         trainer.validate(model, data, ckpt_path=best, verbose=False, weights_only=True)
         result = summarize(model, trainer, throughput)
         if trainer.is_global_zero:
-            result |= {"seconds": time.perf_counter() - started, "pictures": str(run_dir / "pictures")}
+            result |= {
+                "seconds": time.perf_counter() - started,
+                "pictures": str(run_dir / "pictures"),
+            }
             publish(best, models_dir, result)
             draw(model, data, curves, run_dir / "pictures")
             tracking.log_checkpoint(logger, models_dir / "best-checkpoint.ckpt")
@@ -115,7 +126,9 @@ def require_writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ConfigError(f"models_dir={folder} cannot be written ({error.strerror}); set another") from error
+        raise ConfigError(
+            f"models_dir={folder} cannot be written ({error.strerror}); set another"
+        ) from error
 
 
 def resume_folder(resume: str | None) -> Path | None:
@@ -123,7 +136,9 @@ def resume_folder(resume: str | None) -> Path | None:
     if resume is None:
         return None
     if not Path(resume).is_file():
-        raise CheckpointError(f"training.resume={resume}: there is no such file; give a run's resume.ckpt")
+        raise CheckpointError(
+            f"training.resume={resume}: there is no such file; give a run's resume.ckpt"
+        )
     return Path(resume).parent
 
 
@@ -141,12 +156,17 @@ def make_trainer(
         enable_version_counter=False,
     )
     resume = ModelCheckpoint(
-        dirpath=folder, filename="resume", save_on_train_epoch_end=True, enable_version_counter=False
+        dirpath=folder,
+        filename="resume",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
     callbacks = [SeedEachStep(config["seed"]), StopOnSignal(folder / "resume.ckpt"), *callbacks]
     if settings["patience"] is not None:
         callbacks.append(
-            EarlyStopping(settings["monitor"], patience=settings["patience"], mode=settings["monitor_mode"])
+            EarlyStopping(
+                settings["monitor"], patience=settings["patience"], mode=settings["monitor_mode"]
+            )
         )
     return pl.Trainer(
         max_epochs=settings["pretask_epochs"] + settings["max_epochs"],
@@ -172,7 +192,9 @@ def make_trainer(
 def choose_precision(precision: str) -> Any:
     """``auto`` is bf16 where the GPU, or else the CPU, computes in it (on a CPU twice as fast), else fp32."""
     if precision.startswith("16"):
-        raise ConfigError(f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true")
+        raise ConfigError(
+            f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true"
+        )
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
@@ -203,7 +225,7 @@ def publish(best: Path, models_dir: Path, result: dict[str, Any]) -> None:
     temporary.chmod(0o644)
     os.replace(temporary, target)
     result["checkpoint"] = str(target)
-    report.write_json(models_dir / "training_report.json", result)
+    write_json(models_dir / "training_report.json", result)
 
 
 def draw(model: ColaModel, data: DataModule, curves: LearningCurves, folder: Path) -> None:
@@ -212,7 +234,9 @@ def draw(model: ColaModel, data: DataModule, curves: LearningCurves, folder: Pat
     sentences = data.corpus.validation
     sources = [sentences[index].source for index in model.validation.index]
     probability, label = model.validation.probability, model.validation.label
-    by_source = {source: values["mcc"] for source, values in evaluate(probability, label, sources).items()}
+    by_source = {
+        source: values["mcc"] for source, values in evaluate(probability, label, sources).items()
+    }
     report.draw_pictures(folder, probability, label, by_source, curves.points)
 
 

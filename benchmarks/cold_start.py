@@ -31,7 +31,10 @@ def main() -> None:
     paths = dict(
         zip(
             CODE,
-            [*sys.argv[1:], *("models/model.onnx", "models/best-checkpoint.ckpt")[len(sys.argv) - 1 :]],
+            [
+                *sys.argv[1:],
+                *("models/model.onnx", "models/best-checkpoint.ckpt")[len(sys.argv) - 1 :],
+            ],
             strict=True,
         )
     )
@@ -40,7 +43,9 @@ def main() -> None:
         for name, code in CODE.items():
             if number <= ROUNDS[name]:
                 runs[name].append(
-                    first_answer(code.format(path=str(Path(paths[name]).resolve()), sentence=SENTENCE))
+                    first_answer(
+                        code.format(path=str(Path(paths[name]).resolve()), sentence=SENTENCE)
+                    )
                 )
     results: dict[str, Any] = {
         name: {
@@ -96,7 +101,9 @@ def installed_megabytes(requirements: str) -> float:
         )  # type: ignore[attr-defined]
         needed = (Requirement(text) for text in package.requires or ())
         waiting += [
-            item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})
+            item.name
+            for item in needed
+            if item.marker is None or item.marker.evaluate({"extra": ""})
         ]
     return sum(sizes.values()) / 1e6
 

@@ -21,10 +21,11 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from command_line import BATCH  # noqa: E402
-from corpus.format import read_folder  # noqa: E402
-from export.evaluation import packed_rows  # noqa: E402
-from inference_onnx import SLICE_SENTENCES, ColaONNXPredictor, plan  # noqa: E402
+from corpus.format import read_folder
+from export.variants import packed_rows
+from prediction.command_line import BATCH
+from prediction.onnx_predictor import SLICE_SENTENCES, ColaONNXPredictor
+from prediction.rows import plan
 
 LINES = 200_000
 
@@ -49,7 +50,9 @@ def main() -> None:
         "memory_mb_by_tenths": memory,
     }
     text = json.dumps(document)
-    (ROOT / "benchmarks" / "results" / "command_line.json").write_text(text + "\n", encoding="utf-8")
+    (ROOT / "benchmarks" / "results" / "command_line.json").write_text(
+        text + "\n", encoding="utf-8"
+    )
     print(text)
 
 
@@ -72,14 +75,24 @@ def bare_speed(predictor: ColaONNXPredictor, lines: list[str]) -> float:
 def run_command(model: str, source: Path) -> tuple[float, list[float]]:
     """Seconds of the command, from start to end, and its memory (MB) each time that a tenth of the file is done."""
     output = source.with_suffix(".jsonl")
-    command = ["inference_onnx.py", "--model", model, "--input", str(source), "--output", str(output)]
+    command = [
+        "inference_onnx.py",
+        "--model",
+        model,
+        "--input",
+        str(source),
+        "--output",
+        str(output),
+    ]
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
     memory: list[float] = []
     while process.poll() is None:
         time.sleep(0.25)
         status = Path(f"/proc/{process.pid}/status").read_text() if process.poll() is None else ""
-        resident = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")]
+        resident = [
+            int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")
+        ]
         memory += resident
     seconds = time.perf_counter() - start
     if process.returncode:

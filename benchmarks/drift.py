@@ -23,10 +23,10 @@ from scipy.stats import ks_2samp
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from drift.verdict import judge
+from drift.windows import Window
 from export.reference import SCORE_EDGES, TOKEN_EDGES
-from monitoring.drift import judge
-from monitoring.provision import Reference
-from monitoring.windows import Window
+from monitoring.reference import Reference
 
 RESULT = Path(__file__).parent / "results" / "drift.json"
 VERSION = "0123456789ab"
@@ -86,7 +86,9 @@ def window(scores: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> Windo
 def main() -> None:
     """Run the benchmark and print one JSON document as the last line."""
     parser = argparse.ArgumentParser(description="Seconds that a drift check computes.")
-    parser.add_argument("--predictions", type=int, default=1_000_000, help="in each of the two windows")
+    parser.add_argument(
+        "--predictions", type=int, default=1_000_000, help="in each of the two windows"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     known = values(1043, 0)

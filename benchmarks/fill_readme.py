@@ -34,7 +34,7 @@ def corpus_baseline(result: dict[str, Any]) -> Iterator[Row]:
     yield (
         "MCC of TF-IDF + logistic regression on `corpus/`",
         f"{best['in_domain']['mcc']:.3f} in-domain, {best['out_of_domain']['mcc']:.3f} out-of-domain",
-        "`corpus/baseline.py`",
+        "`benchmarks/corpus_baseline.py`",
     )
 
 
@@ -98,7 +98,10 @@ def command_line(result: dict[str, Any]) -> Iterator[Row]:
 
 def serving(result: dict[str, Any]) -> Iterator[Row]:
     servers = result["servers"]
-    ours, peers = servers["ours_int8"], {k: v for k, v in servers.items() if not k.startswith("ours")}
+    ours, peers = (
+        servers["ours_int8"],
+        {k: v for k, v in servers.items() if not k.startswith("ours")},
+    )
     for clients in ("1", "32"):
         best = max(
             (peer[clients] for peer in peers.values() if clients in peer),

@@ -28,7 +28,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from monitoring.forwarder import decode, encode, to_documents
 
-WORDS = ("the", "a", "boy", "girl", "dog", "bench", "river", "teacher", "letter", "who", "has", "was", "will")
+WORDS = (
+    "the",
+    "a",
+    "boy",
+    "girl",
+    "dog",
+    "bench",
+    "river",
+    "teacher",
+    "letter",
+    "who",
+    "has",
+    "was",
+    "will",
+)
 RESULT = Path(__file__).parent / "results" / "forwarder.json"
 
 
@@ -47,7 +61,12 @@ def record(random_: random.Random, milliseconds: int) -> dict[str, Any]:
             "probability_acceptable": acceptable,
         },
         "model": {"name": "minilm", "version": "0123456789ab"},
-        "input": {"characters": len(text), "tokens": len(words) + 3, "unknown_tokens": 0, "truncated": False},
+        "input": {
+            "characters": len(text),
+            "tokens": len(words) + 3,
+            "unknown_tokens": 0,
+            "truncated": False,
+        },
         "latency_ms": round(random_.expovariate(0.4), 3),
         "request_id": f"{random_.getrandbits(128):032x}",
         "service": "lambda",
@@ -63,7 +82,9 @@ def batch(events: int, seed: int = 0) -> dict[str, Any]:
     for number in range(events):
         at = start + 37 * number
         noise = number % 5 == 4
-        message = f"START RequestId: {number}\n" if noise else json.dumps(record(random_, at)) + "\n"
+        message = (
+            f"START RequestId: {number}\n" if noise else json.dumps(record(random_, at)) + "\n"
+        )
         log_events.append({"id": f"{10**55 + number}", "timestamp": at, "message": message})
     return encode(
         {
@@ -100,7 +121,9 @@ def plain(event: dict[str, Any]) -> int:
             "@log_group": payload["logGroup"],
             "@log_stream": payload["logStream"],
         }
-        lines.append(json.dumps({"create": {"_index": at.strftime("cwl-%Y.%m.%d"), "_id": log_event["id"]}}))
+        lines.append(
+            json.dumps({"create": {"_index": at.strftime("cwl-%Y.%m.%d"), "_id": log_event["id"]}})
+        )
         lines.append(json.dumps(fields))
     return len("\n".join(lines).encode())
 
@@ -114,7 +137,9 @@ def seconds(function: Callable[[dict[str, Any]], int], event: dict[str, Any]) ->
 
 def main() -> None:
     """Run the benchmark and print one JSON document as the last line."""
-    parser = argparse.ArgumentParser(description="Events per second of the log forwarder on one core.")
+    parser = argparse.ArgumentParser(
+        description="Events per second of the log forwarder on one core."
+    )
     parser.add_argument("--events", type=int, default=10_000, help="log events in a batch")
     parser.add_argument("--rounds", type=int, default=15, help="batches that each contestant does")
     arguments = parser.parse_args()
@@ -128,7 +153,9 @@ def main() -> None:
     tracemalloc.start()
     ours(event)
     peak = tracemalloc.get_traced_memory()[1]
-    rates = {name: round(arguments.events / statistics.median(values)) for name, values in times.items()}
+    rates = {
+        name: round(arguments.events / statistics.median(values)) for name, values in times.items()
+    }
     result = {
         "benchmark": "forwarder",
         "events_per_second": rates,

@@ -20,17 +20,17 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
-import onnxruntime as ort  # noqa: E402
-import torch  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+import onnxruntime as ort
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from export import evaluation, model_file, packing, quantization  # noqa: E402
-from export.evaluation import Feed, Subject, packed_rows, padded_batches  # noqa: E402
-from inference_onnx import ColaONNXPredictor  # noqa: E402
+from export import model_file, packing, quantization, variants
+from export.variants import Feed, Subject, packed_rows, padded_batches
+from prediction.onnx_predictor import ColaONNXPredictor
 
 BATCH_SIZES = (1, 8, 32)
 THREADS = (1, 2)
@@ -43,7 +43,7 @@ Run = Callable[[Feed], object]
 def main() -> None:
     torch.set_grad_enabled(False)
     checkpoint = Path(sys.argv[1] if len(sys.argv) > 1 else "models/best-checkpoint.ckpt")
-    subject = evaluation.prepare(checkpoint, {}, calibrate=False)
+    subject = variants.prepare(checkpoint, {}, calibrate=False)
     order = random.Random(0).sample(range(len(subject.sentences)), OTHER_SENTENCES)
     texts = [subject.texts[place] for place in order]
     sentences = [subject.sentences[place] for place in order]
@@ -67,17 +67,23 @@ def export_both(subject: Subject, folder: Path) -> dict[str, Path]:
 
 
 def measure(
-    subject: Subject, files: dict[str, Path], threads: int, sentences: list[list[int]], texts: list[str]
+    subject: Subject,
+    files: dict[str, Path],
+    threads: int,
+    sentences: list[list[int]],
+    texts: list[str],
 ) -> list[dict[str, Any]]:
     """Each contestant's sentences/s (median of the rounds) and latency of a batch."""
     torch.set_num_threads(threads)
     sessions = {precision: open_session(path, threads) for precision, path in files.items()}
-    predictors = {precision: ColaONNXPredictor(path, threads=threads) for precision, path in files.items()}
+    predictors = {
+        precision: ColaONNXPredictor(path, threads=threads) for precision, path in files.items()
+    }
     contestants: dict[tuple[str, int], tuple[Callable[[], Iterable[Any]], Run]] = {}
     for size in BATCH_SIZES:
 
         def eager(feed: Feed) -> object:
-            return evaluation.torch_logits(subject.model.network, [feed])
+            return variants.torch_logits(subject.model.network, [feed])
 
         few = sentences[: SENTENCES["eager, padded to 128"]]
         contestants["eager, padded to 128", size] = (
@@ -90,14 +96,23 @@ def measure(
             def run(feed: Feed, session: ort.InferenceSession = session) -> object:
                 return session.run(["logits"], feed)
 
-            contestants[f"ONNX {name}", size] = (lambda size=size: padded_batches(sentences, size)), run
+            contestants[f"ONNX {name}", size] = (
+                (lambda size=size: padded_batches(sentences, size)),
+                run,
+            )
             if size > 1:
                 contestants[f"ONNX {name}, packed", size] = (
                     (lambda size=size: packed_rows(sentences, size)),
                     run,
                 )
-    for name, predictor in predictors.items():  # from text to label, in rows and threads of its own choice
-        contestants[f"predict_batch {name}", len(texts)] = (lambda: [texts]), predictor.predict_batch
+    for (
+        name,
+        predictor,
+    ) in predictors.items():  # from text to label, in rows and threads of its own choice
+        contestants[f"predict_batch {name}", len(texts)] = (
+            (lambda: [texts]),
+            predictor.predict_batch,
+        )
     speeds: dict[tuple[str, int], list[float]] = {key: [] for key in contestants}
     latencies: dict[tuple[str, int], list[float]] = {key: [] for key in contestants}
     for number in range(ROUNDS + 1):  # the first is to warm up
@@ -140,12 +155,16 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def gemm_share(subject: Subject, sentences: list[list[int]], rows: list[dict[str, Any]]) -> dict[str, float]:
+def gemm_share(
+    subject: Subject, sentences: list[list[int]], rows: list[dict[str, Any]]
+) -> dict[str, float]:
     """The share of this machine's best matrix product that fp32 reaches in packed rows of 32, on one thread."""
     config = subject.model.network.config
     hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     a_token = (layers - 1) * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden**2
-    a_sentence = 3 * hidden**2 + 2 * hidden * inner  # the last layer and the head read first tokens only
+    a_sentence = (
+        3 * hidden**2 + 2 * hidden * inner
+    )  # the last layer and the head read first tokens only
     tokens = statistics.mean(len(ids) for ids in sentences)
     speed = find(rows, "ONNX fp32, packed", 32, 1)["sentences_per_second"]
     reached, peak = 2 * (a_token * tokens + a_sentence) * speed, gemm_peak()
@@ -170,7 +189,10 @@ def gemm_peak(size: int = 1024) -> float:
     torch_left, torch_right = torch.from_numpy(left), torch.from_numpy(right)
     seconds = []
     for _ in range(20):
-        for product in (lambda: session.run(None, {"left": left}), lambda: torch_left @ torch_right):
+        for product in (
+            lambda: session.run(None, {"left": left}),
+            lambda: torch_left @ torch_right,
+        ):
             start = time.perf_counter()
             product()
             seconds.append(time.perf_counter() - start)
@@ -178,7 +200,11 @@ def gemm_peak(size: int = 1024) -> float:
 
 
 def find(rows: list[dict[str, Any]], contestant: str, batch: int, threads: int) -> dict[str, Any]:
-    (row,) = (r for r in rows if (r["contestant"], r["batch"], r["threads"]) == (contestant, batch, threads))
+    (row,) = (
+        r
+        for r in rows
+        if (r["contestant"], r["batch"], r["threads"]) == (contestant, batch, threads)
+    )
     return row
 
 
@@ -188,9 +214,12 @@ def report(rows: list[dict[str, Any]], gemm: dict[str, float]) -> None:
 
     ratios = {
         "int8_over_eager_batch_1": speed("ONNX int8", 1, 1) / speed("eager", 1, 1),
-        "int8_over_padded_to_128_batch_1": speed("ONNX int8", 1, 1) / speed("eager, padded to 128", 1, 1),
+        "int8_over_padded_to_128_batch_1": speed("ONNX int8", 1, 1)
+        / speed("eager, padded to 128", 1, 1),
         **{
-            f"packed_over_padded_8_{name}_{threads}_threads": speed(f"ONNX {name}, packed", 8, threads)
+            f"packed_over_padded_8_{name}_{threads}_threads": speed(
+                f"ONNX {name}, packed", 8, threads
+            )
             / speed(f"ONNX {name}", 8, threads)
             for name in ("fp32", "int8")
             for threads in THREADS
@@ -198,12 +227,22 @@ def report(rows: list[dict[str, Any]], gemm: dict[str, float]) -> None:
     }
     table = Table("contestant", "batch", "threads", "sentences/s", "p50 ms", "p99 ms")
     for row in rows:
-        figures = [f"{row['sentences_per_second']:.0f}", f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}"]
+        figures = [
+            f"{row['sentences_per_second']:.0f}",
+            f"{row['p50_ms']:.2f}",
+            f"{row['p99_ms']:.2f}",
+        ]
         table.add_row(row["contestant"], str(row["batch"]), str(row["threads"]), *figures)
     console = Console(width=100)
     console.print(table)
     console.print({**ratios, **gemm})
-    document = {"cores": os.cpu_count(), "rounds": ROUNDS, "rows": rows, "ratios": ratios, "gemm": gemm}
+    document = {
+        "cores": os.cpu_count(),
+        "rounds": ROUNDS,
+        "rows": rows,
+        "ratios": ratios,
+        "gemm": gemm,
+    }
     text = json.dumps(document)
     (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
     (ROOT / "benchmarks" / "results" / "inference.json").write_text(text + "\n", encoding="utf-8")

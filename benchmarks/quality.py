@@ -23,7 +23,9 @@ def main(folders: list[str]) -> None:
         name = f"{report['config']['experiment_name']} on {report['corpus']['name'].removeprefix('folder:')}"
         runs[name] = {
             "mcc": {split: values["mcc"] for split, values in report["metrics"].items()},
-            "sentences": {split: values["sentences"] for split, values in report["metrics"].items()},
+            "sentences": {
+                split: values["sentences"] for split, values in report["metrics"].items()
+            },
             "minutes": report["seconds"] / 60,
             "model": report["base_model"]["name"],
             "git_commit": report["git_commit"],

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "serving_peers"
 sys.path[:0] = [str(ROOT), str(PEERS)]
 
-from contestants import Server, servers  # noqa: E402
+from contestants import Server, servers
 
 CLIENTS = (1, 8, 32)
 QUIET = {
@@ -91,7 +91,9 @@ def running(
                     break
                 except (urllib.error.URLError, ConnectionError, TimeoutError):
                     if process.poll() is not None or time.perf_counter() - started > 120:
-                        raise SystemExit(f"error: {server.name} does not answer; see {log}") from None
+                        raise SystemExit(
+                            f"error: {server.name} does not answer; see {log}"
+                        ) from None
                     time.sleep(0.02)
             yield port, psutil.Process(process.pid), time.perf_counter() - started
         finally:
@@ -134,17 +136,28 @@ def load(server: Server, port: int, clients: int, seconds: int, requests: Path) 
     ).stdout
     found = json.loads(output.splitlines()[-1])
     rate = round(found["requests"] / found["seconds"], 1)
-    return {"requests_per_second": rate, **{key: found[key] for key in ("p50_ms", "p99_ms", "errors")}}
+    return {
+        "requests_per_second": rate,
+        **{key: found[key] for key in ("p50_ms", "p99_ms", "errors")},
+    }
 
 
 def measure(
-    server: Server, options: argparse.Namespace, weights: Path, sentences: list[str], truth: list[str]
+    server: Server,
+    options: argparse.Namespace,
+    weights: Path,
+    sentences: list[str],
+    truth: list[str],
 ) -> dict[str, Any]:
     """One round of one server: agreement with the model in process, then every number of clients."""
     requests = options.work / f"{server.name}.requests"
-    requests.write_text("".join("\t".join(server.request(sentence)) + "\n" for sentence in sentences))
+    requests.write_text(
+        "".join("\t".join(server.request(sentence)) + "\n" for sentence in sentences)
+    )
     with running(server, options.work, weights, sentences[0]) as (port, process, start):
-        same = sum(ask(server, port, text) == label for text, label in zip(sentences, truth, strict=False))
+        same = sum(
+            ask(server, port, text) == label for text, label in zip(sentences, truth, strict=False)
+        )
         load(server, port, 8, 1, requests)
         result: dict[str, Any] = {"start_s": round(start, 2), "agreement": same / len(truth)}
         for clients in CLIENTS:
@@ -155,7 +168,7 @@ def measure(
 
 def in_process(path: Path, sentences: list[str], seconds: float) -> float:
     """Sentences a second of the predictor itself, all cores, rows packed full: the limit of any server."""
-    from inference_onnx import ColaONNXPredictor
+    from prediction.onnx_predictor import ColaONNXPredictor
 
     predictor = ColaONNXPredictor(path)
     predictor.analyze(sentences[:200])
@@ -179,7 +192,9 @@ def read_sentences(folder: Path) -> list[str]:
 
 def table(results: dict[str, Any], limits: dict[str, float]) -> str:
     lines = [
-        "server              " + "".join(f"{f'{n} clients':>20}" for n in CLIENTS) + "   errors   MB  start s"
+        "server              "
+        + "".join(f"{f'{n} clients':>20}" for n in CLIENTS)
+        + "   errors   MB  start s"
     ]
     for name, result in results.items():
         cells = "".join(
@@ -187,7 +202,9 @@ def table(results: dict[str, Any], limits: dict[str, float]) -> str:
             for n in CLIENTS
         )
         errors = sum(result[str(n)]["errors"] for n in CLIENTS)
-        lines.append(f"{name:20}{cells}{errors:>9.0f}{result['memory_mb']:>5.0f}{result['start_s']:>9.1f}")
+        lines.append(
+            f"{name:20}{cells}{errors:>9.0f}{result['memory_mb']:>5.0f}{result['start_s']:>9.1f}"
+        )
     lines += [f"in process, {name}: {rate:.0f} sentences/s" for name, rate in limits.items()]
     return "\n".join([*lines, "(requests a second and p99)"])
 
@@ -195,15 +212,21 @@ def table(results: dict[str, Any], limits: dict[str, float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "best-checkpoint.ckpt")
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "model.onnx", help="our int8 file")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "models" / "model.onnx", help="our int8 file"
+    )
     parser.add_argument(
         "--corpus", type=Path, default=ROOT / "corpus", help="its *_dev.tsv give the sentences"
     )
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "cola-serving-benchmark")
+    parser.add_argument(
+        "--work", type=Path, default=Path.home() / ".cache" / "cola-serving-benchmark"
+    )
     parser.add_argument("--only", default="", help="names or prefixes, separated by commas")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="of load for each number of clients")
-    parser.add_argument("--prepare", action="store_true", help="install and convert, measure nothing")
+    parser.add_argument(
+        "--prepare", action="store_true", help="install and convert, measure nothing"
+    )
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("error: wrk is not on PATH: apt-get install wrk")
@@ -212,7 +235,9 @@ def main() -> None:
     fp32 = weights / "onnx" / "model.onnx"
     if not fp32.exists():
         script = [sys.executable, str(PEERS / "weights.py"), str(options.checkpoint), str(weights)]
-        subprocess.run(script, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=sys.stderr)
+        subprocess.run(
+            script, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=sys.stderr
+        )
     contestants = servers(options.model.absolute(), fp32, weights)
     if options.only:
         prefixes = tuple(options.only.split(","))
@@ -226,7 +251,7 @@ def main() -> None:
 
 def run(contestants: list[Server], options: argparse.Namespace, weights: Path, fp32: Path) -> None:
     """All rounds, the servers in turn; prints and writes the medians."""
-    from inference_onnx import ColaONNXPredictor
+    from prediction.onnx_predictor import ColaONNXPredictor
 
     sentences = read_sentences(options.corpus)
     files = {"int8": options.model.absolute(), "fp32": fp32}

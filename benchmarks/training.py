@@ -17,19 +17,19 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-import pytorch_lightning as pl  # noqa: E402
-import torch  # noqa: E402
-from hydra import compose, initialize_config_dir  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from configs.schema import plain  # noqa: E402
-from data import DataModule  # noqa: E402
-from model import ColaModel  # noqa: E402
-from train import quieten  # noqa: E402
-from training import weights  # noqa: E402
-from training.callbacks import Throughput  # noqa: E402
+from configs.schema import plain
+from data import DataModule
+from model import ColaModel
+from train import quieten
+from training import weights
+from training.callbacks import Throughput
 
 ROUNDS = 5
 # As many steps as take some seconds: a padded one takes about ten times as long.
@@ -80,7 +80,9 @@ def sentences_per_second(overrides: list[str], steps: int) -> tuple[float, str]:
 
 
 def report(speeds: dict[str, list[float]], corpus: str) -> None:
-    ratios = [ours / padded for ours, padded in zip(speeds["ours"], speeds["padded to 128"], strict=True)]
+    ratios = [
+        ours / padded for ours, padded in zip(speeds["ours"], speeds["padded to 128"], strict=True)
+    ]
     table = Table(title=f"training, sentences/s on {corpus}, {torch.get_num_threads()} threads")
     for column in ("way", "median", "min", "max"):
         table.add_column(column)
@@ -92,7 +94,9 @@ def report(speeds: dict[str, list[float]], corpus: str) -> None:
         "corpus": corpus,
         "threads": torch.get_num_threads(),
         "rounds": ROUNDS,
-        "sentences_per_second": {name: statistics.median(values) for name, values in speeds.items()},
+        "sentences_per_second": {
+            name: statistics.median(values) for name, values in speeds.items()
+        },
         "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
     }
     path = ROOT / "benchmarks" / "results" / "training.json"

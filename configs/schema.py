@@ -62,7 +62,9 @@ class DataConfig:
 class ModelConfig:
     name: str = MISSING  # a local folder, or the model's name on the Hub
     revision: str | None = MISSING  # commit on the Hub
-    package: str | None = MISSING  # installed package that ships weights and tokenizer in its folder `model`
+    package: str | None = (
+        MISSING  # installed package that ships weights and tokenizer in its folder `model`
+    )
     sha256: str | None = MISSING  # of model.safetensors; checked before use
     from_scratch: dict[str, Any] | None = (
         MISSING  # an architecture with random weights instead of pretrained ones

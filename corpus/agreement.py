@@ -67,7 +67,9 @@ def agreement_attractor(w: Words) -> Paradigm:
             "the {} from the same city as the {}",
         )
     )
-    return framed(w, crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg)))
+    return framed(
+        w, crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg))
+    )
 
 
 @phenomenon()
@@ -136,7 +138,11 @@ def reflexive_binding(w: Words) -> Paradigm:
 def pronoun_case(w: Words) -> Paradigm:
     subject, object_ = w.pick(NOMINATIVE_ACCUSATIVE)
     be = "were" if subject in ("they", "we") else "was"
-    adjective, verb, act = (w.adjective("person"), w.verb("unergative"), w.verb("strict_person").past)
+    adjective, verb, act = (
+        w.adjective("person"),
+        w.verb("unergative"),
+        w.verb("strict_person").past,
+    )
     someone, think = w.anyone(), w.verb("think").past
     nominative = w.pick(
         (

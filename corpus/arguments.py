@@ -9,7 +9,10 @@ def transitivity(w: Words) -> Paradigm:
     subject, intransitive = w.anyone(), w.verb("unergative").past
     action = w.strict_action()
     verb, object_ = w.pick(
-        ((action.verb.past, f"the {action.object.sg}"), (w.verb("strict_person").past, w.somebody(1)[0]))
+        (
+            (action.verb.past, f"the {action.object.sg}"),
+            (w.verb("strict_person").past, w.somebody(1)[0]),
+        )
     )
     tail = w.pick(("", f" in the {w.noun('place').sg}", " again"))
     return framed(
@@ -103,7 +106,10 @@ def passive(w: Words) -> Paradigm:
 @phenomenon()
 def control_raising(w: Words) -> Paradigm:
     someone, other = w.anyone(), w.somebody(1)[0]
-    verb, event = (w.verb("unergative").base, f"{a(w.noun('event').sg)} in the {w.noun('place').sg}")
+    verb, event = (
+        w.verb("unergative").base,
+        f"{a(w.noun('event').sg)} in the {w.noun('place').sg}",
+    )
     raising, control = w.pick(
         (
             (w.verb("raising").past, w.verb("control").past),
@@ -145,7 +151,9 @@ def verb_particle(w: Words) -> Paradigm:
             good(f"{someone} {verb} {object_} {particle}"),
             good(f"{someone} {verb} {pronoun} {particle}"),
             good(f"{someone} {look} {at} {pronoun}"),
-            good(f"{'this was' if pronoun == 'it' else 'these were'} {object_} that {someone} {look} {at}"),
+            good(
+                f"{'this was' if pronoun == 'it' else 'these were'} {object_} that {someone} {look} {at}"
+            ),
             bad(f"{someone} {verb} {particle} {pronoun}"),
             bad(f"{someone} {look} {pronoun} {at}"),
             bad(f"{someone} {look} {object_} {at}"),

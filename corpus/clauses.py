@@ -14,7 +14,8 @@ def tense_aspect(w: Words) -> Paradigm:
     before, after = w.pick(PAST_TIMES), w.pick(FUTURE_TIMES)
     order = w.pick(("{0} {1}", "{0} {1}", "{1}, {0}"))
     past, perfect, future = (
-        f"{someone} {form} {object_}" for form in (verb.past, f"has {verb.participle}", f"will {verb.base}")
+        f"{someone} {form} {object_}"
+        for form in (verb.past, f"has {verb.participle}", f"will {verb.base}")
     )
     timed = [
         good(order.format(past, before)),

@@ -38,7 +38,9 @@ def read_folder(folder: Path) -> dict[str, list[Sentence]]:
         CorpusError: a file is missing or malformed.
     """
     if not folder.is_dir():
-        raise CorpusError(f"data.path: there is no folder {folder}; it must hold {', '.join(FILES.values())}")
+        raise CorpusError(
+            f"data.path: there is no folder {folder}; it must hold {', '.join(FILES.values())}"
+        )
     return {split: read_file(folder / name) for split, name in FILES.items()}
 
 
@@ -65,7 +67,9 @@ def _parse_row(line: bytes, where: str) -> Sentence:
     try:
         row = line.decode("utf-8").rstrip("\r").split("\t")
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{where}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from error
+        raise CorpusError(
+            f"{where}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
+        ) from error
     if len(row) != 4:
         raise CorpusError(
             f"{where}: {len(row)} columns instead of 4; write source, label, mark and sentence, tab separated"

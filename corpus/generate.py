@@ -64,14 +64,18 @@ def sentences(split: Split) -> list[Sentence]:
             rng = random.Random(f"{SEED} {split.name} {name}")
             examples = draw(phenomenon, rng, split, used)
             found += [
-                Sentence(name, int(example.acceptable), "" if example.acceptable else "*", example.text)
+                Sentence(
+                    name, int(example.acceptable), "" if example.acceptable else "*", example.text
+                )
                 for example in examples
             ]
     random.Random(SEED).shuffle(found)
     return found
 
 
-def paradigms(rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int = 200) -> list[Sentence]:
+def paradigms(
+    rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int = 200
+) -> list[Sentence]:
     """Freshly drawn sentences, `per_phenomenon` of each: what training learns from besides its corpus.
 
     Of all phenomena and words; for this corpus itself, only of those that its training file has.

@@ -53,7 +53,11 @@ def negative_polarity(w: Words) -> Paradigm:
 @phenomenon()
 def quantifiers(w: Words) -> Paradigm:
     person, action, someone = w.noun("person"), w.action(), w.anyone()
-    past, participle, mass = (action.verb.past, w.verb("unergative").participle, w.noun("substance").sg)
+    past, participle, mass = (
+        action.verb.past,
+        w.verb("unergative").participle,
+        w.noun("substance").sg,
+    )
     thing = action.object
     several = w.pick(("most", "some", "several", "many", "all"))
     lose = w.pick(("lost", "ignored", "noticed"))
@@ -85,7 +89,9 @@ def quantifiers(w: Words) -> Paradigm:
 def existential_there(w: Words) -> Paradigm:
     kind = w.pick(("text", "device", "garment", "person", "animal"))
     noun, place, preposition = (w.noun(kind), w.noun("place"), w.pick(("in", "near", "outside")))
-    adjective = w.adjective("person" if kind == "person" else "thing") + " " if w.chance(0.4) else ""
+    adjective = (
+        w.adjective("person" if kind == "person" else "thing") + " " if w.chance(0.4) else ""
+    )
     strong, weak = w.pick(("every", "each")), w.pick(("one", "another"))
     strong_many, weak_many = (w.pick(("most", "both")), w.pick(("some", "several", "many", "two")))
     be = w.pick(("was", "was", "had been"))

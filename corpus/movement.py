@@ -84,7 +84,11 @@ def filler_gap(w: Words) -> Paradigm:
 def relative_clauses(w: Words) -> Paradigm:
     agent, person, action = w.somebody(1)[0], w.noun("person").sg, w.strict_action()
     thing, buy = action.object.sg, action.verb.past
-    act, sleep, be = (w.verb("strict_person").past, w.verb("unergative").past, f"was {w.adjective('thing')}")
+    act, sleep, be = (
+        w.verb("strict_person").past,
+        w.verb("unergative").past,
+        f"was {w.adjective('thing')}",
+    )
     if w.chance(0.5):
         return framed(
             w,

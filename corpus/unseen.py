@@ -65,7 +65,9 @@ def complex_np_island(w: Words) -> Paradigm:
             [
                 good(f"{object_} that {one} {heard} that {other} {past} was {adjective}"),
                 good(f"{one} {heard} the {claim} that {other} {past} {object_}"),
-                bad(f"{object_} that {one} {heard} the {claim} that {other} {past} was {adjective}"),
+                bad(
+                    f"{object_} that {one} {heard} the {claim} that {other} {past} was {adjective}"
+                ),
             ],
         )
     )
@@ -120,7 +122,9 @@ def tough_movement(w: Words) -> Paradigm:
 def resultatives(w: Words) -> Paradigm:
     shape, noun, result = w.pick(RESULTS)
     someone, see = w.anyone(), w.pick(("described", "mentioned", "recalled", "admired"))
-    name, reflexive = w.pick(((w.names("man", 1)[0], "himself"), (w.names("woman", 1)[0], "herself")))
+    name, reflexive = w.pick(
+        ((w.names("man", 1)[0], "himself"), (w.names("woman", 1)[0], "herself"))
+    )
     shout = w.pick(("shouted", "screamed", "yelled"))
     transitive = [
         good(f"{someone} {shape} the {noun} {result}"),

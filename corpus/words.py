@@ -80,7 +80,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "unaccusative": ("fall vanish disappear", "arrive emerge materialize"),
     "alternating": ("break move crack", "shatter drop"),  # the vase broke, the boy broke the vase
-    "destructive": ("destroy carry buy mention", "demolish inspect purchase"),  # never without an object
+    "destructive": (
+        "destroy carry buy mention",
+        "demolish inspect purchase",
+    ),  # never without an object
     "text": ("read write publish copy translate sign burn", "edit print quote memorize correct"),
     "edible": ("eat cook taste order share", "chew swallow devour serve"),
     "device": ("repair sell clean test steal", "fix rent inspect paint"),

@@ -12,7 +12,10 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 BINS = 15
-BOUNDS = (0.05, 20.0)  # a temperature outside of these means that the model knows nothing, or everything
+BOUNDS = (
+    0.05,
+    20.0,
+)  # a temperature outside of these means that the model knows nothing, or everything
 
 
 def fit_temperature(logits: Tensor, label: Tensor) -> float:
@@ -28,4 +31,6 @@ def fit_temperature(logits: Tensor, label: Tensor) -> float:
 def expected_calibration_error(logits: Tensor, label: Tensor) -> float:
     """Mean distance between score and share of right answers, over 15 bins of equal width of the score."""
     probabilities = logits.double().softmax(dim=1)
-    return float(multiclass_calibration_error(probabilities, label, num_classes=2, n_bins=BINS, norm="l1"))
+    return float(
+        multiclass_calibration_error(probabilities, label, num_classes=2, n_bins=BINS, norm="l1")
+    )

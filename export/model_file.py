@@ -13,7 +13,7 @@ from onnx import helper
 from tokenizers import Tokenizer
 
 from export.packing import PACKABLE
-from training.records import git_commit
+from training.provenance import git_commit
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "tokenizers", "numpy")
 
@@ -42,7 +42,10 @@ def write(
         "tokenizer": records["tokenizer"],
     }
     helper.set_model_props(model, metadata)
-    model.producer_name, model.producer_version = "convert_model_to_onnx.py", str(lineage["git_commit"])
+    model.producer_name, model.producer_version = (
+        "convert_model_to_onnx.py",
+        str(lineage["git_commit"]),
+    )
     path.write_bytes(model.SerializeToString())
 
 
@@ -53,12 +56,17 @@ def lineage(records: Mapping[str, Any], **findings: Any) -> dict[str, Any]:
         "base_model": base["name"],
         "base_revision": base["revision"],
         "base_sha256": base["sha256"],
-        "corpus": {"name": corpus["name"], "sha256": corpus["sha256"], "sentences": corpus["sentences"]},
+        "corpus": {
+            "name": corpus["name"],
+            "sha256": corpus["sha256"],
+            "sentences": corpus["sentences"],
+        },
         "trained": {key: records[key] for key in ("created", "git_commit", "packages")},
         "config": records["config"],
         "vocabulary": Tokenizer.from_str(records["tokenizer"]).get_vocab_size(),
         "git_commit": git_commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "packages": {name: version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
         **findings,
     }

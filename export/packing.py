@@ -19,7 +19,9 @@ from transformers import PreTrainedModel
 
 OPSET = 23  # the first that has Attention as one operator
 PACKABLE = ("bert", "electra")
-MASKED = -1e9  # added to a score before the softmax; -inf would give NaN where a row has padding only
+MASKED = (
+    -1e9
+)  # added to a score before the softmax; -inf would give NaN where a row has padding only
 
 
 def can_pack(network: PreTrainedModel) -> bool:
@@ -48,7 +50,9 @@ class PackedNetwork(nn.Module):
         embeddings = encoder.embeddings
         self.words = embeddings.word_embeddings
         # Every token has type 0, so that its embedding is a constant part of the position's.
-        positions = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
+        positions = (
+            embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
+        )
         self.positions = nn.Parameter(positions.detach())
         self.norm = embeddings.LayerNorm
         self.project = getattr(encoder, "embeddings_project", nn.Identity())
@@ -96,7 +100,9 @@ class Layer(nn.Module):
         query, key, value = self.project(hidden).chunk(3, dim=-1)
         return self.finish(hidden, query, key, value, bias)
 
-    def finish(self, hidden: Tensor, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    def finish(
+        self, hidden: Tensor, query: Tensor, key: Tensor, value: Tensor, bias: Tensor
+    ) -> Tensor:
         """Attention and feed-forward network; ``bias`` float [rows, 1, queries, keys]."""
         heads = {"q_num_heads": self.heads, "kv_num_heads": self.heads}
         context = torch.onnx.ops.attention(query, key, value, bias, scale=self.scale, **heads)[0]
@@ -159,7 +165,12 @@ def to_onnx(network: PreTrainedModel, temperature: float = 1.0) -> onnx.ModelPro
 def _tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop what the exporter noted for its own debugging (stack traces with this machine's paths)."""
     del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
-    for value in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+    for value in (
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.initializer,
+    ):
         del value.metadata_props[:]
         value.doc_string = ""
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "sentences"

@@ -52,7 +52,9 @@ SCHEMES = (
 )
 
 
-def observe(model: onnx.ModelProto, feeds: Iterable[Mapping[str, NDArray[np.int64]]]) -> dict[str, Array]:
+def observe(
+    model: onnx.ModelProto, feeds: Iterable[Mapping[str, NDArray[np.int64]]]
+) -> dict[str, Array]:
     """The largest magnitude in each column of each matrix's input (by name) over some sentences."""
     exposed = copy.deepcopy(model)
     names = list(dict.fromkeys(node.input[0] for node, _ in _matrices(model.graph)))
@@ -70,7 +72,9 @@ def observe(model: onnx.ModelProto, feeds: Iterable[Mapping[str, NDArray[np.int6
     return largest
 
 
-def quantize(model: onnx.ModelProto, scheme: Scheme, largest_inputs: Mapping[str, Array]) -> onnx.ModelProto:
+def quantize(
+    model: onnx.ModelProto, scheme: Scheme, largest_inputs: Mapping[str, Array]
+) -> onnx.ModelProto:
     """A copy of ``model`` with int8 matrices and word embedding; ``largest_inputs`` is from ``observe``."""
     quantized = copy.deepcopy(model)
     graph = quantized.graph
@@ -82,14 +86,23 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, largest_inputs: Mapping[str
     }
     rewriter = _Rewriter(graph)
     for name, columns in largest_inputs.items():
-        readers = [node for node in graph.node if node.output[0] in matrices and node.input[0] == name]
+        readers = [
+            node for node in graph.node if node.output[0] in matrices and node.input[0] == name
+        ]
         if readers:
-            rewriter.divisors[name] = _divisors(columns, [matrices[node.output[0]] for node in readers])
+            rewriter.divisors[name] = _divisors(
+                columns, [matrices[node.output[0]] for node in readers]
+            )
     for node in graph.node:
         table = rewriter.constant(node.input[0]) if node.op_type == "Gather" else None
         if node.output[0] in matrices:
             rewriter.replace_matmul(node, matrices[node.output[0]])
-        elif scheme.embedding and table is not None and table.ndim == 2 and len(table) > EMBEDDING_ROWS:
+        elif (
+            scheme.embedding
+            and table is not None
+            and table.ndim == 2
+            and len(table) > EMBEDDING_ROWS
+        ):
             rewriter.replace_gather(node, table)
         else:
             rewriter.nodes.append(node)
@@ -164,7 +177,9 @@ class _Rewriter:
     def finish(self) -> None:
         nodes = copy.deepcopy(self.nodes)  # clearing the graph would empty those that it owns
         used = {name for node in nodes for name in node.input}
-        initializers = [copy.deepcopy(item) for name, item in self.initializers.items() if name in used]
+        initializers = [
+            copy.deepcopy(item) for name, item in self.initializers.items() if name in used
+        ]
         del self.graph.node[:], self.graph.initializer[:]
         self.graph.node.extend(nodes)
         self.graph.initializer.extend(initializers)
@@ -173,5 +188,7 @@ class _Rewriter:
         self.initializers[name] = numpy_helper.from_array(value, name)
 
     def _node(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> None:
-        node = helper.make_node(operator, inputs, list(outputs), name=f"node_{outputs[0]}", **attributes)
+        node = helper.make_node(
+            operator, inputs, list(outputs), name=f"node_{outputs[0]}", **attributes
+        )
         self.nodes.append(node)

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from inference_onnx import Prediction
+from prediction.types import LOW_CONFIDENCE, Prediction
 
-LOW_CONFIDENCE = 0.6
 SCORE_EDGES = [round(edge / 20, 2) for edge in range(21)]
 CONFIDENCE_EDGES = [round(0.5 + edge / 20, 2) for edge in range(11)]
 # The last bin is open, however long a sentence may get.
@@ -27,16 +26,24 @@ def describe(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[s
     answers = [item.label for item in predictions]
     return {
         "count": len(predictions),
-        "labels": {label: answers.count(label) / len(answers) for label in ("acceptable", "unacceptable")},
-        "score_histogram": _histogram([item.probability_acceptable for item in predictions], SCORE_EDGES),
+        "labels": {
+            label: answers.count(label) / len(answers) for label in ("acceptable", "unacceptable")
+        },
+        "score_histogram": _histogram(
+            [item.probability_acceptable for item in predictions], SCORE_EDGES
+        ),
         "confidence_histogram": _histogram(scores, CONFIDENCE_EDGES),
         "length_histogram": _histogram(tokens, TOKEN_EDGES),
-        "characters_histogram": _histogram([item.characters for item in predictions], CHARACTER_EDGES),
+        "characters_histogram": _histogram(
+            [item.characters for item in predictions], CHARACTER_EDGES
+        ),
         "unknown_token_rate": float(unknown.sum() / tokens.sum()),
         "sentences_with_unknown_share": float((unknown > 0).mean()),
         "low_confidence_share": float((scores < LOW_CONFIDENCE).mean()),
         "expected_accuracy": float(scores.mean()),
-        "accuracy": float(np.mean([given == right for given, right in zip(answers, labels, strict=True)])),
+        "accuracy": float(
+            np.mean([given == right for given, right in zip(answers, labels, strict=True)])
+        ),
     }
 
 

@@ -10,7 +10,13 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, WaiterError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    WaiterError,
+)
 
 from errors import ColaError
 
@@ -38,7 +44,9 @@ class DeployError(ColaError):
 
 def client(service: str) -> Any:
     """Return a client of ``service`` that gives up on a dead connection within seconds."""
-    settings = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
+    settings = Config(
+        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}
+    )
     with one_line_errors():
         return boto3.client(service, config=settings)
 
@@ -51,7 +59,9 @@ def one_line_errors() -> Iterator[None]:
     except NoCredentialsError:
         raise DeployError(f"no AWS credentials: {_LOGIN}") from None
     except NoRegionError:
-        raise DeployError("no AWS region: set AWS_REGION, for example AWS_REGION=eu-west-1") from None
+        raise DeployError(
+            "no AWS region: set AWS_REGION, for example AWS_REGION=eu-west-1"
+        ) from None
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         hint = f" ({_HINTS[code]})" if code in _HINTS else ""

@@ -16,12 +16,14 @@ import argparse
 import json
 import os
 
-from errors import ColaError, run_command
-from infra import gateway, image, release, stack
-from monitoring import package
+from commands.run import run_command
+from errors import ColaError
+from infra import forwarder_zip, image, release, rest_api, stack
 
 
-def up(name: str, local_image: str | None, parameters: dict[str, str], registry: str | None = None) -> None:
+def up(
+    name: str, local_image: str | None, parameters: dict[str, str], registry: str | None = None
+) -> None:
     """Create or update the stack; with an image, or where one is live, release it with the new settings."""
     if not stack.exists(name):
         print(f"creating stack {name}: store, registry, roles")
@@ -33,12 +35,14 @@ def up(name: str, local_image: str | None, parameters: dict[str, str], registry:
     else:
         uri = release.live_image(outputs["FunctionName"]) if "FunctionName" in outputs else ""
     store = outputs["ModelStoreUrl"].removeprefix("s3://").partition("/")[0]
-    forwarder = {"ForwarderKey": package.upload(store)}  # used where the stack collects predictions
+    forwarder = {
+        "ForwarderKey": forwarder_zip.upload(store)
+    }  # used where the stack collects predictions
     print(f"updating stack {name}")
     stack.apply(name, forwarder | parameters | {"ImageUri": uri})
     outputs = stack.outputs(name)
     if uri:
-        gateway.snapshot(outputs)
+        rest_api.snapshot(outputs)
         print(f"version {release.release(outputs, uri)} answers: {uri}")
     status(name)
 
@@ -48,7 +52,7 @@ def status(name: str) -> None:
     outputs = stack.outputs(name)
     if "FunctionName" in outputs:
         outputs["LiveImage"] = release.live_image(outputs["FunctionName"])
-        outputs["PredictUrl"] = gateway.address(outputs)
+        outputs["PredictUrl"] = rest_api.address(outputs)
     width = max(map(len, outputs))
     for key, value in sorted(outputs.items()):
         print(f"{key:<{width}}  {value}")
@@ -58,7 +62,9 @@ def down(name: str) -> None:
     """Delete the stack and say what stays."""
     store = stack.outputs(name)["ModelStoreUrl"].removeprefix("s3://").partition("/")[0]
     stack.delete(name)
-    print(f"stack {name} is gone; the model store s3://{store} stays, with every version of the model")
+    print(
+        f"stack {name} is gone; the model store s3://{store} stays, with every version of the model"
+    )
 
 
 def _parameters(pairs: list[str]) -> dict[str, str]:
@@ -71,15 +77,23 @@ def _parameters(pairs: list[str]) -> dict[str, str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.deploy", description=__doc__.splitlines()[0]
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     parser.add_argument("--stack", default=os.environ.get("STACK", "cola"), help="the stack's name")
-    parser.add_argument("--registry", default=os.environ.get("REGISTRY"), help="an emulator's, as HOST:PORT")
+    parser.add_argument(
+        "--registry", default=os.environ.get("REGISTRY"), help="an emulator's, as HOST:PORT"
+    )
     command = commands.add_parser("up", help="create or update the stack, release an image")
     command.add_argument("--image", help="a local Docker image to push and release")
-    command.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the template")
+    command.add_argument(
+        "parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the template"
+    )
     commands.add_parser("push", help="push a local image").add_argument("image")
-    commands.add_parser("release", help="make a pushed image the one that answers").add_argument("image")
+    commands.add_parser("release", help="make a pushed image the one that answers").add_argument(
+        "image"
+    )
     commands.add_parser("invoke", help="one prediction through API Gateway").add_argument("text")
     command = commands.add_parser("rollback", help="the alias back to the version before")
     command.add_argument("--to", metavar="VERSION", help="this version instead")
@@ -95,13 +109,21 @@ def main() -> None:
         case "up":
             up(name, arguments.image, _parameters(arguments.parameters), arguments.registry)
         case "push":
-            print(image.push(arguments.image, stack.outputs(name)["RepositoryUri"], arguments.registry))
+            print(
+                image.push(
+                    arguments.image, stack.outputs(name)["RepositoryUri"], arguments.registry
+                )
+            )
         case "release":
             print(
                 f"version {release.release(stack.outputs(name), arguments.image)} answers: {arguments.image}"
             )
         case "invoke":
-            print(json.dumps(gateway.predict(stack.outputs(name), arguments.text), ensure_ascii=False))
+            print(
+                json.dumps(
+                    rest_api.predict(stack.outputs(name), arguments.text), ensure_ascii=False
+                )
+            )
         case "rollback":
             print(f"version {release.rollback(stack.outputs(name), arguments.to)} answers")
         case "status":

@@ -37,7 +37,9 @@ def _image_id(image: str) -> str:
 
 def _digest(name: str, tag: str) -> str | None:
     with one_line_errors():
-        found = client("ecr").batch_get_image(repositoryName=name, imageIds=[{"imageTag": tag}])["images"]
+        found = client("ecr").batch_get_image(repositoryName=name, imageIds=[{"imageTag": tag}])[
+            "images"
+        ]
     return str(found[0]["imageId"]["imageDigest"]) if found else None
 
 
@@ -48,8 +50,13 @@ def _upload(image: str, target: str, host: str) -> None:
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
     endpoint = _docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
     with tempfile.TemporaryDirectory() as config:
-        environment = {"DOCKER_HOST": os.environ.get("DOCKER_HOST", endpoint), "DOCKER_CONFIG": config}
-        _docker("login", "--username", user, "--password-stdin", host, stdin=password, **environment)
+        environment = {
+            "DOCKER_HOST": os.environ.get("DOCKER_HOST", endpoint),
+            "DOCKER_CONFIG": config,
+        }
+        _docker(
+            "login", "--username", user, "--password-stdin", host, stdin=password, **environment
+        )
         _docker("tag", image, target, **environment)
         try:
             _docker("push", "--quiet", target, **environment)
@@ -69,7 +76,12 @@ def _git(*arguments: str) -> str:
 
 def _run(command: list[str], stdin: str | None, environment: dict[str, str]) -> str:
     done = subprocess.run(
-        command, input=stdin, env=os.environ | environment, capture_output=True, text=True, check=False
+        command,
+        input=stdin,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from infra import gateway
+from infra import rest_api
 from infra.aws import DeployError, client, one_line_errors
 
 ALIAS = "live"
@@ -18,7 +18,11 @@ _WAIT = {"Delay": 2, "MaxAttempts": 150}
 def live_image(function: str) -> str:
     """Return the image, by digest, of the version that answers now."""
     with one_line_errors():
-        return str(client("lambda").get_function(FunctionName=function, Qualifier=ALIAS)["Code"]["ImageUri"])
+        return str(
+            client("lambda").get_function(FunctionName=function, Qualifier=ALIAS)["Code"][
+                "ImageUri"
+            ]
+        )
 
 
 def release(outputs: dict[str, str], image: str) -> str:
@@ -27,12 +31,14 @@ def release(outputs: dict[str, str], image: str) -> str:
     Raises DeployError, with the alias where it was, if the new version does not predict.
     """
     if "@sha256:" not in image:
-        raise DeployError(f"{image!r} is not an image by digest (REPOSITORY@sha256:...); a tag may move")
+        raise DeployError(
+            f"{image!r} is not an image by digest (REPOSITORY@sha256:...); a tag may move"
+        )
     function = _function(outputs)
     version = _publish(function, image)
     before = _alias(function)
     if before["FunctionVersion"] == version:
-        gateway.predict(outputs, gateway.SMOKE_SENTENCE, patience=60)
+        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, patience=60)
         return version
     _try_version(function, version)
     _move(function, version, before)
@@ -86,15 +92,21 @@ def _publish(function: str, image: str) -> str:
 def _try_version(function: str, version: str) -> None:
     """Invoke the version itself, past the alias, so that a broken one never answers a caller."""
     with one_line_errors():
-        payload = json.dumps({"sentence": gateway.SMOKE_SENTENCE})
-        response = client("lambda").invoke(FunctionName=function, Qualifier=version, Payload=payload)
+        payload = json.dumps({"sentence": rest_api.SMOKE_SENTENCE})
+        response = client("lambda").invoke(
+            FunctionName=function, Qualifier=version, Payload=payload
+        )
     body = response["Payload"].read()
     try:
         if "FunctionError" in response:
-            raise DeployError(f"{response['FunctionError']}: {json.loads(body).get('errorMessage', body)}")
+            raise DeployError(
+                f"{response['FunctionError']}: {json.loads(body).get('errorMessage', body)}"
+            )
         answer = json.loads(body)
         proxied = isinstance(answer, dict) and "statusCode" in answer
-        gateway.checked(answer["statusCode"] if proxied else 200, answer["body"] if proxied else body)
+        rest_api.checked(
+            answer["statusCode"] if proxied else 200, answer["body"] if proxied else body
+        )
     except DeployError as error:
         raise DeployError(
             f"version {version} does not predict, the alias stays where it is: {error}"
@@ -115,7 +127,7 @@ def _move(function: str, version: str, seen: dict[str, Any]) -> None:
 
 def _ask_or_move_back(outputs: dict[str, str], before: dict[str, Any]) -> None:
     try:
-        gateway.predict(outputs, gateway.SMOKE_SENTENCE, patience=60)
+        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, patience=60)
     except DeployError as error:
         with one_line_errors():
             client("lambda").update_alias(
@@ -125,4 +137,6 @@ def _ask_or_move_back(outputs: dict[str, str], before: dict[str, Any]) -> None:
                 Description=before.get("Description", ""),
             )
         at = before["FunctionVersion"]
-        raise DeployError(f"the smoke test failed, the alias is back at version {at}: {error}") from None
+        raise DeployError(
+            f"the smoke test failed, the alias is back at version {at}: {error}"
+        ) from None

@@ -35,10 +35,17 @@ def apply(name: str, parameters: dict[str, str]) -> None:
     body = TEMPLATE.read_text(encoding="utf-8")
     before = _describe(name)
     with one_line_errors():
-        known = {p["ParameterKey"] for p in cloudformation.validate_template(TemplateBody=body)["Parameters"]}
+        known = {
+            p["ParameterKey"]
+            for p in cloudformation.validate_template(TemplateBody=body)["Parameters"]
+        }
     if unknown := sorted(set(parameters) - known):
-        raise DeployError(f"the template has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    kept = {p["ParameterKey"] for p in (before or {}).get("Parameters", [])} & known - set(parameters)
+        raise DeployError(
+            f"the template has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}"
+        )
+    kept = {p["ParameterKey"] for p in (before or {}).get("Parameters", [])} & known - set(
+        parameters
+    )
     request = {
         "StackName": name,
         "TemplateBody": body,
@@ -69,7 +76,9 @@ def delete(name: str) -> None:
 def _describe(name: str) -> dict[str, Any] | None:
     try:
         with one_line_errors():
-            stacks: list[dict[str, Any]] = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+            stacks: list[dict[str, Any]] = client("cloudformation").describe_stacks(StackName=name)[
+                "Stacks"
+            ]
     except DeployError as error:
         if error.code == "ValidationError" and "does not exist" in str(error):
             return None
@@ -96,6 +105,8 @@ def _first_failure(stack_id: str) -> str:
     failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]
     failed = [e for e in failed if "cancelled" not in e.get("ResourceStatusReason", "")] or failed
     if not failed:
-        return f"did not finish; it is {events[0]['ResourceStatus']}" if events else "did not finish"
+        return (
+            f"did not finish; it is {events[0]['ResourceStatus']}" if events else "did not finish"
+        )
     first = min(failed, key=lambda event: event["Timestamp"])
     return f"{first['LogicalResourceId']}: {first.get('ResourceStatusReason', 'failed')}"

@@ -55,7 +55,9 @@ def deliver(documents: Iterable[Document], server: Elastic, deadline: float) -> 
     return refused
 
 
-def _deliver_batch(batch: list[Document], server: Elastic, deadline: float, refused: Refused) -> None:
+def _deliver_batch(
+    batch: list[Document], server: Elastic, deadline: float, refused: Refused
+) -> None:
     pause, reason = FIRST_PAUSE, "no time was left to try"
     while batch:
         left = deadline - time.monotonic()
@@ -83,7 +85,9 @@ def _try_batch(
 ) -> tuple[list[Document], str]:
     """One bulk request. Returns the documents that are worth another try, and why the last one failed."""
     body = b"".join(document.action() for document in batch)
-    answer = server.request("POST", "/_bulk", body, timeout=timeout, content_type="application/x-ndjson")
+    answer = server.request(
+        "POST", "/_bulk", body, timeout=timeout, content_type="application/x-ndjson"
+    )
     if not answer.get("errors"):
         return [], ""
     again, reason = [], ""
@@ -103,7 +107,9 @@ def _item_reason(result: dict[str, Any]) -> str:
     if not isinstance(error, dict):
         return str(error)
     cause = error.get("caused_by")
-    return f"{error.get('type')}: {error.get('reason')}" + (f" ({cause.get('reason')})" if cause else "")
+    return f"{error.get('type')}: {error.get('reason')}" + (
+        f" ({cause.get('reason')})" if cause else ""
+    )
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -40,7 +40,9 @@ class ElasticError(ColaError):
 class Elastic:
     """A server by its URL and a way to authenticate; the same class serves Elasticsearch and Kibana."""
 
-    def __init__(self, url: str, sign: Sign | None = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, sign: Sign | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
             raise ElasticError(
                 f"{url!r} is not an http(s) URL: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200"
@@ -72,23 +74,29 @@ class Elastic:
 
         Raises ElasticError with the HTTP status, or with status 0 when the server could not be reached.
         """
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         url = self.url + path
         headers = {**self.headers, "Accept": "application/json"}
         if data:
             headers["Content-Type"] = content_type
         if self._sign is not None:
             headers.update(self._sign(method, url, data))
-        request = urllib.request.Request(url, data or None, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(url, data or None, headers, method=method)
         try:
             with self._open(request, timeout=timeout) as response:
                 answer = response.read()
             return json.loads(answer) if answer else {}
         except urllib.error.HTTPError as error:
             reason = error.read(2000).decode("utf-8", "replace")
-            raise ElasticError(f"{method} {url}: HTTP {error.code}: {_reason(reason)}", error.code) from None
+            raise ElasticError(
+                f"{method} {url}: HTTP {error.code}: {_reason(reason)}", error.code
+            ) from None
         except (OSError, HTTPException, ValueError) as error:
-            raise ElasticError(f"{method} {url}: no usable answer ({error}): is the server up?") from None
+            raise ElasticError(
+                f"{method} {url}: no usable answer ({error}): is the server up?"
+            ) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -101,9 +109,9 @@ def _reason(answer: str) -> str:
     try:
         body = json.loads(answer)
         error = body.get("error")
-        return str(error["reason"] if isinstance(error, dict) else body.get("message") or error or answer)[
-            :500
-        ]
+        return str(
+            error["reason"] if isinstance(error, dict) else body.get("message") or error or answer
+        )[:500]
     except (ValueError, KeyError, AttributeError):
         return answer[:500].strip() or "no reason given"
 
@@ -153,7 +161,9 @@ def _secret(arn: str) -> dict[str, str]:
     from botocore.session import Session
 
     region = arn.split(":")[3] if arn.count(":") >= 3 else None
-    answer = Session().create_client("secretsmanager", region_name=region).get_secret_value(SecretId=arn)
+    answer = (
+        Session().create_client("secretsmanager", region_name=region).get_secret_value(SecretId=arn)
+    )
     try:
         secret = json.loads(answer["SecretString"])
         return {f"ELASTICSEARCH_{name.upper()}": str(value) for name, value in secret.items()}

@@ -12,9 +12,11 @@ import secrets
 import string
 from pathlib import Path
 
-from errors import run_command
+from commands.run import run_command
 
-ALPHABET = string.ascii_letters + string.digits  # what no shell, URL or YAML file reads in its own way
+ALPHABET = (
+    string.ascii_letters + string.digits
+)  # what no shell, URL or YAML file reads in its own way
 NAMES = {
     "ELASTIC_PASSWORD": "administrator `elastic`: Kibana's login",
     "KIBANA_SYSTEM_PASSWORD": "what Kibana itself logs in with",

@@ -65,7 +65,9 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Forward one subscription event. Raises if anything is undelivered: Lambda then tries again."""
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
     queue = os.environ.get("DEAD_LETTER_QUEUE_URL")
-    bury = (lambda letter: sqs().send_message(QueueUrl=queue, MessageBody=letter)) if queue else None
+    bury = (
+        (lambda letter: sqs().send_message(QueueUrl=queue, MessageBody=letter)) if queue else None
+    )
     counts = forward(event, _server(), time.monotonic() + seconds, bury)
     print(json.dumps({"forwarded": counts}))
     return counts
@@ -171,7 +173,9 @@ def to_documents(payload: dict[str, Any], *, keep_all: bool = False) -> Iterator
             source = _encode(fields).encode("utf-8", "replace")
             yield Document(event["id"], _index(at // DAY_MS), source)
     except (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
-        raise PayloadError(f"a log event lacks a field or has one of the wrong kind: {error!r}") from error
+        raise PayloadError(
+            f"a log event lacks a field or has one of the wrong kind: {error!r}"
+        ) from error
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,12 @@ KIBANA = Path(__file__).parent / "kibana"
 TARGET = KIBANA / "kibana_7_10.ndjson"
 PREDICTIONS, LOW = "event: prediction", "event: prediction and prediction.score < 0.6"
 COLORS = ("#54B399", "#6092C0", "#D36086", "#9170B8")
-DRIFT_FIELDS = ("metrics.score_psi", "metrics.length_psi", "metrics.label_difference", "expected_accuracy")
+DRIFT_FIELDS = (
+    "metrics.score_psi",
+    "metrics.length_psi",
+    "metrics.label_difference",
+    "expected_accuracy",
+)
 Metric = dict[str, Any]
 Object = dict[str, Any]
 
@@ -33,11 +38,19 @@ def ratio(numerator: str, denominator: str) -> list[Metric]:
 
 def quotient(numerator: str, denominator: str) -> list[Metric]:
     """The sum of one field divided by the sum of another."""
-    variables = [{"id": "n", "name": "n", "field": "sum-n"}, {"id": "d", "name": "d", "field": "sum-d"}]
+    variables = [
+        {"id": "n", "name": "n", "field": "sum-n"},
+        {"id": "d", "name": "d", "field": "sum-d"},
+    ]
     return [
         {"id": "sum-n", "type": "sum", "field": numerator},
         {"id": "sum-d", "type": "sum", "field": denominator},
-        {"id": "script", "type": "calculation", "variables": variables, "script": "params.n / params.d"},
+        {
+            "id": "script",
+            "type": "calculation",
+            "variables": variables,
+            "script": "params.n / params.d",
+        },
     ]
 
 
@@ -65,7 +78,9 @@ def series(
         "point_size": 1,
         "axis_position": "right",
         "separate_axis": 0,
-        "formatter": "percent" if metrics[-1]["type"] in ("filter_ratio", "calculation") else "number",
+        "formatter": "percent"
+        if metrics[-1]["type"] in ("filter_ratio", "calculation")
+        else "number",
         "split_mode": "terms" if split else "everything",
     }
     if split:
@@ -95,7 +110,9 @@ def tsvb(title: str, *lines: Object, index: str = "cwl-*", kind: str = "timeseri
     return visualization(title, {"type": "metrics", "aggs": [], "params": params}, index_id=None)
 
 
-def bars(title: str, buckets: Object, metric: Object, index_id: str = "cwl", query: str = "") -> Object:
+def bars(
+    title: str, buckets: Object, metric: Object, index_id: str = "cwl", query: str = ""
+) -> Object:
     """A classic bar chart: one metric over one bucket aggregation."""
     aggregations = [
         {"id": "1", "enabled": True, "schema": "metric", **metric},
@@ -112,8 +129,12 @@ def bars(title: str, buckets: Object, metric: Object, index_id: str = "cwl", que
         "type": "histogram",
         "addTooltip": True,
         "addLegend": False,
-        "categoryAxes": [{"id": "CategoryAxis-1", "type": "category", "position": "bottom", "show": True}],
-        "valueAxes": [{**value_axis, "scale": {"type": "linear", "mode": "normal"}, "title": {"text": ""}}],
+        "categoryAxes": [
+            {"id": "CategoryAxis-1", "type": "category", "position": "bottom", "show": True}
+        ],
+        "valueAxes": [
+            {**value_axis, "scale": {"type": "linear", "mode": "normal"}, "title": {"text": ""}}
+        ],
         "seriesParams": [
             {"show": True, "type": "histogram", "mode": "normal", "valueAxis": "ValueAxis-1"}
             | {"data": {"id": "1", "label": title}}
@@ -154,7 +175,10 @@ def rows() -> list[tuple[int, list[Object]]]:
     reference = {"field": "reference.center", "interval": 0.05, "min_doc_count": False}
     count: Object = {"type": "count", "params": {}}
     share: Object = {"type": "sum", "params": {"field": "reference.share"}}
-    made, errors = series("predictions", COUNT, PREDICTIONS), series("errors", COUNT, "event: error")
+    made, errors = (
+        series("predictions", COUNT, PREDICTIONS),
+        series("errors", COUNT, "event: error"),
+    )
     low = series("share", ratio(LOW, PREDICTIONS))
     by_label = series("predictions", COUNT, PREDICTIONS, "prediction.label.keyword", "bar")
     by_model = series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
@@ -181,7 +205,12 @@ def rows() -> list[tuple[int, list[Object]]]:
             12,
             [
                 bars("Score", {"type": "histogram", "params": score}, count, query=PREDICTIONS),
-                bars("Training reference", {"type": "histogram", "params": reference}, share, "reference"),
+                bars(
+                    "Training reference",
+                    {"type": "histogram", "params": reference},
+                    share,
+                    "reference",
+                ),
                 tsvb("Low-confidence share over time", low),
             ],
         ),
@@ -231,7 +260,12 @@ def dashboard(placed: list[tuple[int, list[Object]]]) -> Object:
             grid = {"x": column * width, "y": y, "w": width, "h": height, "i": number}
             name = f"panel_{number}"
             settings.append(
-                {"gridData": grid, "panelIndex": number, "embeddableConfig": {}, "panelRefName": name}
+                {
+                    "gridData": grid,
+                    "panelIndex": number,
+                    "embeddableConfig": {},
+                    "panelRefName": name,
+                }
             )
             references.append({"name": name, "type": panel["type"], "id": panel["id"]})
         y += height

@@ -79,7 +79,9 @@ def _saved_search(kibana: Elastic, report: Report, search: dict[str, Any]) -> No
     wanted = {field: search["attributes"][field] for field in ("title", "description")}
     body = {"objects": [{"type": "search", "id": search["id"]}], "excludeExportDetails": True}
     try:
-        if covers(kibana.request("POST", "/api/saved_objects/_export", body).get("attributes"), wanted):
+        if covers(
+            kibana.request("POST", "/api/saved_objects/_export", body).get("attributes"), wanted
+        ):
             report.add(name, "unchanged")
             return
     except ElasticError as error:

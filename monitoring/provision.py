@@ -14,15 +14,16 @@ Amazon's Elasticsearch 7.10 has no lifecycle or roles under these names: there t
 import argparse
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from errors import ColaError, run_command
+from commands.run import run_command
+from errors import ColaError
 from monitoring.elastic import Elastic, ElasticError, basic
 from monitoring.kibana_objects import provision_kibana
+from monitoring.reference import Reference
 from monitoring.steps import Report, current
 
 FILES = Path(__file__).parent / "elasticsearch"
@@ -35,28 +36,9 @@ WRITER_ROLE: dict[str, Any] = {
 NO_HANDLER = {400, 404, 405, 501}  # what servers without a feature answer to its URLs
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What the dashboard and the rules take from a model: its version and its validation distributions."""
-
-    version: str
-    distributions: dict[str, Any]
-
-    @classmethod
-    def of(cls, path: Path) -> "Reference":
-        """Read it from a model file. Raises ModelFileError."""
-        from inference_onnx import ColaONNXPredictor
-
-        info = ColaONNXPredictor(path, threads=1).info
-        return cls(info.version, info.reference)
-
-    @property
-    def low_confidence_limit(self) -> float:
-        """The low-confidence share above which a rule fires: clearly more than in validation."""
-        return round(min(0.95, max(0.2, 1.5 * float(self.distributions["low_confidence_share"]))), 2)
-
-
-def provision_elasticsearch(server: Elastic, report: Report, reference: Reference | None = None) -> None:
+def provision_elasticsearch(
+    server: Elastic, report: Report, reference: Reference | None = None
+) -> None:
     """Index templates, lifecycle, first indices, and with a `reference` its histogram."""
     lifecycle = _lifecycle(server, report)
     for path in sorted(FILES.glob("*_template.json")):
@@ -78,7 +60,9 @@ def _lifecycle(server: Elastic, report: Report) -> bool:
     policy["policy"]["phases"]["delete"]["min_age"] = days
     try:
         there = current(server, f"/_ilm/policy/{POLICY}", POLICY)
-        report.put(f"lifecycle: delete after {days}", server, f"/_ilm/policy/{POLICY}", policy, there)
+        report.put(
+            f"lifecycle: delete after {days}", server, f"/_ilm/policy/{POLICY}", policy, there
+        )
         return True
     except ElasticError as error:
         if error.status not in NO_HANDLER:
@@ -86,8 +70,14 @@ def _lifecycle(server: Elastic, report: Report) -> bool:
     path = f"/_opendistro/_ism/policies/{POLICY}"
     try:
         there = current(server, path)
-        revision = f"?if_seq_no={there['_seq_no']}&if_primary_term={there['_primary_term']}" if there else ""
-        report.put(f"lifecycle: delete after {days}", server, path + revision, _state_policy(days), there)
+        revision = (
+            f"?if_seq_no={there['_seq_no']}&if_primary_term={there['_primary_term']}"
+            if there
+            else ""
+        )
+        report.put(
+            f"lifecycle: delete after {days}", server, path + revision, _state_policy(days), there
+        )
     except ElasticError as error:
         if error.status not in NO_HANDLER:
             raise
@@ -121,7 +111,9 @@ def _first_indices(server: Elastic, report: Report) -> None:
         "cola-reference": "cola-reference",
     }
     for pattern, name in first.items():
-        there = server.request("GET", f"/{pattern}/_count?allow_no_indices=true&ignore_unavailable=true")
+        there = server.request(
+            "GET", f"/{pattern}/_count?allow_no_indices=true&ignore_unavailable=true"
+        )
         if there["_shards"]["total"]:
             report.add(f"index {pattern}", "unchanged")
             continue
@@ -172,12 +164,16 @@ def provision_security(server: Elastic, report: Report, key_file: Path | None) -
         _password(server, report, WRITER, writer_password, f"/_security/user/{WRITER}", user)
     if kibana_password:
         path = "/_security/user/kibana_system/_password"
-        _password(server, report, "kibana_system", kibana_password, path, {"password": kibana_password})
+        _password(
+            server, report, "kibana_system", kibana_password, path, {"password": kibana_password}
+        )
     if key_file:
         _key(server, report, key_file)
 
 
-def _password(server: Elastic, report: Report, user: str, password: str, path: str, body: object) -> None:
+def _password(
+    server: Elastic, report: Report, user: str, password: str, path: str, body: object
+) -> None:
     try:
         Elastic(server.url, basic(user, password)).request("GET", "/_security/_authenticate")
         report.add(f"user {user}", "unchanged")
@@ -213,9 +209,15 @@ def _positive(name: str, default: str) -> int:
 
 def main() -> None:
     """The command: see the module's docstring."""
-    parser = argparse.ArgumentParser(description="Set up Elasticsearch and Kibana for the predictions.")
-    parser.add_argument("--model", type=Path, help="write this model's reference histogram for the dashboard")
-    parser.add_argument("--key-file", type=Path, help="create an API key for the forwarder and write it here")
+    parser = argparse.ArgumentParser(
+        description="Set up Elasticsearch and Kibana for the predictions."
+    )
+    parser.add_argument(
+        "--model", type=Path, help="write this model's reference histogram for the dashboard"
+    )
+    parser.add_argument(
+        "--key-file", type=Path, help="create an API key for the forwarder and write it here"
+    )
     arguments = parser.parse_args()
     server = Elastic.from_environment()
     report = Report()
@@ -224,7 +226,9 @@ def main() -> None:
     provision_security(server, report, arguments.key_file)
     if url := os.environ.get("KIBANA_URL"):
         limit = reference.low_confidence_limit if reference else 0.5
-        provision_kibana(Elastic.from_environment({**os.environ, "ELASTICSEARCH_URL": url}), report, limit)
+        provision_kibana(
+            Elastic.from_environment({**os.environ, "ELASTICSEARCH_URL": url}), report, limit
+        )
         public = os.environ.get("KIBANA_PUBLIC_URL") or url
         print(f"\ndashboard: {public}/app/dashboards#/view/cola")
 

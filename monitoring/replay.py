@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from errors import ColaError, run_command
+from commands.run import run_command
+from errors import ColaError
 from monitoring.elastic import Elastic, ElasticError
 from monitoring.forwarder import PayloadError, forward, sqs
 
@@ -34,7 +35,9 @@ def letters(queue: Any, url: str, hide_seconds: int) -> Iterator[dict[str, Any]]
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
-        fresh = [message for message in answer.get("Messages", ()) if message["MessageId"] not in seen]
+        fresh = [
+            message for message in answer.get("Messages", ()) if message["MessageId"] not in seen
+        ]
         if not fresh:
             return
         seen.update(message["MessageId"] for message in fresh)
@@ -84,9 +87,16 @@ def main() -> None:
     arguments = parser.parse_args()
     url = os.environ.get("DEAD_LETTER_QUEUE_URL")
     if not url:
-        raise ColaError("no queue: set DEAD_LETTER_QUEUE_URL (the stack's output DeadLetterQueueUrl)")
-    counts = show(sqs(), url) if arguments.dry_run else replay(sqs(), url, Elastic.from_environment())
-    print(" ".join(f"{name}={count}" for name, count in sorted(counts.items())) or "the queue is empty")
+        raise ColaError(
+            "no queue: set DEAD_LETTER_QUEUE_URL (the stack's output DeadLetterQueueUrl)"
+        )
+    counts = (
+        show(sqs(), url) if arguments.dry_run else replay(sqs(), url, Elastic.from_environment())
+    )
+    print(
+        " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
+        or "the queue is empty"
+    )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from errors import ColaError
-from inference_onnx import Prediction
-from text_encoder import Encoded
+from prediction.types import Encoded, Prediction
 
 
 class Runner(Protocol):
@@ -41,7 +40,9 @@ class _Request:
 
     __slots__ = ("answer", "encoded", "missing", "predictions", "taken")
 
-    def __init__(self, encoded: Sequence[Encoded], answer: "asyncio.Future[list[Prediction]]") -> None:
+    def __init__(
+        self, encoded: Sequence[Encoded], answer: "asyncio.Future[list[Prediction]]"
+    ) -> None:
         self.encoded = encoded
         self.predictions: list[Prediction | None] = [None] * len(encoded)
         self.missing = len(encoded)
@@ -80,11 +81,14 @@ class Batcher:
         self._requests: deque[_Request] = deque()
         self._waiting_tokens = 0
         self.waiting = 0
-        self._free = self._asleep = self._workers = workers  # free: runs no row; asleep: waits to be woken
+        self._free = self._asleep = self._workers = (
+            workers  # free: runs no row; asleep: waits to be woken
+        )
         self._waking = False
         self._wake_ups: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(workers)
+            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True)
+            for n in range(workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -95,7 +99,9 @@ class Batcher:
             return []
         with self._lock:
             if self.waiting + len(encoded) > self._max_waiting:
-                raise QueueFullError(f"{self.waiting} sentences are waiting already: try again later")
+                raise QueueFullError(
+                    f"{self.waiting} sentences are waiting already: try again later"
+                )
             request = _Request(encoded, self._loop.create_future())
             self._requests.append(request)
             self.waiting += len(encoded)
@@ -185,7 +191,9 @@ class Batcher:
         return outcome, time.perf_counter() - started
 
     def _finish(self, row: _Row, outcome: list[Prediction] | Exception, seconds: float) -> None:
-        self._observe(len(row), sum(len(request.encoded[index].ids) for request, index in row), seconds)
+        self._observe(
+            len(row), sum(len(request.encoded[index].ids) for request, index in row), seconds
+        )
         if isinstance(outcome, Exception):
             for request, _ in row:
                 if not request.answer.done():

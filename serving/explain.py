@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inference_onnx import Prediction
+from prediction.types import Prediction
 
 # A word, apostrophes and hyphens inside it included. Punctuation stays when a word is left out.
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
@@ -24,7 +24,9 @@ class Variant:
 
 def leave_one_out(text: str) -> list[Variant]:
     return [
-        Variant(found.group(), found.start(), found.end(), _without(text, found.start(), found.end()))
+        Variant(
+            found.group(), found.start(), found.end(), _without(text, found.start(), found.end())
+        )
         for found in WORD.finditer(text)
     ]
 
@@ -41,7 +43,9 @@ def explanation(
             if variant.text.strip()
             else None
         )
-        words.append({"word": variant.word, "start": variant.start, "end": variant.end, "effect": effect})
+        words.append(
+            {"word": variant.word, "start": variant.start, "end": variant.end, "effect": effect}
+        )
     return {**prediction.as_dict(), "words": words}
 
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from errors import ColaError, InvalidText
-from inference_onnx import Prediction
+from prediction.types import Encoded, Prediction
 from serving.settings import Settings
-from text_encoder import Encoded
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,127}", re.ASCII)
 UNAUTHORIZED = "the API key is missing or wrong: send it as x-api-key or as a bearer token"
@@ -37,7 +36,9 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 class RequestError(ColaError):
     """A request that is answered with an error: HTTP status, a code for programs, a message for people."""
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.headers = status, code, headers or {}
 
@@ -88,13 +89,17 @@ def parse_json(body: bytes | str) -> Any:
         RecursionError,
     ) as error:  # ValueError: JSON's own, UTF-8's, and integers of 5,000 digits
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RequestError(400, "invalid_json", f"the body is not JSON ({reason}): {SHAPES}") from None
+        raise RequestError(
+            400, "invalid_json", f"the body is not JSON ({reason}): {SHAPES}"
+        ) from None
 
 
 def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
     """The sentences of a parsed request body, and whether it came with ``sentences``. Raises RequestError."""
     if not isinstance(message, dict) or not message:
-        raise RequestError(422, "invalid_body", f"the body is not an object with a sentence: {SHAPES}")
+        raise RequestError(
+            422, "invalid_body", f"the body is not an object with a sentence: {SHAPES}"
+        )
     if unknown := message.keys() - {"sentence", "sentences"}:
         names = ", ".join(sorted(ascii(key)[:40] for key in unknown)[:5])
         raise RequestError(422, "unknown_field", f"unknown field {names}: {SHAPES}")
@@ -105,7 +110,9 @@ def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
     many = "sentences" in message
     sentences = message["sentences"] if many else [message["sentence"]]
     if not isinstance(sentences, list) or not sentences:
-        raise RequestError(422, "invalid_body", "sentences is not a list with at least one sentence")
+        raise RequestError(
+            422, "invalid_body", "sentences is not a list with at least one sentence"
+        )
     if len(sentences) > limits.max_sentences:
         raise RequestError(
             422,
@@ -120,8 +127,12 @@ def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
 def check_sentence(sentence: Any, limits: Settings, where: str = "") -> None:
     """Type and length; whether it can be predicted is the predictor's to say. Raises RequestError."""
     if not isinstance(sentence, str):
-        raise RequestError(422, "invalid_text", f"{where}not a string: send a sentence as a JSON string")
+        raise RequestError(
+            422, "invalid_text", f"{where}not a string: send a sentence as a JSON string"
+        )
     if len(sentence) > limits.max_characters:
         raise RequestError(
-            422, "text_too_long", f"{where}{len(sentence)} characters: send at most {limits.max_characters}"
+            422,
+            "text_too_long",
+            f"{where}{len(sentence)} characters: send at most {limits.max_characters}",
         )

@@ -14,7 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from inference_onnx import ModelInfo, Prediction
+from prediction.types import ModelInfo, Prediction
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -22,14 +22,20 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 class Metrics:
     """Counters of requests, rows and predictions; ``waiting`` and ``lines_lost`` are asked when read."""
 
-    def __init__(self, model: ModelInfo, waiting: Callable[[], int], lines_lost: Callable[[], int]) -> None:
+    def __init__(
+        self, model: ModelInfo, waiting: Callable[[], int], lines_lost: Callable[[], int]
+    ) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._requests = Counter(
             "cola_requests", "Requests answered.", ["route", "status"], registry=registry
         )
         self._latency = _histogram(
-            registry, "request_seconds", "From a request's arrival to its answer.", SECONDS, ["route"]
+            registry,
+            "request_seconds",
+            "From a request's arrival to its answer.",
+            SECONDS,
+            ["route"],
         )
         self._row_sentences = _histogram(
             registry, "row_sentences", "Sentences packed in a row.", (1, 2, 4, 8, 16, 32)
@@ -38,9 +44,13 @@ class Metrics:
             registry, "row_tokens", "Tokens packed in a row.", (8, 16, 32, 64, 96, 128, 256)
         )
         self._row_seconds = _histogram(registry, "row_seconds", "Time that a row took.", SECONDS)
-        self._predictions = Counter("cola_predictions", "Predictions by label.", ["label"], registry=registry)
+        self._predictions = Counter(
+            "cola_predictions", "Predictions by label.", ["label"], registry=registry
+        )
         tenths = [n / 10 for n in range(1, 11)]
-        self._score = _histogram(registry, "probability_acceptable", "Probability of acceptable.", tenths)
+        self._score = _histogram(
+            registry, "probability_acceptable", "Probability of acceptable.", tenths
+        )
         for name, description, function in (
             ("cola_waiting_sentences", "Sentences waiting for a free worker.", waiting),
             ("cola_log_lines_lost", "Log lines lost to a slow reader or a full disk.", lines_lost),
@@ -50,7 +60,10 @@ class Metrics:
         # Looking a child up by its labels costs more than counting.
         self._label = cache(lambda label: self._predictions.labels(label))
         self._route = cache(
-            lambda route, status: (self._requests.labels(route, str(status)), self._latency.labels(route))
+            lambda route, status: (
+                self._requests.labels(route, str(status)),
+                self._latency.labels(route),
+            )
         )
         Info("cola_model", "The model that answers.", registry=registry).info(facts)
 

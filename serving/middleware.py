@@ -48,7 +48,9 @@ class Boundary:
             return
         started = scope["started"] = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        identity = scope["request_id"] = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        identity = scope["request_id"] = request_id(
+            headers.get(b"x-request-id", b"").decode("latin-1")
+        )
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -62,8 +64,14 @@ class Boundary:
             await send(message)
 
         try:
-            if self._key and scope["path"] in PROTECTED and not knows_key(_text(headers), self._key):
-                error = RequestError(401, "unauthorized", UNAUTHORIZED, {"www-authenticate": "Bearer"})
+            if (
+                self._key
+                and scope["path"] in PROTECTED
+                and not knows_key(_text(headers), self._key)
+            ):
+                error = RequestError(
+                    401, "unauthorized", UNAUTHORIZED, {"www-authenticate": "Bearer"}
+                )
                 await answer_error(scope, error)(scope, receive, send_with_headers)
             elif endpoint := self._direct.get((scope["method"], scope["path"])):
                 await _call(endpoint, scope, receive, send_with_headers)
@@ -71,7 +79,9 @@ class Boundary:
                 await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             pass  # in the middle of its request: nobody to answer
-        except Exception:  # nothing may leave without an answer, and nobody outside may see the trace
+        except (
+            Exception
+        ):  # nothing may leave without an answer, and nobody outside may see the trace
             logger.exception("request %s failed", identity)
             if not status:
                 hint = f"the server failed on this request; its log says why under {identity}"
@@ -84,7 +94,9 @@ class Boundary:
 def answer_error(scope: Scope, error: RequestError) -> Response:
     """The answer; ``scope`` keeps the error for the log."""
     scope["error"] = error
-    return Response(error_body(error.code, str(error)), error.status, error.headers, "application/json")
+    return Response(
+        error_body(error.code, str(error)), error.status, error.headers, "application/json"
+    )
 
 
 async def _call(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,13 +5,14 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from inference_onnx import ROW_TOKENS, ModelInfo, Prediction, available_cores
-from prediction_log import PredictionLog
+from prediction.cores import available_cores
+from prediction.rows import ROW_TOKENS
+from prediction.types import Encoded, ModelInfo, Prediction
 from serving.batching import Batcher, QueueFullError, Runner
 from serving.messages import RequestError, encode_all
 from serving.metrics import Metrics
+from serving.prediction_log import PredictionLog
 from serving.settings import Settings
-from text_encoder import Encoded
 
 # Up to this many characters are tokenized on the event loop (about 0.3 ms); more, in a thread.
 ENCODE_INLINE = 2_000
@@ -35,7 +36,9 @@ class Service:
 
     def __init__(self, predictor: Predictor, settings: Settings) -> None:
         self.info = predictor.info
-        self.log = PredictionLog("api", self.info, settings.log_text, settings.log_file, settings.log_file_mb)
+        self.log = PredictionLog(
+            "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
+        )
         self.metrics = Metrics(self.info, lambda: self._batcher.waiting, lambda: self.log.dropped)
         self._encode = predictor.encode
         self._batcher = Batcher(
@@ -61,12 +64,16 @@ class Service:
         except QueueFullError as error:
             raise RequestError(503, "overloaded", str(error), {"Retry-After": "1"}) from None
 
-    async def predict(self, texts: Sequence[str], request_id: str, started: float) -> list[Prediction]:
+    async def predict(
+        self, texts: Sequence[str], request_id: str, started: float
+    ) -> list[Prediction]:
         """Predict, count and log. ``started``: time.perf_counter() at the request's arrival."""
         predictions = await self.analyze(texts)
         self.metrics.observe_predictions(predictions)
         latency_ms = (time.perf_counter() - started) * 1000
-        self.log.write(predictions, request_id=request_id, latency_ms=latency_ms, cold_start=self._cold)
+        self.log.write(
+            predictions, request_id=request_id, latency_ms=latency_ms, cold_start=self._cold
+        )
         self._cold = False
         return predictions
 

@@ -49,7 +49,9 @@ class Settings:
             log_file_mb=_integer(given, "LOG_FILE_MB", cls.log_file_mb, 1, 100_000),
         )
         if settings.log_text not in LOG_TEXT_MODES:
-            raise ConfigError(f"LOG_TEXT={settings.log_text} is none of {', '.join(LOG_TEXT_MODES)}")
+            raise ConfigError(
+                f"LOG_TEXT={settings.log_text} is none of {', '.join(LOG_TEXT_MODES)}"
+            )
         if settings.max_waiting < settings.max_sentences:
             raise ConfigError(
                 f"MAX_WAITING={settings.max_waiting} is less than MAX_SENTENCES={settings.max_sentences}, "

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
+pytest_plugins = ["tests.helpers.aws_fixtures", "tests.helpers.search_fixtures"]
 os.environ.setdefault("WANDB_MODE", "offline")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,12 +47,21 @@ def run(tmp_path: Path) -> Run:
     """Runs ``python SCRIPT ARGUMENTS`` of this repository from a scratch folder."""
 
     def execute(
-        script: str, *arguments: str, environment: dict[str, str] | None = None, timeout: float = 240
+        script: str,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        timeout: float = 240,
     ) -> subprocess.CompletedProcess[str]:
         command: Sequence[str] = [sys.executable, str(ROOT / script), *arguments]
         merged = {**os.environ, "COLUMNS": "200", **(environment or {})}
         return subprocess.run(
-            command, cwd=tmp_path, env=merged, capture_output=True, text=True, timeout=timeout, check=False
+            command,
+            cwd=tmp_path,
+            env=merged,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
 
     return execute

@@ -18,7 +18,9 @@ def test_the_make_targets_that_documents_name_exist() -> None:
     targets = {target for rule in rules for target in rule.split()}
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         named = set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text(), re.MULTILINE))
-        assert named <= targets, f"{document.name} names targets that the Makefile lacks: {named - targets}"
+        assert named <= targets, (
+            f"{document.name} names targets that the Makefile lacks: {named - targets}"
+        )
 
 
 def test_links_lead_to_files() -> None:

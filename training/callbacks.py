@@ -77,7 +77,12 @@ class Throughput(pl.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         self.seconds += time.perf_counter() - self._started
         self.sentences += len(batch["label"]) * trainer.world_size
@@ -98,7 +103,9 @@ class LearningCurves(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for name in self.METRICS:
             if name in trainer.callback_metrics:
-                self.points[name].append((trainer.global_step, float(trainer.callback_metrics[name])))
+                self.points[name].append(
+                    (trainer.global_step, float(trainer.callback_metrics[name]))
+                )
 
     def state_dict(self) -> dict[str, Any]:
         return {"points": self.points}

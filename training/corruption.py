@@ -33,7 +33,15 @@ FUNCTION_WORDS = [
     "there it",
 ]
 SUFFIXES = ["", "s", "es", "ed", "d", "ing", "en", "n", "er", "ly", "e"]
-OPERATIONS = {"inflect": 4, "replace": 3, "swap": 2, "delete": 2, "insert": 2, "substitute": 1, "move": 1}
+OPERATIONS = {
+    "inflect": 4,
+    "replace": 3,
+    "swap": 2,
+    "delete": 2,
+    "insert": 2,
+    "substitute": 1,
+    "move": 1,
+}
 SECOND_BREAK = 0.3  # share of the sentences that are broken twice
 ATTEMPTS = 10  # an operation that finds nothing to work on makes way for another
 

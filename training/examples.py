@@ -26,7 +26,9 @@ class Examples:
 
 def join(first: Examples, second: Examples) -> Examples:
     """Both together; where only one has labels for its tokens, the other's tokens have none."""
-    labels = [part.token_labels or [[NO_LABEL] * len(ids) for ids in part.ids] for part in (first, second)]
+    labels = [
+        part.token_labels or [[NO_LABEL] * len(ids) for ids in part.ids] for part in (first, second)
+    ]
     return Examples(first.ids + second.ids, first.labels + second.labels, labels[0] + labels[1])
 
 
@@ -52,7 +54,9 @@ class Encoder:
         whole: list[Marked] = [[(word, 0) for word in split_words(text)] for text in texts]
         marked = whole + [corrupter.corrupt(text, random) for text in texts]
         words = [[word for word, _ in sentence] for sentence in marked]
-        encoded = self.tokenizer(words, is_split_into_words=True, truncation=True, max_length=self.max_length)
+        encoded = self.tokenizer(
+            words, is_split_into_words=True, truncation=True, max_length=self.max_length
+        )
         token_labels = [
             [NO_LABEL if word is None else sentence[word][1] for word in encoded.word_ids(number)]
             for number, sentence in enumerate(marked)
@@ -77,4 +81,6 @@ class Encoder:
 
 
 def _pad(rows: Sequence[Tensor], width: int, value: int) -> Tensor:
-    return torch.stack([torch.nn.functional.pad(row, (0, width - len(row)), value=value) for row in rows])
+    return torch.stack(
+        [torch.nn.functional.pad(row, (0, width - len(row)), value=value) for row in rows]
+    )

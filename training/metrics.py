@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-LABELS = ["unacceptable", "acceptable"]
+from prediction.types import LABELS
 
 
 def classification_metrics(probability: Tensor, label: Tensor) -> dict[str, float | None]:
@@ -51,6 +51,9 @@ def evaluate(
     rows = {name: torch.tensor([group == name for group in groups]) for name in names}
     rows = {"overall": torch.ones(len(groups), dtype=torch.bool), **rows}
     return {
-        name: {"sentences": int(chosen.sum()), **classification_metrics(probability[chosen], label[chosen])}
+        name: {
+            "sentences": int(chosen.sum()),
+            **classification_metrics(probability[chosen], label[chosen]),
+        }
         for name, chosen in rows.items()
     }

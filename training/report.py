@@ -1,7 +1,5 @@
 """What a finished run shows: a table, ``training_report.json``, pictures, and the ranking of a grid of runs."""
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,16 +24,9 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
-from training.metrics import LABELS
+from prediction.types import LABELS
 
 COLUMNS = ("mcc", "accuracy", "f1_macro", "roc_auc")
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a report so that a reader never sees half of it."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def print_summary(report: Mapping[str, Any]) -> None:
@@ -45,7 +36,9 @@ def print_summary(report: Mapping[str, Any]) -> None:
     for column in ("split", "sentences", *COLUMNS):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, values in report["metrics"].items():
-        table.add_row(split, str(values["sentences"]), *(_number(values[column]) for column in COLUMNS))
+        table.add_row(
+            split, str(values["sentences"]), *(_number(values[column]) for column in COLUMNS)
+        )
     console.print(table)
     console.print(
         f"{report['seconds']:.0f} s, {report['sentences_per_second']:.0f} sentences/s, "
@@ -75,14 +68,25 @@ class RankRuns(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         table = Table(title="runs by MCC")
-        for column in ("rank", "overrides", "mcc", "in-domain", "out-of-domain", "seconds", "checkpoint"):
+        for column in (
+            "rank",
+            "overrides",
+            "mcc",
+            "in-domain",
+            "out-of-domain",
+            "seconds",
+            "checkpoint",
+        ):
             table.add_column(column, overflow="fold")
         ranked = sorted(self.runs, key=lambda run: -_mcc(run[1]))
         for rank, (overrides, report) in enumerate(ranked, start=1):
             if report is None:
                 table.add_row(str(rank), overrides, "failed")
                 continue
-            groups = [report["metrics"][group]["mcc"] for group in ("overall", "in_domain", "out_of_domain")]
+            groups = [
+                report["metrics"][group]["mcc"]
+                for group in ("overall", "in_domain", "out_of_domain")
+            ]
             cells = [*map(_number, groups), f"{report['seconds']:.0f}", report["checkpoint"]]
             table.add_row(str(rank), overrides, *cells)
         Console().print(table)
@@ -111,7 +115,9 @@ def draw_pictures(
         "confusion_matrix": lambda axes: ConfusionMatrixDisplay.from_predictions(
             truth, scores > 0.5, display_labels=LABELS, cmap="Blues", ax=axes
         ),
-        "roc": lambda axes: RocCurveDisplay.from_predictions(truth, scores, plot_chance_level=True, ax=axes),
+        "roc": lambda axes: RocCurveDisplay.from_predictions(
+            truth, scores, plot_chance_level=True, ax=axes
+        ),
         "precision_recall": lambda axes: PrecisionRecallDisplay.from_predictions(
             truth, scores, plot_chance_level=True, ax=axes
         ),
@@ -149,7 +155,11 @@ def _draw_sources(axes: Axes, mcc_by_source: Mapping[str, float | None]) -> None
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
     for name, points in curves.items():
         axes.plot(
-            [step for step, _ in points], [value for _, value in points], "o-", markersize=3, label=name
+            [step for step, _ in points],
+            [value for _, value in points],
+            "o-",
+            markersize=3,
+            label=name,
         )
     axes.set(xlabel="step")
     axes.legend()

@@ -52,7 +52,10 @@ class BucketBatchSampler(Sampler[list[int]]):
         if self.bucket:
             chunks = (order[start : start + chunk] for start in range(0, len(order), chunk))
             order = [i for part in chunks for i in sorted(part, key=self.lengths.__getitem__)]
-        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        batches = [
+            order[start : start + self.batch_size]
+            for start in range(0, len(order), self.batch_size)
+        ]
         if self.shuffle:
             generator.shuffle(batches)
         return batches

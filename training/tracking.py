@@ -12,8 +12,8 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from errors import ConfigError
-from model import ColaModel
-from training.metrics import LABELS
+from prediction.types import LABELS
+from training.validation import Validation
 
 INIT_TIMEOUT = 30  # seconds until an unreachable W&B server is given up
 
@@ -35,13 +35,18 @@ def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
         project=settings["project"],
         entity=settings["entity"],
         settings=wandb.Settings(
-            mode="offline" if offline else "online", init_timeout=INIT_TIMEOUT, silent=True, console="off"
+            mode="offline" if offline else "online",
+            init_timeout=INIT_TIMEOUT,
+            silent=True,
+            console="off",
         ),
     )
     try:
         logger.experiment.config.update(dict(config))
     except wandb.errors.CommError as error:
-        raise ConfigError(f"W&B does not answer ({error}); set WANDB_MODE=offline or logger=csv") from error
+        raise ConfigError(
+            f"W&B does not answer ({error}); set WANDB_MODE=offline or logger=csv"
+        ) from error
     return logger
 
 
@@ -70,18 +75,29 @@ class TrackValidation(pl.Callback):
     """After each validation: confusion matrix, ROC curve and the table of wrong predictions."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, ColaModel)
-        result = pl_module.validation
-        if not trainer.is_global_zero or result is None or not isinstance(trainer.logger, WandbLogger):
+        result: Validation | None = getattr(pl_module, "validation", None)
+        if (
+            not trainer.is_global_zero
+            or result is None
+            or not isinstance(trainer.logger, WandbLogger)
+        ):
             return
         probability, label = result.probability, result.label
         sentences = trainer.datamodule.corpus.validation  # type: ignore[attr-defined]
         rows: Sequence[list[Any]] = [
             [sentences[i].text, sentences[i].source, LABELS[truth], LABELS[int(p > 0.5)], p]
-            for i, truth, p in zip(result.index.tolist(), label.tolist(), probability.tolist(), strict=True)
+            for i, truth, p in zip(
+                result.index.tolist(), label.tolist(), probability.tolist(), strict=True
+            )
             if (p > 0.5) != bool(truth)
         ]
-        columns: list[str | int] = ["sentence", "source", "label", "predicted", "probability_acceptable"]
+        columns: list[str | int] = [
+            "sentence",
+            "source",
+            "label",
+            "predicted",
+            "probability_acceptable",
+        ]
         both = [[1 - p, p] for p in probability.tolist()]
         predicted = (probability > 0.5).long().tolist()
         trainer.logger.experiment.log(

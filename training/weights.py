@@ -18,9 +18,11 @@ from transformers import (
 )
 
 from errors import WeightsError
-from training.metrics import LABELS
+from prediction.types import LABELS
 
-HUB_TIMEOUT = 3.0  # seconds; the libraries' own retries take half a minute to find that there is no network
+HUB_TIMEOUT = (
+    3.0  # seconds; the libraries' own retries take half a minute to find that there is no network
+)
 
 
 def resolve(settings: Mapping[str, Any]) -> str:
@@ -73,7 +75,9 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_network(settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def load_network(
+    settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
     """The encoder with a new head for two labels. Raises WeightsError if nobody has the weights."""
     options: dict[str, Any] = {
         "num_labels": len(LABELS),
@@ -85,7 +89,9 @@ def load_network(settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
     if settings["from_scratch"] is not None:
         architecture = {**settings["from_scratch"], **options, "vocab_size": len(tokenizer)}
-        network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**architecture))
+        network = AutoModelForSequenceClassification.from_config(
+            AutoConfig.for_model(**architecture)
+        )
         return network
     transformers.logging.set_verbosity_error()  # the head is new, as it should be: no need to report it
     transformers.logging.disable_progress_bar()

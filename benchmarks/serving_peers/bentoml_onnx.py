@@ -8,7 +8,9 @@ from onnx_model import Model
 BATCHES = os.environ["SETTING"] == "batches"
 
 
-@bentoml.service(workers=1 if BATCHES else 2, traffic={"timeout": 60}, logging={"access": {"enabled": False}})
+@bentoml.service(
+    workers=1 if BATCHES else 2, traffic={"timeout": 60}, logging={"access": {"enabled": False}}
+)
 class Service:
     def __init__(self) -> None:
         self.model = Model(threads=2 if BATCHES else 1)

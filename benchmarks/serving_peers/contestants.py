@@ -44,8 +44,16 @@ def servers(model: Path, fp32: Path, weights: Path) -> list[Server]:
     """All contestants. ``{python}`` and ``{port}`` in a command are filled in when it is started."""
     one = post("/predict", lambda text: {"sentence": text})
     ours = ["{python}", str(ROOT / "app.py")]
-    first = lambda answer: answer[0]["label"]  # noqa: E731
-    bento = ["{bin}/bentoml", "serve", "bentoml_onnx:Service", "--host", "127.0.0.1", "--port", "{port}"]
+    first = lambda answer: answer[0]["label"]
+    bento = [
+        "{bin}/bentoml",
+        "serve",
+        "bentoml_onnx:Service",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+    ]
     infinity = [
         "{bin}/infinity_emb",
         "v2",
@@ -58,8 +66,22 @@ def servers(model: Path, fp32: Path, weights: Path) -> list[Server]:
     ]
     infinity += ["--host", "127.0.0.1", "--served-model-name", "cola", "--no-model-warmup"]
     contestants = [
-        Server("ours_int8", [], ours, one, lambda a: a["prediction"]["label"], {"MODEL_PATH": str(model)}),
-        Server("ours_fp32", [], ours, one, lambda a: a["prediction"]["label"], {"MODEL_PATH": str(fp32)}),
+        Server(
+            "ours_int8",
+            [],
+            ours,
+            one,
+            lambda a: a["prediction"]["label"],
+            {"MODEL_PATH": str(model)},
+        ),
+        Server(
+            "ours_fp32",
+            [],
+            ours,
+            one,
+            lambda a: a["prediction"]["label"],
+            {"MODEL_PATH": str(fp32)},
+        ),
         Server(
             "tutorial",
             [*TORCH, *ONNX, "pytorch-lightning==2.6.6", "scipy==1.17.1"],
@@ -78,9 +100,14 @@ def servers(model: Path, fp32: Path, weights: Path) -> list[Server]:
     ]
     for setting in ("workers", "batches"):
         settings = {"SETTING": setting}
-        lit, many = ["{python}", "litserve_onnx.py"], post("/predict", lambda text: {"sentences": [text]})
+        lit, many = (
+            ["{python}", "litserve_onnx.py"],
+            post("/predict", lambda text: {"sentences": [text]}),
+        )
         packages = ["litserve==0.2.19", *ONNX]
-        contestants.append(Server(f"litserve_{setting}", packages, lit, one, lambda a: a["label"], settings))
+        contestants.append(
+            Server(f"litserve_{setting}", packages, lit, one, lambda a: a["label"], settings)
+        )
         packages = ["bentoml==1.4.39", *ONNX]
         contestants.append(Server(f"bentoml_{setting}", packages, bento, many, first, settings))
     return contestants

@@ -32,5 +32,8 @@ if __name__ == "__main__":
     api = Api(max_batch_size=16, batch_timeout=0.002) if BATCHES else Api()
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1 if BATCHES else 2)
     server.run(
-        host="127.0.0.1", port=int(os.environ["PORT"]), generate_client_file=False, log_level="warning"
+        host="127.0.0.1",
+        port=int(os.environ["PORT"]),
+        generate_client_file=False,
+        log_level="warning",
     )

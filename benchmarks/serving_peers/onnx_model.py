@@ -16,7 +16,9 @@ class Model:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = ort.InferenceSession(os.environ["ONNX"], options, providers=["CPUExecutionProvider"])
+        self.session = ort.InferenceSession(
+            os.environ["ONNX"], options, providers=["CPUExecutionProvider"]
+        )
 
     def __call__(self, texts: list[str]) -> list[dict]:
         encoded = self.tokenizer.encode_batch(texts)

@@ -20,7 +20,8 @@ app = FastAPI()
 async def predict(text: str):
     encoded = tokenizer(text, truncation=True, padding="max_length", max_length=128)
     feed = {
-        name: np.expand_dims(encoded[name], 0).astype(np.int64) for name in ("input_ids", "attention_mask")
+        name: np.expand_dims(encoded[name], 0).astype(np.int64)
+        for name in ("input_ids", "attention_mask")
     }
     scores = softmax(session.run(None, feed)[0])[0]
     return [

@@ -29,10 +29,30 @@ def url(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    command = [tool("sam"), "local", "start-api", "-t", str(ROOT / "infra/local.yaml"), "--skip-pull-image"]
-    command += ["--warm-containers", "LAZY", "--region", "us-east-1", "--host", "127.0.0.1", "--port", port]
+    command = [
+        tool("sam"),
+        "local",
+        "start-api",
+        "-t",
+        str(ROOT / "infra/local.yaml"),
+        "--skip-pull-image",
+    ]
+    command += [
+        "--warm-containers",
+        "LAZY",
+        "--region",
+        "us-east-1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+    ]
     command += ["--container-host", "127.0.0.1", "--container-host-interface", "127.0.0.1"]
-    settings = {"SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    settings = {
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
     log = tmp_path_factory.mktemp("sam") / "log"
     with log.open("w") as output:
         server = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
@@ -48,7 +68,9 @@ def url(
         server.wait(60)  # it removes its container
         made = ["docker", "images", "-q", "cola:rapid-*"]
         images = subprocess.run(made, capture_output=True, text=True, check=True).stdout.split()
-        subprocess.run(["docker", "rmi", "-f", "cola:sam", *images], capture_output=True, check=False)
+        subprocess.run(
+            ["docker", "rmi", "-f", "cola:sam", *images], capture_output=True, check=False
+        )
 
 
 def _ask(url: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
@@ -71,7 +93,13 @@ def test_get_and_post_predict_the_same(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [(b"{not json", 400), (b"[]", 422), (b'{"sentence": 3}', 422), (b'{"sentence": ""}', 422), (b"{}", 422)],
+    [
+        (b"{not json", 400),
+        (b"[]", 422),
+        (b'{"sentence": 3}', 422),
+        (b'{"sentence": ""}', 422),
+        (b"{}", 422),
+    ],
 )
 def test_a_bad_body_is_refused_in_one_shape(url: str, body: bytes, expected: int) -> None:
     status, answer = _ask(url, body)

@@ -17,7 +17,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from infra import deploy, gateway, image, release, stack
+from infra import deploy, image, release, rest_api, stack
 from infra.aws import DeployError
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
@@ -33,7 +33,9 @@ FAILS_BEHIND_THE_GATEWAY = (
 
 
 def _docker(*arguments: str, stdin: str | None = None) -> str:
-    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", *arguments], input=stdin, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
     return done.stdout.strip()
@@ -49,7 +51,9 @@ def build(
     """Return a function that makes an image: the project's own and the emulator, one label or file changed."""
     machine = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
     sam = Path(tool("sam")).resolve().parents[1]
-    emulator = next(sam.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"))
+    emulator = next(
+        sam.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")
+    )
 
     def make(label: str, handler: str | None = None) -> str:
         folder = tmp_path_factory.mktemp("image")
@@ -94,20 +98,26 @@ def _release(local_image: str, registry: str) -> str:
 
 def test_rest_url_answers_get_and_post(live: str) -> None:
     outputs = stack.outputs(NAME)
-    answer = gateway.predict(outputs, "The boy is sitting on a bench.")
+    answer = rest_api.predict(outputs, "The boy is sitting on a bench.")
     assert answer["text"] == "The boy is sitting on a bench."
     assert answer["prediction"]["label"] in {"acceptable", "unacceptable"}
-    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)["value"]
+    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)[
+        "value"
+    ]
     text = urllib.parse.quote("The boy is sitting on a bench.")
-    request = urllib.request.Request(f"{gateway.address(outputs)}?text={text}", headers={"x-api-key": key})
+    request = urllib.request.Request(
+        f"{rest_api.address(outputs)}?text={text}", headers={"x-api-key": key}
+    )
     with urllib.request.urlopen(request, timeout=30) as response:
         assert json.load(response)["prediction"] == answer["prediction"]
 
 
 def test_malformed_body_is_400(live: str) -> None:
     outputs = stack.outputs(NAME)
-    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)["value"]
-    request = urllib.request.Request(gateway.address(outputs), b"{not json", {"x-api-key": key})
+    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)[
+        "value"
+    ]
+    request = urllib.request.Request(rest_api.address(outputs), b"{not json", {"x-api-key": key})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=30)
     assert refused.value.code == 400
@@ -121,7 +131,7 @@ def test_release_then_rollback_then_return(live: str, build: Build) -> None:
     assert release.rollback(stack.outputs(NAME)) == "1"
     assert release.live_image(NAME) == before
     assert release.rollback(stack.outputs(NAME)) == "2"
-    assert gateway.predict(stack.outputs(NAME), "The boy sat.")["prediction"]
+    assert rest_api.predict(stack.outputs(NAME), "The boy sat.")["prediction"]
 
 
 def test_the_same_image_again_is_the_same_version(live: str, build: Build) -> None:
@@ -144,12 +154,14 @@ def test_a_broken_image_never_stays_live(
     with pytest.raises(DeployError, match=says):
         _release(build(label, handler), live)
     assert _version() == "1"
-    assert gateway.predict(stack.outputs(NAME), "The boy sat.")["prediction"]
+    assert rest_api.predict(stack.outputs(NAME), "The boy sat.")["prediction"]
 
 
 def test_settings_change_without_an_image_keeps_the_live_one(live: str, build: Build) -> None:
     with pytest.raises(DeployError):
-        _release(build("dead", FAILS_AT_ONCE), live)  # leaves a broken image as the latest, unpublished one
+        _release(
+            build("dead", FAILS_AT_ONCE), live
+        )  # leaves a broken image as the latest, unpublished one
     before = release.live_image(NAME)
     deploy.up(NAME, None, {"MemorySize": "2048"}, registry=live)
     live_now = boto3.client("lambda").get_function(FunctionName=NAME, Qualifier="live")

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from infra import gateway, stack
+from infra import rest_api, stack
 from infra.aws import DeployError
 
 Deploy = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,7 +25,9 @@ def name() -> str:
 @pytest.fixture
 def served(aws: str, name: str) -> dict[str, str]:
     """A stack with a function whose image nobody pulls."""
-    stack.apply(name, {"ImageUri": IMAGE, "GitHubRepository": "someone/cola", "CreateOidcProvider": "false"})
+    stack.apply(
+        name, {"ImageUri": IMAGE, "GitHubRepository": "someone/cola", "CreateOidcProvider": "false"}
+    )
     return stack.outputs(name)
 
 
@@ -52,11 +54,15 @@ def test_store_outlives_the_stack(aws: str) -> None:
     bucket = stack.outputs("cola-gone")["ModelStoreUrl"].split("/")[2]
     boto3.client("s3").put_object(Bucket=bucket, Key="dvc/model", Body=b"weights")
     stack.delete("cola-gone")
-    assert boto3.client("s3").get_object(Bucket=bucket, Key="dvc/model")["Body"].read() == b"weights"
+    assert (
+        boto3.client("s3").get_object(Bucket=bucket, Key="dvc/model")["Body"].read() == b"weights"
+    )
 
 
 def test_registry_keeps_its_tags(served: dict[str, str], name: str) -> None:
-    repository = boto3.client("ecr").describe_repositories(repositoryNames=[name])["repositories"][0]
+    repository = boto3.client("ecr").describe_repositories(repositoryNames=[name])["repositories"][
+        0
+    ]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
 
@@ -73,7 +79,9 @@ def test_function_runs_the_digest_behind_an_alias(served: dict[str, str], name: 
 
 
 def test_log_is_not_kept_for_ever(served: dict[str, str], name: str) -> None:
-    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")["logGroups"]
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")[
+        "logGroups"
+    ]
     assert [group["retentionInDays"] for group in groups] == [30]
 
 
@@ -85,7 +93,7 @@ def test_three_alarms_watch_the_function(served: dict[str, str], name: str) -> N
 
 def test_a_caller_without_the_key_is_refused(served: dict[str, str]) -> None:
     with pytest.raises(DeployError, match="403"):
-        gateway.predict({k: v for k, v in served.items() if k != "ApiKeyId"}, "The boy sat.")
+        rest_api.predict({k: v for k, v in served.items() if k != "ApiKeyId"}, "The boy sat.")
 
 
 def test_one_key_may_only_ask_so_often(served: dict[str, str], name: str) -> None:
@@ -98,7 +106,10 @@ def test_one_key_may_only_ask_so_often(served: dict[str, str], name: str) -> Non
 def _statements(role: str) -> list[dict[str, Any]]:
     iam = boto3.client("iam")
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    found = [iam.get_role_policy(RoleName=role, PolicyName=n)["PolicyDocument"]["Statement"] for n in names]
+    found = [
+        iam.get_role_policy(RoleName=role, PolicyName=n)["PolicyDocument"]["Statement"]
+        for n in names
+    ]
     return [statement for statements in found for statement in statements]
 
 
@@ -123,8 +134,12 @@ def test_role_cannot_delete_or_do_everything(served: dict[str, str], output: str
     statements = _statements(served[output].rpartition("/")[2])
     assert statements
     for statement in statements:
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        assert not [a for a in actions if "*" in a or ":Delete" in a or a.startswith(("iam:", "sts:"))]
+        actions = (
+            statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        )
+        assert not [
+            a for a in actions if "*" in a or ":Delete" in a or a.startswith(("iam:", "sts:"))
+        ]
         if statement["Resource"] == "*":
             assert actions == ["ecr:GetAuthorizationToken"]  # it knows no other resource
 
@@ -151,10 +166,10 @@ def test_an_update_keeps_what_is_not_given(served: dict[str, str], name: str) ->
 def test_without_a_key_the_url_is_open(served: dict[str, str], name: str) -> None:
     stack.apply(name, {"RequireApiKey": "false"})
     outputs = stack.outputs(name)
-    gateway.snapshot(outputs)
+    rest_api.snapshot(outputs)
     assert "ApiKeyId" not in outputs
     with pytest.raises(DeployError) as refused:  # it gets as far as the image that nobody can pull
-        gateway.predict(outputs, "The boy sat.")
+        rest_api.predict(outputs, "The boy sat.")
     assert "403" not in str(refused.value)
     stack.apply(name, {"RequireApiKey": "true"})
 

@@ -17,7 +17,9 @@ def _load(name: str) -> dict[object, object]:
 
 def _served() -> set[str]:
     """The files that the Dockerfile copies from this folder, but for the model, which the pointer stands for."""
-    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copies = re.findall(
+        r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
     named = {name for copy in copies for name in copy.split() if not name.startswith("models/")}
     return {
         str(path.relative_to(ROOT))
@@ -42,7 +44,9 @@ def test_every_action_is_pinned_by_commit_and_says_its_version() -> None:
     uses = [line for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
     assert uses
     assert [
-        line for line in uses if not re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)
+        line
+        for line in uses
+        if not re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)
     ] == []
 
 
@@ -53,7 +57,9 @@ def test_no_job_may_write_but_the_one_that_opens_a_pull_request() -> None:
         assert workflow["permissions"] == {"contents": "read"}
         for name, job in workflow["jobs"].items():  # type: ignore[attr-defined]
             assert "timeout-minutes" in job
-            writes = {scope for scope, right in job.get("permissions", {}).items() if right == "write"}
+            writes = {
+                scope for scope, right in job.get("permissions", {}).items() if right == "write"
+            }
             writers |= {f"{path.stem}.{name}": writes} if writes else {}
     assert writers == {
         "build_docker_image.release": {"id-token"},
@@ -63,5 +69,7 @@ def test_no_job_may_write_but_the_one_that_opens_a_pull_request() -> None:
 
 
 def test_no_workflow_knows_a_key() -> None:
-    secrets = {name for path in WORKFLOWS for name in re.findall(r"secrets\.(\w+)", path.read_text())}
+    secrets = {
+        name for path in WORKFLOWS for name in re.findall(r"secrets\.(\w+)", path.read_text())
+    }
     assert secrets <= {"WANDB_API_KEY"}

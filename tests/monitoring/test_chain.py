@@ -21,13 +21,14 @@ import pytest
 
 boto3 = pytest.importorskip("boto3")
 
-from infra import stack  # noqa: E402
-from monitoring import package  # noqa: E402
-from monitoring.elastic import Elastic  # noqa: E402
-from monitoring.forwarder import encode  # noqa: E402
-from tests.infra.conftest import aws, ministack  # noqa: E402, F401
-from tests.monitoring.servers import search  # noqa: E402
-from tests.monitoring.test_forwarder import payload  # noqa: E402
+from infra import (
+    forwarder_zip,
+    stack,
+)
+from monitoring.elastic import Elastic
+from monitoring.forwarder import encode
+from tests.helpers.servers import search
+from tests.monitoring.test_forwarder import payload
 
 pytestmark = pytest.mark.parametrize("running_server", ["osmem"], indirect=True)
 
@@ -38,10 +39,11 @@ PREDICTED = json.dumps({"event": "prediction", "prediction": {"label": "acceptab
 # The server runs a function with its own protocol on descriptor 1 and takes descriptor 2 for the log.
 HANDLER = f"""
 import functools, sys
-sys.path[:0] = {[str(ROOT), str(ROOT / "tests"), *(path for path in sys.path if "site-packages" in path)]!r}
-import inference_onnx, prediction_log
-from fake_predictor import FakePredictor
-inference_onnx.ColaONNXPredictor = lambda *arguments: FakePredictor()
+sys.path[:0] = {[str(ROOT), *(path for path in sys.path if "site-packages" in path)]!r}
+from prediction import onnx_predictor
+from serving import prediction_log
+from tests.helpers.fake_predictor import FakePredictor
+onnx_predictor.ColaONNXPredictor = lambda *arguments: FakePredictor()
 prediction_log.PredictionLog = functools.partial(prediction_log.PredictionLog, descriptor=2)
 from lambda_handler import lambda_handler
 """
@@ -72,19 +74,21 @@ def eventually(check: Any, seconds: float = 120.0) -> Any:
 
 
 @pytest.fixture
-def outputs(aws: str, server: Elastic) -> Iterator[dict[str, str]]:  # noqa: F811
+def outputs(aws: str, server: Elastic) -> Iterator[dict[str, str]]:
     """The stack with a forwarder to `server`."""
     stack.apply(NAME, {})
     bucket = stack.outputs(NAME)["ModelStoreUrl"].split("/")[2]
-    key = package.upload(bucket)
-    assert package.upload(bucket) == key
+    key = forwarder_zip.upload(bucket)
+    assert forwarder_zip.upload(bucket) == key
     settings = {
         "ImageUri": IMAGE,
         "ElasticsearchUrl": server.url,
         "ForwarderKey": key,
         "RequireApiKey": "false",
     }
-    stack.apply(NAME, {**settings, "ForwardPattern": "prediction"})  # the server knows bare words only
+    stack.apply(
+        NAME, {**settings, "ForwardPattern": "prediction"}
+    )  # the server knows bare words only
     yield stack.outputs(NAME)
     stack.delete(NAME)
 
@@ -106,15 +110,15 @@ def predicting_function(log_group: str) -> str:
     path = gateway.create_resource(restApiId=api, parentId=root["id"], pathPart="predict")["id"]
     common = {"restApiId": api, "resourceId": path, "httpMethod": "POST"}
     gateway.put_method(**common, authorizationType="NONE")
-    uri = (
-        f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function['FunctionArn']}/invocations"
-    )
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function['FunctionArn']}/invocations"
     gateway.put_integration(**common, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
     gateway.create_deployment(restApiId=api, stageName="v1")
     return f"{os.environ['AWS_ENDPOINT_URL']}/restapis/{api}/v1/_user_request_/predict"
 
 
-def test_a_prediction_made_by_http_is_found_by_its_label(outputs: dict[str, str], server: Elastic) -> None:
+def test_a_prediction_made_by_http_is_found_by_its_label(
+    outputs: dict[str, str], server: Elastic
+) -> None:
     url = predicting_function(f"/aws/lambda/{NAME}")
     sentence = "My prediction is {that} this arrives."
     request = urllib.request.Request(url, json.dumps({"sentence": sentence}).encode())
@@ -131,10 +135,12 @@ def test_a_prediction_made_by_http_is_found_by_its_label(outputs: dict[str, str]
 def test_the_stack_watches_its_dead_letters(outputs: dict[str, str]) -> None:
     queue = outputs["DeadLetterQueueUrl"].rpartition("/")[2]
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert [a["MetricName"] for a in alarms if {"Name": "QueueName", "Value": queue} in a["Dimensions"]] == [
-        "ApproximateNumberOfMessagesVisible"
+    assert [
+        a["MetricName"] for a in alarms if {"Name": "QueueName", "Value": queue} in a["Dimensions"]
+    ] == ["ApproximateNumberOfMessagesVisible"]
+    forwarder = boto3.client("lambda").get_function(FunctionName=f"{NAME}-forwarder")[
+        "Configuration"
     ]
-    forwarder = boto3.client("lambda").get_function(FunctionName=f"{NAME}-forwarder")["Configuration"]
     assert forwarder["Environment"]["Variables"]["DEAD_LETTER_QUEUE_URL"].endswith(f"/{queue}")
     filters = boto3.client("logs").describe_subscription_filters(logGroupName=f"/aws/lambda/{NAME}")
     assert filters["subscriptionFilters"][0]["destinationArn"].endswith(f":{NAME}-forwarder")
@@ -168,15 +174,22 @@ def test_a_refused_document_waits_in_the_queue_and_is_replayed(
     shown = eventually(lambda: "waiting" in (text := replay(outputs, server, "--dry-run")) and text)
     assert "object mapping" in shown
     assert search(server, {})["hits"]["total"]["value"] == 1
-    still = eventually(lambda: "refused" in (text := replay(outputs, server)) and text)  # until it is visible
+    still = eventually(
+        lambda: "refused" in (text := replay(outputs, server)) and text
+    )  # until it is visible
     assert "object mapping" in still
     assert search(server, {})["hits"]["total"]["value"] == 1
 
 
-def test_a_letter_is_delivered_once_its_mapping_is_mended(outputs: dict[str, str], server: Elastic) -> None:
+def test_a_letter_is_delivered_once_its_mapping_is_mended(
+    outputs: dict[str, str], server: Elastic
+) -> None:
     """Lambda's own dead letters (whole batches) and the forwarder's (one document) have the same form."""
     queue = boto3.client("sqs")
-    for body in (encode(payload(PREDICTED, PREDICTED)), {**encode(payload(PREDICTED)), "reason": "mapping"}):
+    for body in (
+        encode(payload(PREDICTED, PREDICTED)),
+        {**encode(payload(PREDICTED)), "reason": "mapping"},
+    ):
         queue.send_message(QueueUrl=outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(body))
     assert "delivered=3" in replay(outputs, server)
     assert replay(outputs, server).strip() == "the queue is empty"

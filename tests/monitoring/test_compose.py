@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from drift.simulate import Client, read_sentences, send_all, sentences
 from monitoring import environment
 from monitoring.elastic import Elastic, basic
 from monitoring.kibana_objects import read
-from monitoring.simulate import Client, read_sentences, send_all, sentences
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,9 @@ def passwords(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What `make env` would have written, in a file of the test's own."""
     path = tmp_path_factory.mktemp("compose") / "env"
     environment.write(path)
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     return {"ENV_FILE": str(path), **dict(line.split("=", 1) for line in lines)}
 
 
@@ -41,13 +43,27 @@ def compose(passwords: dict[str, str]) -> Compose:
     """Runs `docker compose` in a project of the test's own."""
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")
-    command = ["docker", "compose", "-p", "cola-monitoring-test", "--env-file", passwords["ENV_FILE"]]
+    command = [
+        "docker",
+        "compose",
+        "-p",
+        "cola-monitoring-test",
+        "--env-file",
+        passwords["ENV_FILE"],
+    ]
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False
+            [*command, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=1200,
+            check=False,
         )
-        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+        assert done.returncode == 0, (
+            f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+        )
         return done.stdout
 
     try:
@@ -67,7 +83,9 @@ def stack(compose: Compose) -> Iterator[Compose]:
         yield compose
     finally:
         (ROOT / "artifacts").mkdir(exist_ok=True)
-        (ROOT / "artifacts" / "monitoring.log").write_text(compose("logs", "--no-color"), encoding="utf-8")
+        (ROOT / "artifacts" / "monitoring.log").write_text(
+            compose("logs", "--no-color"), encoding="utf-8"
+        )
         compose("down", "--volumes", "--timeout", "30")
 
 
@@ -79,7 +97,9 @@ def elasticsearch(stack: Compose, passwords: dict[str, str]) -> Elastic:
 @pytest.fixture(scope="module")
 def kibana(stack: Compose, passwords: dict[str, str]) -> Elastic:
     login = basic("elastic", passwords["ELASTIC_PASSWORD"])
-    return Elastic("http://127.0.0.1:5601", login, {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"})
+    return Elastic(
+        "http://127.0.0.1:5601", login, {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
+    )
 
 
 def hits(elasticsearch: Elastic) -> int:
@@ -108,7 +128,11 @@ def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
 
 def test_a_second_provisioning_changes_nothing(stack: Compose) -> None:
     printed = stack("run", "--rm", "-T", "provision")
-    states = {line.split()[0] for line in printed.splitlines() if line and not line.startswith("dashboard:")}
+    states = {
+        line.split()[0]
+        for line in printed.splitlines()
+        if line and not line.startswith("dashboard:")
+    }
     assert states == {"unchanged"}, printed
     assert "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola" in printed
 
@@ -118,15 +142,21 @@ def test_every_prediction_is_there_once_with_all_its_fields(
 ) -> None:
     time.sleep(5)  # nothing comes twice
     assert hits(elasticsearch) == COUNT
-    found = elasticsearch.request("POST", "/cwl-*/_search", {"size": COUNT, "_source": ["text", "service"]})
+    found = elasticsearch.request(
+        "POST", "/cwl-*/_search", {"size": COUNT, "_source": ["text", "service"]}
+    )
     sources = [hit["_source"] for hit in found["hits"]["hits"] if "text" in hit["_source"]]
     assert sorted(source["text"] for source in sources) == sorted(predicted)
     query = {"size": 0, "aggs": {"labels": {"terms": {"field": "prediction.label.keyword"}}}}
-    buckets = elasticsearch.request("POST", "/cwl-*/_search", query)["aggregations"]["labels"]["buckets"]
+    buckets = elasticsearch.request("POST", "/cwl-*/_search", query)["aggregations"]["labels"][
+        "buckets"
+    ]
     assert sum(bucket["doc_count"] for bucket in buckets) == COUNT
 
 
-def test_filebeats_user_can_neither_read_nor_delete(predicted: list[str], passwords: dict[str, str]) -> None:
+def test_filebeats_user_can_neither_read_nor_delete(
+    predicted: list[str], passwords: dict[str, str]
+) -> None:
     writer = Elastic("http://127.0.0.1:9200", basic("cola_writer", passwords["WRITER_PASSWORD"]))
     for method, path in (
         ("GET", "/cwl-*/_search"),
@@ -145,7 +175,9 @@ def test_kibana_gives_back_what_was_provisioned(kibana: Elastic) -> None:
     assert [panel["type"] for panel in dashboard["panels"]] == [
         p["type"] for p in read("dashboard.json")["panels"]
     ]
-    rules = kibana.request("GET", "/api/alerting/rules/_find?per_page=50&filter=alert.attributes.tags:cola")
+    rules = kibana.request(
+        "GET", "/api/alerting/rules/_find?per_page=50&filter=alert.attributes.tags:cola"
+    )
     assert rules["total"] == 3
     assert all(rule["enabled"] for rule in rules["data"])
 
@@ -194,7 +226,9 @@ def test_the_dashboard_can_be_looked_at(predicted: list[str], passwords: dict[st
     assert errors == 0
 
 
-def test_data_survive_down_and_up(predicted: list[str], stack: Compose, elasticsearch: Elastic) -> None:
+def test_data_survive_down_and_up(
+    predicted: list[str], stack: Compose, elasticsearch: Elastic
+) -> None:
     stack("down", "--timeout", "60")
     stack("up", "--wait", "--wait-timeout", "900")
     time.sleep(10)  # Filebeat sees the old log again

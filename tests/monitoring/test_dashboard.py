@@ -18,7 +18,7 @@ import pytest
 
 from monitoring.elastic import Elastic
 from monitoring.kibana_objects import read
-from tests.monitoring.servers import has_percentiles, search
+from tests.helpers.servers import has_percentiles, search
 
 INTERVAL = 1 / 32  # of histograms: Kibana chooses it, here one that floats hold exactly
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -28,7 +28,8 @@ LAYERS = [
     for panel in read("dashboard.json")["panels"]
     if panel["type"] == "vis"
     for layer in panel["config"].get("layers", [panel["config"]])
-    if layer["data_source"]["type"] == "data_view_reference" and layer.get("type") != "reference_lines"
+    if layer["data_source"]["type"] == "data_view_reference"
+    and layer.get("type") != "reference_lines"
 ]
 
 
@@ -40,7 +41,9 @@ def documents() -> list[Document]:
         at = (START + timedelta(minutes=random_.randrange(300))).isoformat()
         if random_.random() < 0.1:
             code = random_.choice(("too_long", "invalid_text"))
-            found.append({"@timestamp": at, "event": "error", "error": {"code": code, "message": "..."}})
+            found.append(
+                {"@timestamp": at, "event": "error", "error": {"code": code, "message": "..."}}
+            )
             continue
         probability = random_.randrange(1, 64) / 64  # exact in single precision
         tokens = random_.randrange(3, 40)
@@ -70,7 +73,11 @@ def documents() -> list[Document]:
 def drift_documents() -> list[Document]:
     values = {"score_psi": 0.25, "length_psi": 0.5, "label_difference": 0.125}
     return [
-        {"@timestamp": (START + timedelta(hours=n)).isoformat(), "expected_accuracy": 0.75, "metrics": values}
+        {
+            "@timestamp": (START + timedelta(hours=n)).isoformat(),
+            "expected_accuracy": 0.75,
+            "metrics": values,
+        }
         for n in range(3)
     ]
 
@@ -114,7 +121,9 @@ def matches(kql: str) -> Callable[[Document], bool]:
             found = value(document, name)
             if found is None:
                 return False
-            if not (found < float(right) if operator == "<" else json.dumps(found).strip('"') == right):
+            if not (
+                found < float(right) if operator == "<" else json.dumps(found).strip('"') == right
+            ):
                 return False
         return True
 
@@ -154,10 +163,16 @@ def aggregation(metric: dict[str, Any]) -> dict[str, Any]:
 
 def expected(metric: dict[str, Any], group: list[Document]) -> float:
     kept = [
-        document for document in group if matches(metric.get("filter", {}).get("expression", ""))(document)
+        document
+        for document in group
+        if matches(metric.get("filter", {}).get("expression", ""))(document)
     ]
     operation = metric["operation"]
-    values = [found for document in kept if (found := value(document, metric.get("field", ""))) is not None]
+    values = [
+        found
+        for document in kept
+        if (found := value(document, metric.get("field", ""))) is not None
+    ]
     if operation == "count":
         return len(kept)
     if operation == "unique_count":
@@ -178,7 +193,9 @@ def buckets(layer: dict[str, Any]) -> list[dict[str, Any]]:
 
 def bucket_aggregation(bucket: dict[str, Any]) -> dict[str, Any]:
     if bucket["operation"] == "date_histogram":
-        return {"date_histogram": {"field": bucket["field"], "fixed_interval": "1h", "min_doc_count": 1}}
+        return {
+            "date_histogram": {"field": bucket["field"], "fixed_interval": "1h", "min_doc_count": 1}
+        }
     if bucket["operation"] == "histogram":
         return {"histogram": {"field": bucket["field"], "interval": INTERVAL, "min_doc_count": 1}}
     (field,) = bucket["fields"]
@@ -195,10 +212,14 @@ def bucket_key(bucket: dict[str, Any], document: Document) -> Any:
     return value(document, bucket["fields"][0])
 
 
-def run_layer(server: Elastic, layer: dict[str, Any], index: str) -> dict[tuple[Any, ...], list[float]]:
+def run_layer(
+    server: Elastic, layer: dict[str, Any], index: str
+) -> dict[tuple[Any, ...], list[float]]:
     """Bucket keys -> the metrics, as the server computes them."""
     plain = [part for metric in layer.get("y", layer.get("metrics", [])) for part in parts(metric)]
-    aggregations: dict[str, Any] = {str(number): aggregation(metric) for number, metric in enumerate(plain)}
+    aggregations: dict[str, Any] = {
+        str(number): aggregation(metric) for number, metric in enumerate(plain)
+    }
     for bucket in reversed(buckets(layer)):
         aggregations = {"bucket": {**bucket_aggregation(bucket), "aggs": aggregations}}
     answer = search(server, {"size": 0, "aggs": aggregations}, index)["aggregations"]
@@ -220,19 +241,28 @@ def filled(server: Elastic) -> Elastic:
     """The server with all documents, as the forwarder or Filebeat would have written them."""
     for view, index in INDICES.items():
         body = "".join(
-            json.dumps({"create": {"_index": index, "_id": str(number)}}) + "\n" + json.dumps(document) + "\n"
+            json.dumps({"create": {"_index": index, "_id": str(number)}})
+            + "\n"
+            + json.dumps(document)
+            + "\n"
             for number, document in enumerate(DOCUMENTS[view]())
         )
-        answer = server.request("POST", "/_bulk", body.encode(), content_type="application/x-ndjson")
+        answer = server.request(
+            "POST", "/_bulk", body.encode(), content_type="application/x-ndjson"
+        )
         assert not answer["errors"]
     return server
 
 
 @pytest.mark.parametrize(("title", "layer"), LAYERS, ids=[title for title, _ in LAYERS])
-def test_a_chart_shows_the_right_figures(filled: Elastic, title: str, layer: dict[str, Any]) -> None:
+def test_a_chart_shows_the_right_figures(
+    filled: Elastic, title: str, layer: dict[str, Any]
+) -> None:
     metrics = layer.get("y", layer.get("metrics", []))
     plain = [part for metric in metrics for part in parts(metric)]
-    if any(m["operation"] in ("percentile", "median") for m in plain) and not has_percentiles(filled):
+    if any(m["operation"] in ("percentile", "median") for m in plain) and not has_percentiles(
+        filled
+    ):
         pytest.skip("this server has no percentiles")
     view = layer["data_source"]["ref_id"]
     found = run_layer(filled, layer, INDICES[view])
@@ -246,4 +276,6 @@ def test_a_chart_shows_the_right_figures(filled: Elastic, title: str, layer: dic
         # Percentiles are approximate by design (t-digest interpolates in its own way); the rest is exact.
         for metric, figure in zip(plain, found[keys], strict=True):
             loose = metric["operation"] in ("percentile", "median")
-            assert figure == pytest.approx(expected(metric, group), rel=0.15 if loose else 1e-9, abs=1e-9)
+            assert figure == pytest.approx(
+                expected(metric, group), rel=0.15 if loose else 1e-9, abs=1e-9
+            )

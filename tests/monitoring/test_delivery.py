@@ -13,7 +13,7 @@ from monitoring import delivery, forwarder
 from monitoring.delivery import DeliveryError
 from monitoring.elastic import Elastic, ElasticError, api_key
 from monitoring.forwarder import decode, encode, forward
-from tests.monitoring.servers import (
+from tests.helpers.servers import (
     SERVERS,
     FaultyProxy,
     free_port,
@@ -91,7 +91,10 @@ def test_half_refused_with_429_is_delivered_in_the_end(server: Elastic, proxy: F
     def busy(answer: bytes) -> bytes:
         items = iter(json.loads(answer)["items"])
         full = {
-            "create": {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}
+            "create": {
+                "status": 429,
+                "error": {"type": "es_rejected_execution_exception", "reason": "full"},
+            }
         }
         return json.dumps(
             {"errors": True, "items": [next(items) if take else full for take in taken]}
@@ -104,13 +107,17 @@ def test_half_refused_with_429_is_delivered_in_the_end(server: Elastic, proxy: F
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_request_refused_for_now_is_tried_again(server: Elastic, proxy: FaultyProxy, status: int) -> None:
+def test_a_request_refused_for_now_is_tried_again(
+    server: Elastic, proxy: FaultyProxy, status: int
+) -> None:
     proxy.fault = lambda path, body: (status, b"try later") if proxy.requests < 4 else body
     assert forward(predictions(20), Elastic(proxy.url), soon(), bury=None)["forwarded"] == 20
     assert texts(server) == each_once(20)
 
 
-def test_an_answer_that_was_lost_does_not_make_duplicates(server: Elastic, proxy: FaultyProxy) -> None:
+def test_an_answer_that_was_lost_does_not_make_duplicates(
+    server: Elastic, proxy: FaultyProxy
+) -> None:
     """The server took the documents, but the answer never came: the second try finds them there (409)."""
     proxy.amend = lambda answer: b"<html>" if proxy.requests == 1 else answer
     assert forward(predictions(20), Elastic(proxy.url), soon(), bury=None)["forwarded"] == 20
@@ -163,7 +170,9 @@ def test_malformed_values_do_not_lose_the_document(server: Elastic) -> None:
     }
     counts = forward(encode(payload(json.dumps(strange))), server, soon(), bury=None)
     assert counts["forwarded"] == 1
-    (hit,) = search(server, {"query": {"term": {"prediction.label.keyword": "acceptable"}}})["hits"]["hits"]
+    (hit,) = search(server, {"query": {"term": {"prediction.label.keyword": "acceptable"}}})[
+        "hits"
+    ]["hits"]
     assert hit["_source"]["never_seen"] == {"deep": [1, "two"]}
     mapping = server.request("GET", "/cwl-2026.11.21/_mapping")["cwl-2026.11.21"]["mappings"]
     assert "never_seen" not in mapping["properties"]
@@ -191,7 +200,9 @@ def test_a_server_that_is_down_for_a_while_gets_everything(name: str, tmp_path: 
 
 def test_what_cannot_be_delivered_in_time_raises() -> None:
     server = Elastic(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(DeliveryError, match=r"20 documents not delivered in time.*is the server up"):
+    with pytest.raises(
+        DeliveryError, match=r"20 documents not delivered in time.*is the server up"
+    ):
         forward(predictions(20), server, soon(0.5), bury=None)
 
 
@@ -207,7 +218,9 @@ def test_a_wrong_setting_raises_at_once(status: int) -> None:
         proxy.close()
 
 
-def test_large_batches_are_cut(monkeypatch: pytest.MonkeyPatch, server: Elastic, proxy: FaultyProxy) -> None:
+def test_large_batches_are_cut(
+    monkeypatch: pytest.MonkeyPatch, server: Elastic, proxy: FaultyProxy
+) -> None:
     monkeypatch.setattr(delivery, "MAX_BULK_BYTES", 10_000)
     largest = 0
 

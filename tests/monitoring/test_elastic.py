@@ -9,7 +9,7 @@ import pytest
 
 from monitoring import elastic
 from monitoring.elastic import Elastic, ElasticError
-from tests.monitoring.servers import free_port
+from tests.helpers.servers import free_port
 
 SECRET = "correct-horse"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_predictor import INFO, expected
 
+from drift.windows import Edges, query
 from monitoring import kibana_7_10
 from monitoring.kibana_objects import read
-from monitoring.windows import Edges, query
-from prediction_log import PredictionLog
-from tests.monitoring.fields import MONITORING, esql, flat, kql, mapped, named
-from tests.monitoring.test_drift import verdict_document
+from serving.prediction_log import PredictionLog
+from tests.drift.test_drift import verdict_document
+from tests.helpers.fake_predictor import INFO, expected
+from tests.helpers.fields import MONITORING, esql, flat, kql, mapped, named
 
 ALERTS = {"rule", "state", "value", "message"}
 
@@ -40,7 +40,8 @@ def test_every_field_of_the_log_line_is_mapped(tmp_path: Path) -> None:
 def test_every_field_that_the_forwarder_adds_is_mapped() -> None:
     added = {"@id", "@timestamp", "@message", "@owner", "@log_group", "@log_stream"}
     reported = {
-        f"report.{name}" for name in ("duration_ms", "billed_ms", "memory_mb", "max_memory_mb", "init_ms")
+        f"report.{name}"
+        for name in ("duration_ms", "billed_ms", "memory_mb", "max_memory_mb", "init_ms")
     }
     assert added | reported <= mapped("cwl_template.json")
 
@@ -57,7 +58,9 @@ def test_every_field_of_an_alert_is_mapped() -> None:
             assert set(document) <= mapped("alerts_template.json")
 
 
-@pytest.mark.parametrize("name", ["dashboard.json", "data_views.json", "saved_search.json", "rules.json"])
+@pytest.mark.parametrize(
+    "name", ["dashboard.json", "data_views.json", "saved_search.json", "rules.json"]
+)
 def test_every_field_that_kibana_names_is_mapped(name: str) -> None:
     fields = set(named(read(name)))
     assert fields
@@ -66,7 +69,12 @@ def test_every_field_that_kibana_names_is_mapped(name: str) -> None:
 
 def test_every_field_of_the_old_dashboard_is_mapped() -> None:
     fields = set(named(kibana_7_10.saved_objects()))
-    assert {"prediction.label.keyword", "error.code", "metrics.score_psi", "reference.share"} <= fields
+    assert {
+        "prediction.label.keyword",
+        "error.code",
+        "metrics.score_psi",
+        "reference.share",
+    } <= fields
     assert fields <= mapped()
 
 
@@ -102,8 +110,15 @@ def test_the_old_dashboard_file_is_up_to_date_and_has_the_same_panels() -> None:
     assert kibana_7_10.TARGET.read_text(encoding="utf-8") == kibana_7_10.ndjson()
     old = [json.loads(line) for line in kibana_7_10.ndjson().splitlines()]
     titles = {saved["attributes"]["title"] for saved in old if saved["type"] == "visualization"}
-    new = {panel["config"]["title"] for panel in read("dashboard.json")["panels"] if panel["type"] == "vis"}
-    assert new - titles == {"Model versions", "Score against the training reference"}  # one figure, one pair
+    new = {
+        panel["config"]["title"]
+        for panel in read("dashboard.json")["panels"]
+        if panel["type"] == "vis"
+    }
+    assert new - titles == {
+        "Model versions",
+        "Score against the training reference",
+    }  # one figure, one pair
     assert {"Score", "Training reference", "Model version over time"} <= titles
     references = {(r["type"], r["id"]) for saved in old for r in saved["references"]}
     assert references <= {(saved["type"], saved["id"]) for saved in old}
@@ -112,10 +127,16 @@ def test_the_old_dashboard_file_is_up_to_date_and_has_the_same_panels() -> None:
 def test_filebeat_drops_no_field_of_ours() -> None:
     yaml = pytest.importorskip("yaml")
     settings = yaml.safe_load((MONITORING / "filebeat.yml").read_text(encoding="utf-8"))
-    (dropped,) = [step["drop_fields"]["fields"] for step in settings["processors"] if "drop_fields" in step]
+    (dropped,) = [
+        step["drop_fields"]["fields"] for step in settings["processors"] if "drop_fields" in step
+    ]
     ours = mapped("cwl_template.json")
-    assert not [(name, field) for name in dropped for field in ours if f"{field}.".startswith(f"{name}.")]
-    (identity,) = [step["fingerprint"]["fields"] for step in settings["processors"] if "fingerprint" in step]
+    assert not [
+        (name, field) for name in dropped for field in ours if f"{field}.".startswith(f"{name}.")
+    ]
+    (identity,) = [
+        step["fingerprint"]["fields"] for step in settings["processors"] if "fingerprint" in step
+    ]
     assert set(identity) - ours == {"log.offset"}
 
 

@@ -59,7 +59,9 @@ def with_text(text: str) -> dict[str, Any]:
 
 def json_format(message: object, **more: object) -> str:
     """Lambda's JSON log format around what the code logged."""
-    return json.dumps({"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": message, **more})
+    return json.dumps(
+        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": message, **more}
+    )
 
 
 def payload(*messages: str, at: int = AT, kind: str = "DATA_MESSAGE") -> dict[str, Any]:
@@ -81,7 +83,10 @@ FOUND = {
     "a whole line": (LINE, PREDICTION),
     "a whole line with its newline": (LINE + "\n", PREDICTION),
     "over several lines": (json.dumps(PREDICTION, indent=2), PREDICTION),
-    "after Lambda's text prefix": (f"[INFO]\t2026-11-21T11:00:00.123Z\t8f507cfc\t{LINE}\n", PREDICTION),
+    "after Lambda's text prefix": (
+        f"[INFO]\t2026-11-21T11:00:00.123Z\t8f507cfc\t{LINE}\n",
+        PREDICTION,
+    ),
     "followed by text": (LINE + " took 3ms", PREDICTION),
     "after a brace": (f"state {{ready}} {{ {LINE}", PREDICTION),
     "after another object": ('{"warm": true} ' + LINE, PREDICTION),
@@ -112,7 +117,8 @@ FOUND = {
     ),
     "JSON format, top level": (
         json_format("prediction", **PREDICTION),
-        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": "prediction"} | PREDICTION,
+        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": "prediction"}
+        | PREDICTION,
     ),
     "NaN is not JSON": (
         '{"prediction": {"score": NaN, "label": "acceptable"}}',
@@ -135,7 +141,9 @@ NOT_FOUND = {
 
 
 @pytest.mark.parametrize(("message", "fields"), FOUND.values(), ids=FOUND.keys())
-def test_the_fields_of_the_json_in_a_message_are_found(message: str, fields: dict[str, Any]) -> None:
+def test_the_fields_of_the_json_in_a_message_are_found(
+    message: str, fields: dict[str, Any]
+) -> None:
     assert extract(message) == fields
 
 
@@ -179,9 +187,14 @@ def test_the_index_is_the_utc_day_of_the_event(moment: datetime, index: str) -> 
 
 
 def test_what_has_no_prediction_is_dropped_and_an_error_of_ours_is_kept() -> None:
-    error = json.dumps({"event": "error", "error": {"code": "too_long", "message": "..."}, "status": 413})
+    error = json.dumps(
+        {"event": "error", "error": {"code": "too_long", "message": "..."}, "status": 413}
+    )
     documents = list(to_documents(payload(START, LINE, error, '{"event": "request"}', END, REPORT)))
-    assert [json.loads(document.source)["event"] for document in documents] == ["prediction", "error"]
+    assert [json.loads(document.source)["event"] for document in documents] == [
+        "prediction",
+        "error",
+    ]
 
 
 @pytest.mark.parametrize("message", [REPORT, PLATFORM_REPORT], ids=["text", "JSON"])
@@ -192,7 +205,10 @@ def test_report_lines_give_their_figures_when_everything_is_kept(message: str) -
 
 
 def test_a_control_message_holds_nothing() -> None:
-    assert list(to_documents(payload("CWL CONTROL MESSAGE: Checking health", kind="CONTROL_MESSAGE"))) == []
+    assert (
+        list(to_documents(payload("CWL CONTROL MESSAGE: Checking health", kind="CONTROL_MESSAGE")))
+        == []
+    )
 
 
 def test_ten_thousand_events_keep_their_order_and_ids() -> None:
@@ -211,7 +227,9 @@ def test_a_lone_surrogate_still_makes_valid_utf8_json() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.text(), st.text())
-def test_any_sentence_survives_between_any_prefix_and_suffix(text: str, before: str, after: str) -> None:
+def test_any_sentence_survives_between_any_prefix_and_suffix(
+    text: str, before: str, after: str
+) -> None:
     before = before.replace("{", "(")
     fields = extract(before + json.dumps(with_text(text)) + after)
     assert fields == with_text(text)
@@ -251,7 +269,9 @@ def test_a_gzip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         decode(packed(gzip.compress(b" " * 1001)))
 
 
-@pytest.mark.parametrize("change", [{"timestamp": "yesterday"}, {"timestamp": 10**30}, {"message": 7}])
+@pytest.mark.parametrize(
+    "change", [{"timestamp": "yesterday"}, {"timestamp": 10**30}, {"message": 7}]
+)
 def test_a_malformed_log_event_raises(change: dict[str, Any]) -> None:
     broken = payload(LINE)
     broken["logEvents"][0].update(change)

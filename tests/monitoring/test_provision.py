@@ -18,10 +18,16 @@ import pytest
 from monitoring import provision
 from monitoring.elastic import Elastic, ElasticError, basic
 from monitoring.kibana_objects import provision_kibana, read
-from monitoring.provision import POLICY, WRITER_ROLE, Reference, provision_elasticsearch, provision_security
+from monitoring.provision import (
+    POLICY,
+    WRITER_ROLE,
+    Reference,
+    provision_elasticsearch,
+    provision_security,
+)
 from monitoring.steps import Report, covers
-from tests.monitoring.servers import search
-from tests.monitoring.test_drift import REFERENCE
+from tests.drift.test_drift import REFERENCE
+from tests.helpers.servers import search
 
 
 def states(report: Report) -> set[str]:
@@ -44,7 +50,9 @@ def test_a_template_that_differs_is_written_again(server: Elastic) -> None:
     template = server.request("GET", path)["index_templates"][0]["index_template"]
     del template["template"]["mappings"]["properties"]["verdict"]
     server.request("PUT", path, template)
-    assert [what for what, state in run(server).steps if state == "updated"] == ["index template cola-drift"]
+    assert [what for what, state in run(server).steps if state == "updated"] == [
+        "index template cola-drift"
+    ]
     assert states(run(server)) <= {"unchanged", "skipped"}
 
 
@@ -59,12 +67,16 @@ def test_the_reference_histogram_is_that_of_the_model_given_last(server: Elastic
     run(server, Reference("aaaaaaaaaaaa", REFERENCE.distributions))
     run(server, REFERENCE)
     hits = search(server, {"size": 100}, "cola-reference")["hits"]["hits"]
-    documents = sorted((hit["_source"] for hit in hits), key=lambda source: source["reference"]["center"])
+    documents = sorted(
+        (hit["_source"] for hit in hits), key=lambda source: source["reference"]["center"]
+    )
     histogram = REFERENCE.distributions["score_histogram"]
     assert [round(document["reference"]["center"], 3) for document in documents] == [
         round(edge + 0.025, 3) for edge in histogram["edges"][:-1]
     ]
-    assert [document["reference"]["share"] for document in documents] == pytest.approx(histogram["shares"])
+    assert [document["reference"]["share"] for document in documents] == pytest.approx(
+        histogram["shares"]
+    )
     assert {document["model"]["version"] for document in documents} == {REFERENCE.version}
 
 
@@ -91,14 +103,16 @@ class StandIn:
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 stand_in.headers.append(dict(self.headers.items()))
-                status, answer = stand_in.respond(self.command, self.path, body, dict(self.headers.items()))
+                status, answer = stand_in.respond(
+                    self.command, self.path, body, dict(self.headers.items())
+                )
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = answer  # noqa: N815
+            do_GET = do_POST = do_PUT = answer
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -113,9 +127,13 @@ class StandIn:
         self._server.server_close()
         self._thread.join()
 
-    def respond(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+    def respond(
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, Any]:
         name, _, password = (
-            base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode().partition(":")
+            base64.b64decode(headers["Authorization"].removeprefix("Basic "))
+            .decode()
+            .partition(":")
         )
         if self.passwords.get(name) != password:
             return 401, {"error": {"reason": "unable to authenticate user"}}
@@ -127,7 +145,9 @@ class StandIn:
             found = self.kept.get(json.loads(body)["objects"][0]["id"])
             return (200, found) if found else (400, {"message": "Error fetching objects to export"})
         if method == "GET":
-            return (200, self.shaped(path)) if path in self.kept else (404, {"message": "Not Found"})
+            return (
+                (200, self.shaped(path)) if path in self.kept else (404, {"message": "Not Found"})
+            )
         self.writes.append(f"{method} {path}")
         return 200, self.keep(path, body, headers)
 
@@ -186,7 +206,9 @@ def test_what_changed_in_kibana_is_written_again(stand_in: StandIn) -> None:
     kibana(stand_in)
     stand_in.kept["/api/dashboards/cola"]["panels"].pop()
     stand_in.writes.clear()
-    assert [what for what, state in kibana(stand_in).steps if state != "unchanged"] == ["dashboard cola"]
+    assert [what for what, state in kibana(stand_in).steps if state != "unchanged"] == [
+        "dashboard cola"
+    ]
     assert stand_in.writes == ["PUT /api/dashboards/cola"]
     assert stand_in.kept["/api/dashboards/cola"] == read("dashboard.json")
 
@@ -205,7 +227,9 @@ def test_an_object_that_kibana_keeps_in_its_own_form_is_unchanged(stand_in: Stan
     kibana(stand_in)
     assert states(kibana(stand_in)) == {"unchanged"}
     stand_in.kept["/api/dashboards/cola"]["panels"].pop()
-    assert [what for what, state in kibana(stand_in).steps if state == "updated"] == ["dashboard cola"]
+    assert [what for what, state in kibana(stand_in).steps if state == "updated"] == [
+        "dashboard cola"
+    ]
 
 
 def test_the_low_confidence_rule_takes_its_limit_from_the_model(stand_in: StandIn) -> None:
@@ -239,7 +263,10 @@ def test_an_old_kibana_gets_the_saved_objects(stand_in: StandIn) -> None:
 
 
 def test_the_writer_may_create_documents_and_nothing_else(
-    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stand_in: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("WRITER_PASSWORD", "w-secret")
     monkeypatch.setenv("KIBANA_SYSTEM_PASSWORD", "k-secret")
@@ -247,7 +274,9 @@ def test_the_writer_may_create_documents_and_nothing_else(
     report = Report()
     provision_security(server, report, tmp_path / "key")
     assert stand_in.kept["/_security/role/cola_writer"] == WRITER_ROLE
-    assert WRITER_ROLE["indices"] == [{"names": ["cwl-*"], "privileges": ["create_doc", "auto_configure"]}]
+    assert WRITER_ROLE["indices"] == [
+        {"names": ["cwl-*"], "privileges": ["create_doc", "auto_configure"]}
+    ]
     assert stand_in.passwords["cola_writer"] == "w-secret"
     assert stand_in.passwords["kibana_system"] == "k-secret"
     assert (tmp_path / "key").read_text() == "a2V5\n"
@@ -275,7 +304,9 @@ def test_the_lifecycle_names_the_policy_where_there_is_one(
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "a week"])
-def test_a_retention_that_is_no_number_of_days_says_so(days: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retention_that_is_no_number_of_days_says_so(
+    days: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RETENTION_DAYS", days)
     with pytest.raises(Exception, match=r"RETENTION_DAYS=.* whole number of days"):
         provision._lifecycle(Elastic("http://127.0.0.1:1"), Report())

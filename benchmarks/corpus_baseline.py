@@ -1,0 +1,60 @@
+"""How far surface cues go on the corpus: TF-IDF n-grams with logistic regression.
+
+    python -m benchmarks.corpus_baseline
+
+Reads the three files of this folder; writes `benchmarks/results/corpus_baseline.json`. The corpus is worth
+training on only where these numbers stay far below those of a fine-tuned transformer.
+"""
+
+import json
+from pathlib import Path
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, matthews_corrcoef
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, read_folder
+
+FOLDER = Path(__file__).parents[1] / "corpus"
+RESULT = Path(__file__).parent / "results" / "corpus_baseline.json"
+FEATURES = {
+    "words": {"analyzer": "word", "ngram_range": (1, 3), "token_pattern": r"\S+"},
+    "characters": {"analyzer": "char", "ngram_range": (2, 5)},
+}
+
+
+def pipeline(features: str) -> Pipeline:
+    vectorizer = TfidfVectorizer(sublinear_tf=True, **FEATURES[features])
+    return make_pipeline(
+        vectorizer, LogisticRegression(C=10, max_iter=2000, class_weight="balanced")
+    )
+
+
+def measure() -> dict[str, dict[str, dict[str, float]]]:
+    """MCC and accuracy by features (`words`, `characters`) and split (`in_domain`, `out_of_domain`)."""
+    splits = read_folder(FOLDER)
+    measured: dict[str, dict[str, dict[str, float]]] = {}
+    for features in FEATURES:
+        model = pipeline(features)
+        model.fit([row.text for row in splits[TRAIN]], [row.label for row in splits[TRAIN]])
+        measured[features] = {}
+        for split in (IN_DOMAIN, OUT_OF_DOMAIN):
+            labels = [row.label for row in splits[split]]
+            predicted = model.predict([row.text for row in splits[split]])
+            measured[features][split] = {
+                "mcc": round(float(matthews_corrcoef(labels, predicted)), 4),
+                "accuracy": round(float(accuracy_score(labels, predicted)), 4),
+            }
+    return measured
+
+
+def main() -> None:
+    result = json.dumps({"benchmark": "corpus_baseline", "features": measure()})
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(result + "\n", encoding="utf-8")
+    print(result)
+
+
+if __name__ == "__main__":
+    main()

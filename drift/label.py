@@ -1,0 +1,101 @@
+"""Low-confidence predictions for a person to label: the sentences that teach the model most.
+
+    python -m drift.label --count 100 --since 7d --output runs/to_label.tsv
+    python -m drift.label --log logs/predictions.jsonl --output runs/to_label.tsv
+
+Writes the corpus format (source, label, original mark, sentence). The label is `?` until a person replaces it
+by 1 (acceptable) or 0: the loader refuses a row that nobody has decided. Then append the rows to a copy of
+the corpus's training file and train with data.path=FOLDER. Needs LOG_TEXT=full.
+"""
+
+import argparse
+import random
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from commands.run import run_command
+from drift.windows import INDEX, duration, moment, read_log
+from errors import ColaError
+from monitoring.elastic import Elastic
+from prediction.types import LOW_CONFIDENCE
+
+POOL = 10_000  # Elasticsearch's own limit on one answer
+
+
+def from_elasticsearch(server: Elastic, since: datetime) -> Iterator[str]:
+    """The texts of low-confidence predictions since then, least certain first."""
+    query = {
+        "size": POOL,
+        "_source": ["text"],
+        "sort": [{"prediction.score": "asc"}],
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"event": "prediction"}},
+                    {"range": {"@timestamp": {"gte": since.isoformat()}}},
+                    {"range": {"prediction.score": {"lt": LOW_CONFIDENCE}}},
+                ]
+            }
+        },
+    }
+    for hit in server.request("POST", f"/{INDEX}/_search?ignore_unavailable=true", query)["hits"][
+        "hits"
+    ]:
+        yield hit["_source"].get("text") or ""
+
+
+def from_log(path: Path, since: datetime) -> Iterator[str]:
+    """The same from a JSONL log file, in its order."""
+    for record in read_log(path):
+        if (
+            record["prediction"]["score"] < LOW_CONFIDENCE
+            and moment(str(record["@timestamp"])) >= since
+        ):
+            yield record.get("text") or ""
+
+
+def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:
+    """At most `count` different texts, each on one line. Hashed and missing texts cannot be labelled."""
+    distinct = dict.fromkeys(
+        " ".join(text.split()) for text in texts if not text.startswith("sha256:")
+    )
+    distinct.pop("", None)
+    pool = list(distinct)
+    return random.Random(seed).sample(pool, min(count, len(pool)))
+
+
+def main() -> None:
+    """The command: see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        description="Low-confidence predictions for a person to label."
+    )
+    parser.add_argument("--count", type=int, default=100, help="how many sentences")
+    parser.add_argument("--since", default="7d", help="how far back: 24h, 7d")
+    parser.add_argument(
+        "--log", type=Path, help="read this JSONL log file instead of Elasticsearch"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the TSV to write")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    since = datetime.now(UTC) - duration(arguments.since)
+    found = (
+        from_log(arguments.log, since)
+        if arguments.log
+        else from_elasticsearch(Elastic.from_environment(), since)
+    )
+    sentences = sample(found, arguments.count, arguments.seed)
+    if not sentences:
+        raise ColaError(
+            "no low-confidence text found: take a longer --since, and serve with LOG_TEXT=full"
+        )
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f"live\t?\t\t{sentence}\n" for sentence in sentences)
+    arguments.output.write_text(rows, encoding="utf-8")
+    print(
+        f"wrote {len(sentences)} sentences to {arguments.output}: replace each ? by 1 (acceptable) or 0"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,71 @@
+"""The words in which the folders speak of a prediction. Imports nothing but the standard library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+LABELS = ["unacceptable", "acceptable"]
+"""The names of CoLA's labels 0 and 1."""
+
+LOW_CONFIDENCE = 0.6
+"""A prediction whose score is below this counts as uncertain, on dashboards and in drift checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A sentence as the model reads it: at most ``max_length`` token ids, special tokens included."""
+
+    text: str
+    ids: list[int]
+    unknown_tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One sentence's answer, with what a log line says of the input; ``score`` is the label's probability."""
+
+    text: str
+    label: str
+    score: float
+    probability_acceptable: float
+    characters: int
+    tokens: int
+    unknown_tokens: int
+    truncated: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as the API gives it."""
+        return {
+            "text": self.text,
+            "prediction": {"label": self.label, "score": self.score},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model file says about itself; ``version`` is the first 12 digits of its SHA-256."""
+
+    version: str
+    name: str
+    labels: list[str]
+    max_length: int
+    packing: bool
+    precision: str
+    lineage: dict[str, Any]
+    reference: dict[str, Any]
+
+
+class Predictor(Protocol):
+    """What servers need of ``onnx_predictor.ColaONNXPredictor``; tests have a quick one."""
+
+    info: ModelInfo
+
+    def encode(self, text: str) -> Encoded:
+        """Check and tokenize one text. Raises InvalidText."""
+
+    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+        """Predict texts, in order. Raises InvalidText."""
+
+    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
+        """Predict encoded texts, in order; ``alone``: no other row runs."""

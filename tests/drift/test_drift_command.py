@@ -1,0 +1,212 @@
+"""`python -m drift` and `drift.label` as commands: exit codes, what is written, bad input."""
+
+import json
+import sys
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.run import run_command
+from drift import __main__ as drift
+from drift import dispatch, label
+from errors import ColaError
+from monitoring.elastic import Elastic
+from monitoring.reference import Reference
+from tests.drift.test_drift import END, HOUR, REFERENCE, VALIDATION, population, record
+from tests.helpers.servers import search
+
+
+@pytest.fixture(autouse=True)
+def reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reference, "of", classmethod(lambda cls, path: REFERENCE))
+
+
+def write_log(path: Path, drifted: bool, count: int = 400) -> Path:
+    """Two windows of an hour before END."""
+    change: dict[str, Any] = {"shift": 0.3, "length": 25.0} if drifted else {}
+    lines = [
+        json.dumps(record(item, END - (part + 0.5) * HOUR)) + "\n"
+        for part in range(2)
+        for item in islice(population(part + 5, **change), count)
+    ]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The command's exit code."""
+    monkeypatch.delenv(
+        "HYDRA_FULL_ERROR", raising=False
+    )  # run_command sets it, and then catches nothing
+    monkeypatch.setattr(
+        sys, "argv", ["drift", "--window", "1h", "--until", END.isoformat(), *arguments]
+    )
+    with pytest.raises(SystemExit) as stopped:
+        run_command(drift.main)
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize(("drifted", "code"), [(False, 0), (True, 3)])
+def test_the_exit_code_of_a_log_file(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    drifted: bool,
+    code: int,
+) -> None:
+    log = write_log(tmp_path / "predictions.jsonl", drifted)
+    assert command(monkeypatch, "--log", str(log)) == code
+    printed = capsys.readouterr().out
+    assert f"verdict: {'alarm' if drifted else 'ok'}" in printed
+    assert "score_psi" in printed
+
+
+def test_too_few_predictions_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = write_log(tmp_path / "predictions.jsonl", drifted=True, count=20)
+    assert command(monkeypatch, "--log", str(log)) == 2
+    assert "error: cannot tell: 20 predictions in the window, 200 needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--log", "missing.jsonl"], "missing.jsonl: No such file or directory"),
+        (["--window", "soon", "--log", "x"], "'soon' is not a time span"),
+        (["--until", "today", "--log", "x"], "'today' is not an ISO 8601 time"),
+        ([], "set ELASTICSEARCH_URL"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.delenv("ELASTICSEARCH_URL", raising=False)
+    assert command(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_check_of_elasticsearch_is_written_for_the_dashboard(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    server: Elastic,
+    tmp_path: Path,
+) -> None:
+    lines = (
+        write_log(tmp_path / "predictions.jsonl", drifted=True)
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    body = "".join(f'{{"create": {{"_index": "cwl-2026.11.21"}}}}\n{line}\n' for line in lines)
+    server.request(
+        "POST", "/_bulk?refresh=true", body.encode(), content_type="application/x-ndjson"
+    )
+    monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
+    for _ in range(2):  # a second check of the same moment replaces the first
+        assert command(monkeypatch) == 3
+    (hit,) = search(server, {}, "drift-*")["hits"]["hits"]
+    assert hit["_index"] == "drift-2026.11"
+    source = hit["_source"]
+    assert source["alarm"] is True
+    assert source["dispatched"] is False
+    assert source["window"]["count"] == 400
+    assert source["metrics"]["score_psi"] > 0.25
+
+
+def test_only_drift_that_retraining_can_mend_starts_a_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(
+        dispatch, "_post", lambda repository, token, verdict: sent.append(repository)
+    )
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+    log = write_log(tmp_path / "predictions.jsonl", drifted=True)
+    arguments = ("--log", str(log), "--dispatch", "owner/repo")
+    assert command(monkeypatch, *arguments) == 3
+    assert command(monkeypatch, *arguments) == 3
+    assert sent == ["owner/repo"]
+    other = tmp_path / "other.jsonl"
+    at = (END - HOUR / 2, END - 1.5 * HOUR)
+    lines = [
+        json.dumps(record(item, moment, "ffffffffffff"))
+        for moment in at
+        for item in VALIDATION[:300]
+    ]
+    other.write_text("\n".join(lines), encoding="utf-8")
+    assert command(monkeypatch, "--log", str(other), "--dispatch", "owner/repo") == 3
+    assert sent == ["owner/repo"]
+
+
+def test_the_report_is_one_page_without_links(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = write_log(tmp_path / "predictions.jsonl", drifted=True)
+    page = tmp_path / "deep" / "drift.html"
+    assert command(monkeypatch, "--log", str(log), "--html", str(page)) == 3
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 1
+    assert '<td class="drift">drift</td>' in text
+    assert "<script" not in text
+    assert 'src="http' not in text
+
+
+def label_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["label", *arguments])
+    label.main()
+
+
+def low_confidence_records(count: int) -> list[dict[str, Any]]:
+    now = label.datetime.now(label.UTC) - timedelta(minutes=1)
+    lines = [record(item, now) for item in VALIDATION[: 2 * count]]
+    for number, line in enumerate(lines):
+        line["prediction"]["score"] = 0.55 if number % 2 else 0.9
+        line["text"] = f"low\tconfidence\n{number // 4}" if number % 2 else f"sure {number}"
+    return lines
+
+
+def test_low_confidence_texts_become_rows_that_a_person_must_decide(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Elastic
+) -> None:
+    lines = low_confidence_records(40)
+    log = tmp_path / "predictions.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    index = f"cwl-{label.datetime.now(label.UTC):%Y.%m.%d}"
+    body = "".join(f'{{"create": {{"_index": "{index}"}}}}\n{json.dumps(line)}\n' for line in lines)
+    server.request(
+        "POST", "/_bulk?refresh=true", body.encode(), content_type="application/x-ndjson"
+    )
+    monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
+    one, two = tmp_path / "log.tsv", tmp_path / "server.tsv"
+    label_command(monkeypatch, "--log", str(log), "--output", str(one))
+    label_command(monkeypatch, "--output", str(two))
+    rows = one.read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 20  # each text came twice
+    assert all(row.startswith("live\t?\t\tlow confidence ") for row in rows)
+    assert sorted(two.read_text(encoding="utf-8").splitlines()) == sorted(rows)
+    label_command(monkeypatch, "--log", str(log), "--output", str(one), "--count", "5")
+    assert len(one.read_text(encoding="utf-8").splitlines()) == 5
+
+
+def test_the_corpus_loader_refuses_a_row_that_nobody_decided(tmp_path: Path) -> None:
+    corpus_format = pytest.importorskip("corpus.format")
+    path = tmp_path / "in_domain_train.tsv"
+    path.write_text("live\t?\t\tA sentence.\n", encoding="utf-8")
+    with pytest.raises(ColaError, match=r"in_domain_train\.tsv:1"):
+        corpus_format.read_file(path)
+
+
+def test_hashed_texts_cannot_be_labelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    line = low_confidence_records(2)[1] | {"text": "sha256:" + 64 * "0"}
+    log = tmp_path / "predictions.jsonl"
+    log.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    with pytest.raises(ColaError, match="LOG_TEXT=full"):
+        label_command(monkeypatch, "--log", str(log), "--output", str(tmp_path / "x.tsv"))

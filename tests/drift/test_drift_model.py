@@ -1,0 +1,71 @@
+"""The drift check with a real model: every drifted kind of the simulator is an alarm, normal traffic is none."""
+
+import random
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from corpus.format import read_file
+from drift.__main__ import edges_of, judge
+from drift.simulate import DRIFTED, SPLITS, read_sentences, sentences
+from drift.windows import Window, from_records
+from export.reference import describe
+from monitoring.reference import Reference
+from prediction.onnx_predictor import ColaONNXPredictor
+from prediction.types import Prediction
+from tests.drift.test_drift import END, HOUR, record
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "models" / "model.onnx"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not MODEL.exists(), reason="no models/model.onnx: run `make train` first"),
+]
+
+
+@pytest.fixture(scope="module")
+def predictor() -> ColaONNXPredictor:
+    return ColaONNXPredictor(MODEL)
+
+
+@pytest.fixture(scope="module")
+def validation(predictor: ColaONNXPredictor) -> list[Prediction]:
+    return predictor.analyze(read_sentences(ROOT / "corpus"))
+
+
+@pytest.fixture(scope="module")
+def reference(predictor: ColaONNXPredictor, validation: list[Prediction]) -> Reference:
+    """What the model says of corpus/, whatever corpus it was trained on."""
+    rows = [row for name in SPLITS for row in read_file(ROOT / "corpus" / name)]
+    labels = ["acceptable" if row.label else "unacceptable" for row in rows]
+    return Reference(predictor.info.version, describe(validation, labels))
+
+
+def window(items: list[Prediction], reference: Reference) -> Window:
+    lines = [record(item, END - HOUR / 2, reference.version) for item in items]
+    return from_records(lines, END - HOUR, END, edges_of(reference))
+
+
+@pytest.mark.parametrize("size", [200, 1000])
+def test_no_alarm_on_resamples_of_the_validation_set(
+    validation: list[Prediction], reference: Reference, size: int
+) -> None:
+    random_ = random.Random(size)
+    for _ in range(20):
+        both = [window(random_.choices(validation, k=size), reference) for _ in range(2)]
+        assert judge(*both, reference).state in ("ok", "warning")
+
+
+@pytest.mark.parametrize("kind", DRIFTED)
+def test_alarm_on_each_drifted_kind(
+    predictor: ColaONNXPredictor, reference: Reference, kind: str
+) -> None:
+    normal = read_sentences(ROOT / "corpus")
+    both = [
+        window(predictor.analyze(list(islice(sentences(kind, normal, seed), 300))), reference)
+        for seed in (1, 2)
+    ]
+    found = judge(*both, reference)
+    assert found.state == "alarm"
+    assert found.retrain

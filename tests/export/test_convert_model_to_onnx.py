@@ -1,0 +1,207 @@
+"""The export of a small checkpoint: what the file and the report say, and the gates."""
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import convert_model_to_onnx
+from convert_model_to_onnx import export
+from errors import CheckpointError, CorpusError, ExportError
+from inference import ColaPredictor
+from prediction.onnx_predictor import ColaONNXPredictor
+from tests.helpers.tiny_model import make_checkpoint
+
+SETTINGS = {"precision": "int8", "calibrate": True, "min_mcc": -1.0}
+Export = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "best-checkpoint.ckpt")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graphs() -> Iterator[dict[float, onnx.ModelProto]]:
+    """Each graph is exported only once, which takes seconds; by temperature."""
+    made: dict[float, onnx.ModelProto] = {}
+    to_onnx = convert_model_to_onnx.to_onnx
+
+    def remember(network: Any, temperature: float) -> onnx.ModelProto:
+        if temperature not in made:
+            made[temperature] = to_onnx(network, temperature)
+        return made[temperature]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert_model_to_onnx, "to_onnx", remember)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path, graphs: Any) -> dict[str, Any]:
+    """The report of one export, in the checkpoint's folder."""
+    return export(
+        {**SETTINGS, "checkpoint": checkpoint, "output": checkpoint.with_name("model.onnx")}, {}
+    )
+
+
+@pytest.fixture
+def attempt(checkpoint: Path, tmp_path: Path) -> Export:
+    """Exports over an older file; arguments are settings."""
+    (tmp_path / "model.onnx").write_bytes(b"the old file")
+
+    def run(**settings: Any) -> dict[str, Any]:
+        defaults = {**SETTINGS, "precision": "fp32", "checkpoint": checkpoint}
+        return export({**defaults, "output": tmp_path / "model.onnx", **settings}, {})
+
+    return run
+
+
+def assert_untouched(folder: Path) -> None:
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+    assert (folder / "model.onnx").read_bytes() == b"the old file"
+
+
+def test_the_report_holds_the_figures_of_the_gates(
+    exported: dict[str, Any], checkpoint: Path
+) -> None:
+    report = json.loads(checkpoint.with_name("export_report.json").read_text())
+    assert report == json.loads(json.dumps(exported))
+    assert report["parity"]["largest_difference"] <= 1e-4
+    pytorch, fp32, int8 = (report["contestants"][name] for name in ("pytorch", "fp32", "int8"))
+    assert int8["flips"] <= 0.025
+    assert pytorch["metrics"]["overall"]["mcc"] - int8["metrics"]["overall"]["mcc"] <= 0.02
+    assert fp32["flips"] == 0
+    assert fp32["metrics"]["overall"]["mcc"] == pytest.approx(pytorch["metrics"]["overall"]["mcc"])
+    assert int8["megabytes"] < fp32["megabytes"]
+    for values in (pytorch, fp32, int8):
+        assert 0 < values["latency"]["p50_ms"] <= values["latency"]["p99_ms"]
+    assert set(report["calibration"]) == {"temperature", "judged_on", "error_before", "error_after"}
+
+
+def test_the_file_is_self_contained(exported: dict[str, Any], checkpoint: Path) -> None:
+    path = checkpoint.with_name("model.onnx")
+    onnx.checker.check_model(path, full_check=True)
+    info = ColaONNXPredictor(path).info
+    assert (info.name, info.precision, info.packing, info.max_length) == ("tiny", "int8", True, 32)
+    assert info.version == exported["sha256"][:12]
+    lineage = info.lineage
+    assert lineage["corpus"]["name"] == "own"
+    assert len(lineage["corpus"]["sha256"]) == 64
+    assert lineage["config"]["processing"]["max_length"] == 32
+    assert lineage["metrics"]["overall"] == exported["contestants"]["int8"]["metrics"]["overall"]
+    assert {"base_revision", "git_commit", "created", "packages", "parity"} <= lineage.keys()
+    assert info.reference["count"] == lineage["metrics"]["overall"]["sentences"]
+    assert path.stat().st_mode & 0o044 == 0o044  # readable by a server that runs as somebody else
+
+
+def test_pytorch_gives_the_scores_of_the_fp32_file(
+    attempt: Export, checkpoint: Path, tmp_path: Path
+) -> None:
+    attempt()
+    shutil.copy(
+        checkpoint, tmp_path / "best-checkpoint.ckpt"
+    )  # beside the report, with its temperature
+    texts = [
+        f"The {noun} {verb} the dog."
+        for noun in ("cat", "cats", "boy")
+        for verb in ("sees", "see", "seeing")
+    ]
+    eager = ColaPredictor(tmp_path / "best-checkpoint.ckpt").predict_batch(texts)
+    exported = ColaONNXPredictor(tmp_path / "model.onnx").predict_batch(texts)
+    for one, other in zip(eager, exported, strict=True):
+        assert one["text"] == other["text"]
+        assert one["prediction"]["label"] == other["prediction"]["label"]
+        assert one["prediction"]["score"] == pytest.approx(other["prediction"]["score"], abs=5e-5)
+
+
+def test_calibration_can_be_left_out(attempt: Export) -> None:
+    report = attempt(calibrate=False)
+    assert report["calibration"]["temperature"] == 1
+    assert report["calibration"]["error_before"] == report["calibration"]["error_after"]
+
+
+def test_a_model_that_knows_nothing_is_not_exported(attempt: Export, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"quality: the MCC is .*less than export.min_mcc=0.9"):
+        attempt(min_mcc=0.9)
+    assert_untouched(tmp_path)
+
+
+def test_a_graph_that_computes_something_else_is_not_exported(
+    attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(network: Any, temperature: float) -> onnx.ModelProto:
+        model = copy.deepcopy(to_onnx(network, temperature))
+        (weight,) = (item for item in model.graph.initializer if item.name == "head.2.weight")
+        weight.CopyFrom(
+            numpy_helper.from_array(np.float32(1.01) * numpy_helper.to_array(weight), weight.name)
+        )
+        return model
+
+    to_onnx = convert_model_to_onnx.to_onnx
+    monkeypatch.setattr(convert_model_to_onnx, "to_onnx", wrong)
+    with pytest.raises(
+        ExportError, match=r"parity: the file's logits differ from PyTorch's by .*more than 0.0001"
+    ):
+        attempt(calibrate=False)
+    assert_untouched(tmp_path)
+
+
+def test_int8_that_changes_labels_is_not_exported(
+    attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert_model_to_onnx, "MAX_FLIPS", -0.1)
+    with pytest.raises(
+        ExportError, match=r"int8: no scheme keeps .*other labels.*export.precision=fp32"
+    ):
+        attempt(precision="int8")
+    assert_untouched(tmp_path)
+
+
+def test_another_corpus_can_be_told(
+    attempt: Export, small_corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    data = {"sources": ["folder"], "path": str(small_corpus)}
+    output = tmp_path / "model.onnx"
+    export({**SETTINGS, "precision": "fp32", "checkpoint": checkpoint, "output": output}, data)
+    sentences = sum(
+        len((small_corpus / f"{name}_dev.tsv").read_text().splitlines())
+        for name in ("in_domain", "out_of_domain")
+    )
+    assert ColaONNXPredictor(output).info.reference["count"] == sentences
+    with pytest.raises(CorpusError, match="there is no folder"):
+        export(
+            {**SETTINGS, "checkpoint": checkpoint, "output": output},
+            {"sources": ["folder"], "path": "nowhere"},
+        )
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint"])
+def test_a_checkpoint_of_nobody_is_refused(
+    attempt: Export, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "other.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="other.ckpt"):
+        attempt(checkpoint=path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(attempt: Export, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match=r"export.output: .*cannot be written"):
+        attempt(output=tmp_path / "file" / "model.onnx")
+
+
+def test_the_command_reports_an_error_in_one_line(run: Callable[..., Any]) -> None:
+    result = run("convert_model_to_onnx.py", "export.checkpoint=nowhere.ckpt")
+    assert result.returncode == 2
+    assert "error: there is no checkpoint nowhere.ckpt" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,152 @@
+"""Packed rows against transformers, sentence by sentence: first in PyTorch, then as exported."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from export.packing import PackedNetwork, can_pack, to_onnx
+from export.variants import onnx_logits, packed_rows, padded_batches, torch_logits
+
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "vocab_size": 100,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+    "num_labels": 2,
+}
+LIMIT = 1e-4
+TEMPERATURE = 1.7
+
+
+def network(model_type: str, **more: Any) -> Any:
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(model_type, **{**SMALL, **more})
+    return AutoModelForSequenceClassification.from_config(config).eval()
+
+
+def sentences(lengths: Sequence[int]) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(2)
+    return [torch.randint(5, 100, (length,), generator=generator).tolist() for length in lengths]
+
+
+def alone(model: Any, rows: list[list[int]]) -> Tensor:
+    return torch_logits(model, padded_batches(rows, 1)) / TEMPERATURE
+
+
+@pytest.fixture(scope="module")
+def bert() -> Any:
+    return network("bert")
+
+
+@pytest.fixture(scope="module")
+def session(bert: Any) -> ort.InferenceSession:
+    return ort.InferenceSession(to_onnx(bert, TEMPERATURE).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("model_type", "more"),
+    [("bert", {}), ("electra", {"embedding_size": 16}), ("electra", {"embedding_size": 32})],
+)
+def test_a_packed_row_gives_what_each_sentence_gives_alone(
+    model_type: str, more: dict[str, int]
+) -> None:
+    model = network(model_type, **more)
+    rows = sentences([3, 1, 9, 2, 30])
+    expected = alone(model, rows)
+    assert expected.std() > 0.01  # or nothing would be compared
+    packed = PackedNetwork(model, TEMPERATURE).eval()
+    with torch.inference_mode():
+        found = torch.cat(
+            [
+                packed(torch.tensor(feed["input_ids"]), torch.tensor(feed["attention_mask"]))
+                for feed in packed_rows(rows, 2)
+            ]
+        )
+    assert (found - expected).abs().max() < LIMIT
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+def test_the_exported_graph_packs_any_number_of_sentences(
+    bert: Any, session: ort.InferenceSession, count: int
+) -> None:
+    lengths = torch.randint(
+        1, 100, (count,), generator=torch.Generator().manual_seed(count)
+    ).tolist()
+    rows = sentences(lengths)
+    assert (onnx_logits(session, packed_rows(rows, count)) - alone(bert, rows)).abs().max() < LIMIT
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_zeros_and_ones_mean_what_they_always_mean(
+    bert: Any, session: ort.InferenceSession, size: int
+) -> None:
+    rows = sentences([1, 128, 5, 17, 2, 64, 3, 9])
+    assert (
+        onnx_logits(session, padded_batches(rows, size)) - alone(bert, rows)
+    ).abs().max() < LIMIT
+
+
+def test_rows_with_several_sentences_and_padding_answer_in_reading_order(
+    bert: Any, session: ort.InferenceSession
+) -> None:
+    first, second, third, fourth = rows = sentences([4, 6, 8, 1])
+    feed = {
+        "input_ids": [first + second + [7, 7], third + fourth + [9, 9, 9]],
+        "attention_mask": [[1] * 4 + [2] * 6 + [0] * 2, [1] * 8 + [2] + [0] * 3],
+    }
+    (found,) = session.run(["logits"], feed)
+    assert (torch.tensor(found) - alone(bert, rows)).abs().max() < LIMIT
+
+
+def test_the_graph_is_standard_dynamic_and_tidy(bert: Any) -> None:
+    model = to_onnx(bert)
+    onnx.checker.check_model(model, full_check=True)
+    assert {entry.domain for entry in model.opset_import} == {""}
+    shapes = {
+        value.name: [
+            dimension.dim_param or dimension.dim_value
+            for dimension in value.type.tensor_type.shape.dim
+        ]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes == {
+        "input_ids": ["batch", "sequence"],
+        "attention_mask": ["batch", "sequence"],
+        "logits": ["sentences", 2],
+    }
+    assert (
+        b".py" not in model.SerializeToString()
+    )  # no stack traces of the machine that exported it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model_type", "more"),
+    [
+        ("mpnet", {}),
+        (
+            "deberta-v2",
+            {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]},
+        ),
+    ],
+)
+def test_other_architectures_are_exported_as_they_are(
+    model_type: str, more: dict[str, Any]
+) -> None:
+    model = network(model_type, **more)
+    assert not can_pack(model)
+    session = ort.InferenceSession(to_onnx(model, TEMPERATURE).SerializeToString())
+    rows = sentences([1, 40, 5, 17, 2])
+    for size in (1, 2, 5):
+        assert (
+            onnx_logits(session, padded_batches(rows, size)) - alone(model, rows)
+        ).abs().max() < LIMIT

@@ -1,0 +1,110 @@
+"""8-bit weights: what they are, that they cannot saturate, and that the answers stay."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from export.quantization import SCHEMES, Scheme, observe, quantize
+
+INPUTS, OUTPUTS, ROWS = 256, 128, 6000
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    """Embedding, activation, matrix; as in a transformer, a few inputs are much larger than the rest."""
+    generator = np.random.default_rng(0)
+    table = generator.normal(size=(ROWS, INPUTS)).astype(np.float32)
+    spread = np.ones(INPUTS, np.float32)
+    spread[:4] = 50
+    matrix = generator.normal(size=(INPUTS, OUTPUTS)).astype(np.float32)
+    matrix[:4] /= 50
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
+            helper.make_node("Mul", ["embedded", "spread"], ["uneven"]),
+            helper.make_node("Gelu", ["uneven"], ["active"]),
+            helper.make_node("MatMul", ["active", "matrix"], ["logits"]),
+        ],
+        "test",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])],
+        [
+            helper.make_tensor_value_info(
+                "logits", TensorProto.FLOAT, ["batch", "sequence", OUTPUTS]
+            )
+        ],
+        [
+            numpy_helper.from_array(value, name)
+            for name, value in {"table": table, "spread": spread, "matrix": matrix}.items()
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+
+
+@pytest.fixture(scope="module")
+def feed() -> dict[str, Any]:
+    return {"input_ids": np.random.default_rng(1).integers(ROWS, size=(4, 9))}
+
+
+def run(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
+    onnx.checker.check_model(model, full_check=True)
+    return ort.InferenceSession(model.SerializeToString()).run(["logits"], feed)[0]
+
+
+def relative_error(found: Any, truth: Any) -> float:
+    return float(np.sqrt(((found - truth) ** 2).mean() / (truth**2).mean()))
+
+
+def initializers(model: onnx.ModelProto) -> dict[str, Any]:
+    return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+
+
+def test_the_file_is_a_quarter_and_the_answers_stay(
+    model: onnx.ModelProto, feed: dict[str, Any]
+) -> None:
+    quantized = quantize(model, SCHEMES[0], observe(model, [feed]))
+    assert quantized.ByteSize() < 0.27 * model.ByteSize()
+    assert relative_error(run(quantized, feed), run(model, feed)) < 0.02
+
+
+def test_smoothing_is_what_keeps_them(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
+    flat = {name: np.ones_like(columns) for name, columns in observe(model, [feed]).items()}
+    truth = run(model, feed)
+    smoothed = relative_error(run(quantize(model, SCHEMES[0], observe(model, [feed])), feed), truth)
+    assert smoothed < 0.5 * relative_error(run(quantize(model, SCHEMES[0], flat), feed), truth)
+
+
+def test_no_cpu_can_saturate(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
+    quantized = quantize(model, SCHEMES[0], observe(model, [feed]))
+    weights = initializers(quantized)["matrix_int8"].astype(int)
+    assert np.abs(weights).max() == 64  # the whole range is used
+    assert 255 * 2 * np.abs(weights).max() <= np.iinfo(np.int16).max  # what vpmaddubsw adds up
+
+
+def test_a_scheme_says_what_stays_fp32(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
+    kept = initializers(quantize(model, Scheme("", keep_after=("Gelu",)), observe(model, [feed])))
+    assert kept["matrix"].dtype == np.float32
+    assert "table_int8" in kept
+    kept = initializers(quantize(model, Scheme("", embedding=False), observe(model, [feed])))
+    assert kept["table"].dtype == np.float32
+    assert "matrix_int8" in kept
+    assert "matrix" not in kept
+
+
+def test_the_model_given_is_not_changed(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
+    before = model.SerializeToString()
+    quantize(model, SCHEMES[0], observe(model, [feed]))
+    assert model.SerializeToString() == before
+
+
+def test_schemes_go_from_the_smallest_to_the_safest(
+    model: onnx.ModelProto, feed: dict[str, Any]
+) -> None:
+    quantized = [quantize(model, scheme, observe(model, [feed])) for scheme in SCHEMES]
+    sizes = [item.ByteSize() for item in quantized]
+    errors = [relative_error(run(item, feed), run(model, feed)) for item in quantized]
+    assert sizes == sorted(sizes)
+    assert errors == sorted(errors, reverse=True)

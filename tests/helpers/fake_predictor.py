@@ -1,0 +1,93 @@
+"""A predictor that needs no model: quick, deterministic, and it can be told to wait or to fail.
+
+python tests/helpers/fake_predictor.py        # serve it (settings from the environment, as app.py)
+"""
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import MutableSequence, Sequence
+
+from errors import InvalidText
+from prediction.types import Encoded, ModelInfo, Prediction
+
+INFO = ModelInfo(
+    version="0123456789ab",
+    name="fake",
+    labels=["unacceptable", "acceptable"],
+    max_length=16,
+    packing=True,
+    precision="fp32",
+    lineage={
+        "corpus": {"name": "fake"},
+        "metrics": {"overall": {"mcc": 0.5}},
+        "config": {"path": "/secret"},
+    },
+    reference={},
+)
+
+
+class FakePredictor:
+    """``rows`` records what was run together, ``alone`` which of them ran alone; ``gate`` holds rows back."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.info = INFO
+        self.seconds = seconds
+        self.gate = threading.Event()
+        self.gate.set()
+        self.rows: MutableSequence[list[str]] = []
+        self.alone: MutableSequence[list[str]] = []
+        self.running = 0
+
+    def encode(self, text: str) -> Encoded:
+        if not text.strip():
+            raise InvalidText("text is empty: give a sentence")
+        if any(0xD800 <= ord(character) < 0xE000 for character in text):
+            raise InvalidText("text has half of a surrogate pair")
+        words = text.split()
+        return Encoded(
+            text, [len(word) for word in words[:16]], words.count("zzz"), len(words) > 16
+        )
+
+    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.run([self.encode(text) for text in texts])
+
+    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
+        for record in (self.rows, self.alone) if alone else (self.rows,):
+            record.append([item.text for item in encoded])
+        self.running += 1
+        self.gate.wait(10)
+        time.sleep(self.seconds)
+        self.running -= 1
+        if any(item.text == "explode" for item in encoded):
+            raise RuntimeError("a secret detail")
+        return [expected(item.text) for item in encoded]
+
+
+def expected(text: str) -> Prediction:
+    """What the fake answers, from the text alone, so that a mixed-up answer is seen."""
+    probability = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    words = text.split()
+    return Prediction(
+        text=text,
+        label="acceptable" if probability > 0.5 else "unacceptable",
+        score=max(probability, 1 - probability),
+        probability_acceptable=probability,
+        characters=len(text),
+        tokens=min(len(words), 16),
+        unknown_tokens=words.count("zzz"),
+        truncated=len(words) > 16,
+    )
+
+
+if __name__ == "__main__":
+    from app import serve
+    from serving.settings import Settings
+
+    served = FakePredictor(seconds=0.002)
+    served.rows, served.alone = (
+        deque(maxlen=10),
+        deque(maxlen=10),
+    )  # a test looks at this process's memory
+    serve(served, Settings.from_environment())

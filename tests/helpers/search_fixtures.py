@@ -1,0 +1,42 @@
+"""Fixtures of the monitoring tests: the servers of servers.py, with the project's index templates."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from monitoring.elastic import Elastic
+from monitoring.provision import provision_elasticsearch
+from monitoring.steps import Report
+from tests.helpers.servers import SERVERS, FaultyProxy, free_port, start_server, stop, wait_until_up
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def running_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Elastic]:
+    """Each of the two servers in turn."""
+    port = free_port()
+    process = start_server(request.param, port, tmp_path_factory.mktemp(request.param))
+    server = Elastic(f"http://127.0.0.1:{port}")
+    try:
+        wait_until_up(server)
+        yield server
+    finally:
+        stop(process)
+
+
+@pytest.fixture
+def server(running_server: Elastic) -> Iterator[Elastic]:
+    """One of the two servers, provisioned and without documents."""
+    provision_elasticsearch(running_server, Report())
+    yield running_server
+    for index in running_server.request("GET", "/_cat/indices?format=json"):
+        running_server.request("DELETE", f"/{index['index']}")
+
+
+@pytest.fixture
+def proxy(server: Elastic) -> Iterator[FaultyProxy]:
+    """A proxy in front of `server` that behaves until a test tells it otherwise."""
+    faulty = FaultyProxy(server.url)
+    yield faulty
+    faulty.close()

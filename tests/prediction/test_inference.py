@@ -1,0 +1,72 @@
+"""The PyTorch predictor: the contract, and the same refusals as its ONNX sibling."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errors import CheckpointError, InvalidText
+from inference import ColaPredictor, fitted_temperature
+from tests.helpers.tiny_model import make_checkpoint
+
+TEXTS = ["The cat sleeps.", "A dog that sees the very old cat sleeps.", "😀", "no " * 500]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "best-checkpoint.ckpt")
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoint: Path) -> ColaPredictor:
+    return ColaPredictor(checkpoint)
+
+
+def test_a_batch_answers_in_order_what_one_by_one_answers(predictor: ColaPredictor) -> None:
+    batch = predictor.predict_batch(TEXTS)
+    assert [answer["text"] for answer in batch] == TEXTS
+    for answer in batch:
+        alone = predictor.predict(answer["text"])
+        assert alone["prediction"]["label"] == answer["prediction"]["label"]
+        assert alone["prediction"]["score"] == pytest.approx(
+            answer["prediction"]["score"], abs=1e-5
+        )
+    assert predictor.predict_batch([]) == []
+
+
+def test_the_input_is_described_truthfully(predictor: ColaPredictor) -> None:
+    short, _, emoji, long = predictor.analyze(TEXTS)
+    assert (short.characters, short.truncated) == (15, False)
+    assert (emoji.tokens, emoji.unknown_tokens) == (3, 1)
+    assert (long.tokens, long.truncated) == (32, True)
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "\ud800", None])
+def test_impossible_texts_are_refused(predictor: ColaPredictor, text: str) -> None:
+    with pytest.raises(InvalidText):
+        predictor.predict(text)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*nowhere.ckpt"):
+        ColaPredictor(tmp_path / "nowhere.ckpt")
+
+
+def test_the_temperature_of_another_checkpoint_is_not_taken(checkpoint: Path) -> None:
+    assert fitted_temperature(checkpoint) == 1
+    report = checkpoint.with_name("export_report.json")
+    report.write_text(
+        json.dumps({"lineage": {"temperature": 2.5, "checkpoint_sha256": "of another"}})
+    )
+    assert fitted_temperature(checkpoint) == 1
+    report.unlink()
+
+
+def test_the_command_line_is_the_same(checkpoint: Path, run: Callable[..., Any]) -> None:
+    result = run("inference.py", "--model", str(checkpoint), "--json", TEXTS[0])
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["text"] == TEXTS[0]
+    assert set(answer["prediction"]) == {"label", "score"}

@@ -1,0 +1,419 @@
+"""The API over real HTTP, with a fake predictor behind it."""
+
+import json
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+import pytest
+import uvicorn
+
+from app import create_app
+from serving.settings import Settings
+from tests.helpers.fake_predictor import FakePredictor, expected
+
+SMALL = Settings(max_sentences=5, max_characters=50, max_body_bytes=2000, max_waiting=8)
+
+
+@contextmanager
+def serving(settings=SMALL, fake=None):
+    """The application on a free port of 127.0.0.1, with its predictor."""
+    fake = fake or FakePredictor()
+    app = create_app(fake, settings)
+    config = uvicorn.Config(
+        app,
+        "127.0.0.1",
+        0,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_level="critical",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield client, fake
+    finally:
+        fake.gate.set()
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with serving() as (client, _):
+        yield client
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 10 s"
+        time.sleep(0.005)
+
+
+def error_of(response, status):
+    """The error of a response that must be of our one shape, without a stack trace."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message"}
+    assert "Traceback" not in response.text
+    assert ".py" not in response.text
+    return body["error"]
+
+
+# Predictions
+
+
+def test_one_sentence_by_get_and_post(client):
+    answer = expected("The boy is").as_dict()
+    assert client.get("/predict", params={"text": "The boy is"}).json() == answer
+    assert client.post("/predict", json={"sentence": "The boy is"}).json() == answer
+
+
+def test_many_sentences_come_back_in_order(client):
+    sentences = ["one", "two three", "four", "five five five"]
+    response = client.post("/predict", json={"sentences": sentences})
+    assert response.json() == {"predictions": [expected(text).as_dict() for text in sentences]}
+
+
+def test_the_content_type_does_not_matter(client):
+    response = client.post(
+        "/predict", content='{"sentence": "one"}', headers={"content-type": "text/plain"}
+    )
+    assert response.json() == expected("one").as_dict()
+
+
+def test_text_that_is_not_ascii_comes_back_unchanged(client):
+    text = "\u05e9\u05dc\u05d5\u05dd \U0001f600 na\u00efve"
+    assert client.post("/predict", json={"sentence": text}).json()["text"] == text
+    assert client.get("/predict", params={"text": text}).json()["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "hint"),
+    [
+        (b"", 400, "invalid_json", "sentence"),
+        (b"{", 400, "invalid_json", "sentence"),
+        (b"\xff\xfe{}", 400, "invalid_json", "sentence"),
+        (b'{"sentence": NaN}', 400, "invalid_json", "NaN"),
+        (b"[" * 1900, 400, "invalid_json", "nested"),
+        (b"[]", 422, "invalid_body", "object"),
+        (b"{}", 422, "invalid_body", "object"),
+        (b'"text"', 422, "invalid_body", "object"),
+        (b'{"text": "one"}', 422, "unknown_field", "'text'"),
+        (b'{"sentence": "one", "sentences": ["two"]}', 422, "invalid_body", "one of them"),
+        (b'{"sentence": null}', 422, "invalid_text", "string"),
+        (b'{"sentence": 5}', 422, "invalid_text", "string"),
+        (b'{"sentence": ["one"]}', 422, "invalid_text", "string"),
+        (b'{"sentence": "  "}', 422, "invalid_text", "empty"),
+        (b'{"sentences": "one"}', 422, "invalid_body", "list"),
+        (b'{"sentences": []}', 422, "invalid_body", "at least one"),
+        (b'{"sentences": ["one", null]}', 422, "invalid_text", "sentence 1"),
+        (b'{"sentences": ["one", ""]}', 422, "invalid_text", "sentence 1"),
+        (json.dumps({"sentences": ["x"] * 6}).encode(), 422, "too_many_sentences", "at most 5"),
+        (json.dumps({"sentence": "x" * 51}).encode(), 422, "text_too_long", "at most 50"),
+        (json.dumps({"sentences": ["x", "x" * 51]}).encode(), 422, "text_too_long", "sentence 1"),
+        (json.dumps({"sentence": "x" * 2000}).encode(), 413, "body_too_large", "2000 bytes"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_refused_with_what_to_change(
+    client, body, status, code, hint
+):
+    error = error_of(client.post("/predict", content=body), status)
+    assert error["code"] == code
+    assert hint in error["message"]
+
+
+def test_a_body_without_a_declared_length_is_cut_off_at_the_limit(client):
+    def endless():
+        for _ in range(100):
+            yield b"x" * 100
+
+    assert error_of(client.post("/predict", content=endless()), 413)["code"] == "body_too_large"
+
+
+def test_get_without_text_or_with_too_much_of_it(client):
+    assert error_of(client.get("/predict"), 422)["code"] == "missing_text"
+    assert error_of(client.get("/predict?text="), 422)["code"] == "invalid_text"
+    assert (
+        error_of(client.get("/predict", params={"text": "x" * 51}), 422)["code"] == "text_too_long"
+    )
+
+
+def test_unknown_pages_and_methods_have_the_same_error_shape(client):
+    assert error_of(client.get("/nothing"), 404)["code"] == "not_found"
+    assert error_of(client.get("/static/../app.py"), 404)["code"] == "not_found"
+    assert error_of(client.get("/static/%2e%2e/app.py"), 404)["code"] == "not_found"
+    assert error_of(client.put("/predict"), 405)["code"] == "method_not_allowed"
+
+
+def test_an_unexpected_failure_tells_nothing_of_its_inside(client):
+    error = error_of(client.post("/predict", json={"sentence": "explode"}), 500)
+    assert error["code"] == "internal"
+    assert "secret" not in error["message"]
+    assert client.post("/predict", json={"sentence": "one"}).status_code == 200
+
+
+# Explanations
+
+
+def test_explain_scores_the_sentence_without_each_word():
+    with serving() as (client, fake):
+        rows_before = len(fake.rows)
+        answer = client.post("/explain", json={"sentence": "Boys don't run, they"}).json()
+        assert answer["prediction"] == expected("Boys don't run, they").as_dict()["prediction"]
+        assert [(word["word"], word["start"], word["end"]) for word in answer["words"]] == [
+            ("Boys", 0, 4),
+            ("don't", 5, 10),
+            ("run", 11, 14),
+            ("they", 16, 20),
+        ]
+        without = ["don't run, they", "Boys run, they", "Boys don't, they", "Boys don't run,"]
+        whole = expected("Boys don't run, they").probability_acceptable
+        for word, text in zip(answer["words"], without, strict=True):
+            assert word["effect"] == pytest.approx(whole - expected(text).probability_acceptable)
+        asked = [text for row in fake.rows[rows_before:] for text in row]
+        assert sorted(asked) == sorted([*without, "Boys don't run, they"])
+
+
+def test_explain_of_a_single_word_has_nothing_to_compare_with(client):
+    assert client.post("/explain", json={"sentence": "Run"}).json()["words"][0]["effect"] is None
+    assert client.post("/explain", json={"sentence": "?!"}).json()["words"] == []
+
+
+def test_explain_takes_one_sentence_of_bounded_length():
+    with serving(Settings()) as (client, _):
+        assert error_of(client.post("/explain", json={"sentences": ["a", "b"]}), 422)
+        assert error_of(client.post("/explain", json={"sentence": "a " * 201}), 422)
+        assert client.post("/explain", json={"sentence": "a " * 200}).status_code == 200
+
+
+# Operations
+
+
+def test_health_ready_and_model(client):
+    assert client.get("/health").json() == {"status": "ok"}
+    assert client.get("/ready").json() == {"status": "ready", "version": "0123456789ab"}
+    model = client.get("/model").json()
+    assert model["lineage"]["metrics"] == {"overall": {"mcc": 0.5}}
+    assert "/secret" not in json.dumps(model)
+
+
+def test_not_ready_while_predictions_do_not_come(monkeypatch):
+    monkeypatch.setattr("serving.service.READY_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr(
+        "serving.service.RUN_INLINE", 0
+    )  # the fake's gate would hold the event loop
+    with serving() as (client, fake):
+        fake.gate.clear()
+        assert error_of(client.get("/ready"), 503)["code"] == "not_ready"
+        assert client.get("/health").status_code == 200
+        fake.gate.set()
+        wait_until(lambda: client.get("/ready").status_code == 200)
+
+
+def test_metrics_count_what_happened():
+    with serving() as (client, _):
+        sentences = ["one", "two", "three"]
+        client.post("/predict", json={"sentences": sentences})
+        client.post("/predict", json={"sentence": ""})
+        client.get("/nothing/at/all")
+        page = client.get("/metrics").text
+
+    def value(line):
+        (found,) = re.findall(rf"^{re.escape(line)} (\S+)$", page, re.MULTILINE)
+        return float(found)
+
+    assert value('cola_requests_total{route="/predict",status="200"}') == 1
+    assert value('cola_requests_total{route="/predict",status="422"}') == 1
+    assert value('cola_requests_total{route="other",status="404"}') == 1
+    acceptable = sum(expected(text).label == "acceptable" for text in sentences)
+    assert value('cola_predictions_total{label="acceptable"}') == acceptable
+    assert value("cola_probability_acceptable_count") == 3
+    assert value("cola_row_sentences_sum") == 4  # the canary of the start included
+    assert value("cola_waiting_sentences") == 0
+    assert value('cola_request_seconds_count{route="/predict"}') == 2
+    assert 'cola_model_info{name="fake",precision="fp32",version="0123456789ab"} 1.0' in page
+
+
+def test_the_api_key_protects_predictions_and_nothing_else():
+    with serving(replace(SMALL, api_key="s3cret")) as (client, _):
+        for headers in (
+            {},
+            {"x-api-key": "wrong"},
+            {"authorization": "Bearer wrong"},
+            {"authorization": "s3cret"},
+        ):
+            assert (
+                error_of(client.get("/predict?text=a", headers=headers), 401)["code"]
+                == "unauthorized"
+            )
+        assert error_of(client.post("/explain", json={"sentence": "a"}), 401)
+        assert client.get("/predict?text=a", headers={"x-api-key": "s3cret"}).status_code == 200
+        assert (
+            client.get("/predict?text=a", headers={"authorization": "bearer s3cret"}).status_code
+            == 200
+        )
+        assert all(
+            client.get(path).status_code == 200
+            for path in ("/health", "/ready", "/metrics", "/model", "/")
+        )
+
+
+def test_the_key_is_not_in_the_settings_printed_form():
+    assert "s3cret" not in repr(Settings(api_key="s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("proposed", "kept"),
+    [
+        ("abc-123_X.y", True),
+        ("Root=1-67-abc", True),
+        ("", False),
+        ("x" * 129, False),
+        ("a b", False),
+        ('a"}', False),
+    ],
+)
+def test_a_request_id_is_kept_if_sane(client, proposed, kept):
+    identity = client.get("/health", headers={"x-request-id": proposed}).headers["x-request-id"]
+    assert (identity == proposed) == kept
+    assert kept or re.fullmatch("[0-9a-f]{32}", identity)
+
+
+def test_every_answer_has_a_request_id_errors_included(client):
+    for path in ("/", "/nothing", "/predict", "/predict?text=explode", "/static/style.css"):
+        assert re.fullmatch("[0-9a-f]{32}", client.get(path).headers["x-request-id"]), path
+
+
+def test_the_log_file_has_a_line_for_each_prediction(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    with serving(replace(SMALL, log_file=path, log_text="hash")) as (client, _):
+        client.get("/predict?text=one", headers={"x-request-id": "first"})
+        client.post(
+            "/predict", json={"sentences": ["two", "three"]}, headers={"x-request-id": "second"}
+        )
+        client.post("/explain", json={"sentence": "not logged"})
+        client.get("/ready")
+        wait_until(lambda: path.read_text().count("\n") >= 3)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [record["request_id"] for record in records] == ["first", "second", "second"]
+    assert [record["cold_start"] for record in records] == [True, False, False]
+    assert {record["service"] for record in records} == {"api"}
+    assert all(0 < record["latency_ms"] < 10_000 for record in records)
+
+
+# Under load
+
+
+def test_refused_and_failed_requests_are_in_the_log_and_scans_are_not(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    fake = FakePredictor()
+    with serving(Settings(log_file=path, api_key="k" * 20, max_characters=50), fake) as (client, _):
+        for key, body, identity in (
+            ("wrong", {"sentence": "a"}, "r-401"),
+            ("k" * 20, {"sentence": ""}, "r-422"),
+            ("k" * 20, {"sentence": "explode"}, "r-500"),
+        ):
+            client.post("/predict", json=body, headers={"x-api-key": key, "x-request-id": identity})
+        assert client.get("/wp-admin").status_code == 404
+        assert client.delete("/predict", headers={"x-api-key": "k" * 20}).status_code == 405
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [
+        (record["request_id"], record["status"], record["error"]["code"]) for record in records
+    ] == [
+        ("r-401", 401, "unauthorized"),
+        ("r-422", 422, "invalid_text"),
+        ("r-500", 500, "internal"),
+    ]
+    assert {record["event"] for record in records} == {"error"}
+    assert "r-500" in records[2]["error"]["message"]
+
+
+def test_past_the_queue_503_at_once_with_retry_after(monkeypatch):
+    monkeypatch.setenv("COLA_THREADS", "1")
+    monkeypatch.setattr(
+        "serving.service.RUN_INLINE", 0
+    )  # the fake's gate would hold the event loop
+    with serving() as (client, fake):
+        fake.gate.clear()
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(client.get, "/predict?text=running")
+            wait_until(lambda: fake.running)
+            waiting = pool.submit(client.post, "/predict", json={"sentences": ["w"] * 5})
+            wait_until(lambda: "cola_waiting_sentences 5.0" in client.get("/metrics").text)
+            started = time.perf_counter()
+            response = client.post("/predict", json={"sentences": ["w"] * 5})
+            assert time.perf_counter() - started < 1
+            assert error_of(response, 503)["code"] == "overloaded"
+            assert response.headers["retry-after"] == "1"
+            fake.gate.set()
+            assert len(waiting.result().json()["predictions"]) == 5
+        assert client.get("/predict?text=after").status_code == 200
+
+
+def test_concurrent_clients_get_their_own_answers():
+    with serving(Settings(), FakePredictor(seconds=0.002)) as (client, fake):
+
+        def ask(number):
+            text = f"sentence {number}"
+            return client.get("/predict", params={"text": text}).json() == expected(text).as_dict()
+
+        with ThreadPoolExecutor(32) as pool:
+            assert all(pool.map(ask, range(500)))
+        assert max(map(len, fake.rows)) > 1, "nothing was batched"
+
+
+def test_a_client_that_leaves_harms_nobody(client):
+    address = client.base_url.host, client.base_url.port
+    for cut in (10, 60, 90):
+        with socket.create_connection(address) as connection:
+            request = (
+                b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 19\r\n\r\n"
+                + b'{"sentence": "one"}'
+            )
+            connection.sendall(request[:cut])
+    assert client.get("/predict?text=one").json() == expected("one").as_dict()
+
+
+# Description and page
+
+
+def test_the_description_names_every_route_and_its_examples_work():
+    with serving(Settings()) as (client, _):
+        document = client.get("/openapi.json").json()
+        assert document["paths"].keys() == {
+            "/predict",
+            "/explain",
+            "/health",
+            "/ready",
+            "/model",
+            "/metrics",
+        }
+        body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+        for example in body["examples"].values():
+            assert client.post("/predict", json=example["value"]).status_code == 200
+        assert client.get("/docs").status_code == 200
+
+
+def test_the_page_comes_with_a_strict_policy_and_no_foreign_address(client):
+    response = client.get("/")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    for path in ("/", "/static/style.css", "/static/app.js"):
+        text = client.get(path).text
+        assert not re.search(r"(src|href|url|import|fetch)\W{1,3}https?:", text), path

@@ -1,0 +1,227 @@
+"""The continuous batching engine, with a predictor that records which sentences were run together."""
+
+import asyncio
+import random
+import threading
+import time
+
+import pytest
+
+from serving.batching import Batcher, QueueFullError
+from tests.helpers.fake_predictor import FakePredictor, expected
+
+
+def run(scenario, *, workers=1, row_tokens=8, max_waiting=1000, inline_tokens=0, seconds=0.0):
+    """Run ``scenario(batcher, fake)`` on a loop of its own and close the batcher after it."""
+
+    async def wrapped():
+        fake = FakePredictor(seconds)
+        batcher = Batcher(
+            fake,
+            workers=workers,
+            row_tokens=row_tokens,
+            max_waiting=max_waiting,
+            inline_tokens=inline_tokens,
+        )
+        try:
+            return await asyncio.wait_for(scenario(batcher, fake), 20)
+        finally:
+            fake.gate.set()
+            batcher.close()
+
+    return asyncio.run(wrapped())
+
+
+async def wait_until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def ask(batcher, fake, *texts):
+    return asyncio.ensure_future(batcher.predict([fake.encode(text) for text in texts]))
+
+
+def test_a_lone_request_is_run_at_once_and_answered():
+    async def scenario(batcher, fake):
+        assert await ask(batcher, fake, "a b") == [expected("a b")]
+        assert fake.rows == [["a b"]]
+
+    run(scenario)
+
+
+def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
+    threads = []
+
+    async def scenario(batcher, fake):
+        batcher._run = lambda row, alone: (
+            threads.append(threading.current_thread()),
+            fake.run(row, alone),
+        )[1]
+        assert await ask(batcher, fake, "short") == [expected("short")]
+        assert await ask(batcher, fake, "longer than that") == [expected("longer than that")]
+        assert await asyncio.gather(ask(batcher, fake, "two"), ask(batcher, fake, "more"))
+        with pytest.raises(RuntimeError, match="secret"):
+            await ask(batcher, fake, "explode")
+        assert batcher.waiting == 0
+
+    run(scenario, inline_tokens=2)
+    here = threading.current_thread()
+    assert [thread is here for thread in threads] == [True, False, False, True]
+
+
+def test_only_a_lone_sentence_is_told_that_it_is_alone():
+    async def scenario(batcher, fake):
+        await ask(batcher, fake, "lone")
+        await ask(batcher, fake, "two", "sentences")
+        fake.gate.clear()
+        first = ask(batcher, fake, "first")
+        await wait_until(lambda: fake.running == 1)
+        second = ask(batcher, fake, "second")
+        await wait_until(lambda: fake.running == 2)
+        fake.gate.set()
+        await asyncio.gather(first, second)
+        assert fake.alone == [["lone"], ["first"]]
+
+    run(scenario, workers=2)
+
+
+def test_no_sentences_no_row():
+    async def scenario(batcher, fake):
+        assert await batcher.predict([]) == []
+        assert fake.rows == []
+
+    run(scenario)
+
+
+def test_what_waits_is_packed_into_one_row_up_to_its_tokens():
+    async def scenario(batcher, fake):
+        fake.gate.clear()
+        first = ask(batcher, fake, "first")
+        await wait_until(lambda: fake.running)
+        others = [ask(batcher, fake, f"w{n} x y") for n in range(4)]
+        await asyncio.sleep(0)
+        assert batcher.waiting == 4
+        fake.gate.set()
+        await asyncio.gather(first, *others)
+        assert fake.rows == [["first"], ["w0 x y", "w1 x y"], ["w2 x y", "w3 x y"]]
+        assert batcher.waiting == 0
+
+    run(scenario, row_tokens=8)
+
+
+def test_a_sentence_longer_than_a_row_still_runs():
+    async def scenario(batcher, fake):
+        text = "a b c d e f g h i j"
+        assert await ask(batcher, fake, text) == [expected(text)]
+
+    run(scenario, row_tokens=4)
+
+
+def test_a_lone_request_of_many_sentences_is_spread_over_the_workers():
+    async def scenario(batcher, fake):
+        fake.gate.clear()
+        answer = ask(batcher, fake, "a", "b", "c", "d")
+        await wait_until(lambda: fake.running == 2)
+        fake.gate.set()
+        assert await answer == [expected(text) for text in "abcd"]
+        assert sorted(map(len, fake.rows)) == [2, 2]
+
+    run(scenario, workers=2)
+
+
+def test_a_small_request_does_not_wait_for_the_end_of_a_large_one():
+    async def scenario(batcher, fake):
+        large = ask(batcher, fake, *(f"s{n}" for n in range(400)))
+        await wait_until(lambda: fake.rows)
+        small = await ask(batcher, fake, "small")
+        assert small == [expected("small")]
+        assert not large.done()
+        assert await large == [expected(f"s{n}") for n in range(400)]
+
+    run(scenario, row_tokens=4, seconds=0.001)
+
+
+def test_past_the_limit_it_refuses_at_once_and_recovers():
+    async def scenario(batcher, fake):
+        fake.gate.clear()
+        running = ask(batcher, fake, "running")
+        await wait_until(lambda: fake.running)
+        waiting = ask(batcher, fake, "a", "b", "c")
+        await asyncio.sleep(0)
+        started = time.perf_counter()
+        with pytest.raises(QueueFullError, match="3 sentences are waiting"):
+            await ask(batcher, fake, "d", "e")
+        assert time.perf_counter() - started < 0.1
+        fake.gate.set()
+        await asyncio.gather(running, waiting)
+        assert await ask(batcher, fake, "d", "e") == [expected("d"), expected("e")]
+
+    run(scenario, max_waiting=4)
+
+
+def test_a_failing_row_fails_its_requests_and_nothing_else():
+    async def scenario(batcher, fake):
+        with pytest.raises(RuntimeError, match="secret"):
+            await ask(batcher, fake, *(["explode"] + ["more"] * 50))
+        assert await ask(batcher, fake, "fine") == [expected("fine")]
+        await wait_until(lambda: batcher.waiting == 0)
+
+    run(scenario, row_tokens=2)
+
+
+def test_a_cancelled_request_is_not_run():
+    async def scenario(batcher, fake):
+        fake.gate.clear()
+        running = ask(batcher, fake, "running")
+        await wait_until(lambda: fake.running)
+        cancelled = ask(batcher, fake, "cancelled", "too")
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        kept = ask(batcher, fake, "kept")
+        fake.gate.set()
+        assert await running == [expected("running")]
+        assert await kept == [expected("kept")]
+        assert ["cancelled"] not in fake.rows
+        assert "cancelled" not in [text for row in fake.rows for text in row]
+        assert batcher.waiting == 0
+
+    run(scenario)
+
+
+def test_every_answer_belongs_to_its_question_under_load():
+    dice = random.Random(0)
+
+    async def client(batcher, fake, number):
+        for turn in range(20):
+            texts = [
+                f"{number} {turn} {n} " + "x " * dice.randrange(8)
+                for n in range(dice.choice([1, 1, 1, 5, 30]))
+            ]
+            request = ask(batcher, fake, *texts)
+            if dice.random() < 0.1:
+                await asyncio.sleep(0)
+                request.cancel()
+                continue
+            assert await request == [expected(text) for text in texts]
+
+    async def scenario(batcher, fake):
+        await asyncio.gather(*(client(batcher, fake, number) for number in range(50)))
+        await wait_until(lambda: batcher.waiting == 0)  # the last that were cancelled
+        assert max(map(len, fake.rows)) > 1
+
+    run(scenario, workers=3, row_tokens=32, max_waiting=100_000)
+
+
+def test_rows_are_reported():
+    seen = []
+
+    async def scenario():
+        fake = FakePredictor()
+        batcher = Batcher(
+            fake, workers=1, row_tokens=8, max_waiting=10, observe=lambda *row: seen.append(row)
+        )
+        await ask(batcher, fake, "a b", "c")
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert [(sentences, tokens) for sentences, tokens, _ in seen] == [(2, 3)]

@@ -1,0 +1,179 @@
+"""Where the corpus comes from, and which sentences share a batch."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import data
+from errors import CorpusError
+from training.sampler import BucketBatchSampler
+from training.weights import load_tokenizer
+
+Compose = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def forget_corpora() -> None:
+    data._load_corpus.cache_clear()
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise socket.gaierror("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_a_folder_comes_before_the_rest(compose: Compose, small_corpus: Path) -> None:
+    corpus = data.load_corpus(compose()["data"])
+    assert corpus.name == f"folder:{small_corpus.name}"
+    assert corpus.skipped_sources == {}
+    assert len(corpus.validation) == len(corpus.validation_splits)
+
+
+def test_falling_back_warns_in_a_box_and_is_recorded(
+    compose: Compose, no_network: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = data.load_corpus(compose("data.path=null")["data"])
+    assert corpus.name == "own"
+    shown = capsys.readouterr().err
+    assert "WARNING: not CoLA" in shown
+    assert "data.path" in shown
+    assert "data.sources=[corpus]" in shown.replace("│\n│ ", "")
+    assert "╭" in shown
+    assert set(corpus.describe()["skipped_sources"]) == {"folder", "hub"}
+
+
+def test_asking_for_the_own_corpus_does_not_warn(
+    compose: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert data.load_corpus(compose("data.sources=[corpus]")["data"]).name == "own"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_hub_is_an_error_that_says_what_to_set(
+    compose: Compose, no_network: None
+) -> None:
+    with pytest.raises(CorpusError, match="set data.path to a folder") as error:
+        data.load_corpus(compose("data.sources=[hub]")["data"])
+    assert "nyu-mll/glue cannot be reached" in str(error.value)
+
+
+def test_a_silent_hub_is_given_up_after_the_timeout(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[float] = []
+
+    def too_slow(self: Any, name: str, *, revision: str, timeout: float) -> None:
+        asked.append(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", too_slow)
+    with pytest.raises(CorpusError, match="TimeoutError"):
+        data.load_corpus(compose("data.sources=[hub]", "data.hub_timeout=0.25")["data"])
+    assert asked == [0.25]
+
+
+def test_the_hub_s_rows_are_split_as_cola_is(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    import huggingface_hub
+
+    rows = [{"sentence": f"Sentence {i}.", "label": i % 2, "idx": i} for i in range(1043)]
+    asked: dict[str, Any] = {}
+
+    def load_dataset(name: str, config: str, *, revision: str) -> dict[str, Any]:
+        asked.update(name=name, config=config, revision=revision)
+        return {"train": rows[:10], "validation": rows}
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *a, **k: None)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    settings = compose("data.sources=[hub]")["data"]
+    corpus = data.load_corpus(settings)
+    assert asked == {"name": "nyu-mll/glue", "config": "cola", "revision": settings["hub_revision"]}
+    assert corpus.describe()["sentences"] == {"train": 10, "in_domain": 527, "out_of_domain": 516}
+
+
+def test_a_given_folder_that_is_missing_is_not_replaced_by_another_source(compose: Compose) -> None:
+    with pytest.raises(CorpusError, match="no folder"):
+        data.load_corpus(compose("data.path=nowhere")["data"])
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=200),
+    batch_size=st.integers(1, 33),
+    world_size=st.integers(1, 3),
+    bucket=st.booleans(),
+)
+def test_every_sentence_is_in_some_batch_and_all_processes_get_equally_many(
+    lengths: list[int], batch_size: int, world_size: int, bucket: bool
+) -> None:
+    parts = [
+        list(
+            BucketBatchSampler(
+                lengths, batch_size, shuffle=True, bucket=bucket, rank=rank, world_size=world_size
+            )
+        )
+        for rank in range(world_size)
+    ]
+    assert {index for part in parts for batch in part for index in batch} == set(
+        range(len(lengths))
+    )
+    assert len({len(part) for part in parts}) == 1
+    assert all(0 < len(batch) <= batch_size for part in parts for batch in part)
+
+
+def test_the_order_depends_on_the_seed_alone() -> None:
+    def batches(seed: str) -> list[list[int]]:
+        return list(BucketBatchSampler(list(range(100)), 4, shuffle=True, seed=seed))
+
+    assert batches("1-0") == batches("1-0")
+    assert batches("1-0") != batches("1-1")
+
+
+def test_resuming_skips_the_batches_that_are_done() -> None:
+    done = 0
+    sampler = BucketBatchSampler(list(range(100)), 8, shuffle=True, start_batch=lambda: done)
+    whole = list(sampler)
+    passing = iter(sampler)
+    done = 5  # known only when the first batch is asked for
+    assert list(passing) == whole[5:]
+
+
+def test_batches_are_padded_to_their_longest_and_buckets_save_padding(compose: Compose) -> None:
+    def padding(*overrides: str) -> float:
+        config = compose(*overrides)
+        module = data.DataModule(
+            load_tokenizer(config["model"]), config["data"], config["processing"]
+        )
+        module.setup()
+        masks = [batch["attention_mask"] for batch in module.train_dataloader()]
+        assert sum(len(mask) for mask in masks) == len(module.corpus.splits["train"])
+        if config["processing"]["padding"] == "longest":
+            assert all(int(mask.sum(dim=1).max()) == mask.shape[1] for mask in masks)
+        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+
+    bucketed = padding()
+    random_order = padding("processing.bucket=false")
+    fixed = padding("processing.padding=max_length")
+    assert bucketed < random_order / 2 < fixed
+
+
+def test_a_batch_holds_tokens_labels_and_places(compose: Compose) -> None:
+    config = compose("processing.max_length=6")
+    module = data.DataModule(load_tokenizer(config["model"]), config["data"], config["processing"])
+    module.setup()
+    batch = next(iter(module.val_dataloader()))
+    assert batch["input_ids"].shape[1] <= 6
+    truth = [module.corpus.validation[index].label for index in batch["index"]]
+    assert torch.equal(batch["label"], torch.tensor(truth))

@@ -1,0 +1,161 @@
+"""Optimizer groups, the collecting of predictions, and checkpoints that are refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from errors import CheckpointError, WeightsError
+from model import (
+    ColaModel,
+    Validation,
+    ValidationRows,
+    load_checkpoint,
+    parameter_groups,
+    worst_direction,
+)
+from training import weights
+
+Compose = Callable[..., dict[str, Any]]
+
+
+def build(compose: Compose, *overrides: str) -> ColaModel:
+    config = compose(*overrides)
+    network = weights.load_network(config["model"], weights.load_tokenizer(config["model"]))
+    return ColaModel(network, config["training"], {})
+
+
+def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
+    module = build(compose, "training.pretask_epochs=1")
+    groups = parameter_groups(module, lr=1.0, weight_decay=0.1, layer_decay=1.0)
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    names = {name: decay[id(parameter)] for name, parameter in module.named_parameters()}
+    assert {name for name, value in names.items() if value == 0} == {
+        name for name in names if name.endswith("bias") or "LayerNorm" in name
+    }
+    assert len(names) == len(decay), "each parameter is in exactly one group"
+
+
+def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> None:
+    module = build(compose)
+    groups = parameter_groups(module, lr=1.0, weight_decay=0.0, layer_decay=0.5)
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    rates = {name: rate[id(parameter)] for name, parameter in module.named_parameters()}
+    assert rates["network.classifier.weight"] == 1.0
+    assert rates["network.bert.encoder.layer.1.output.dense.weight"] == 0.5
+    assert rates["network.bert.encoder.layer.0.output.dense.weight"] == 0.25
+    assert rates["network.bert.embeddings.word_embeddings.weight"] == 0.125
+
+
+def batch_of_three() -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 100, (3, 7), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2, [1] * 3 + [0] * 4])
+    return {"input_ids": ids, "attention_mask": mask, "label": torch.tensor([0, 1, 0])}
+
+
+def test_the_worst_direction_raises_the_loss_of_each_sentence_and_has_length_one(
+    compose: Compose,
+) -> None:
+    module, batch = build(compose).eval(), batch_of_three()
+
+    def losses(embeddings: torch.Tensor) -> torch.Tensor:
+        logits = module.network(
+            inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
+        ).logits
+        return torch.nn.functional.cross_entropy(logits, batch["label"], reduction="none")
+
+    embeddings = module.network.get_input_embeddings()(batch["input_ids"])
+    before = losses(embeddings)
+    direction = worst_direction(before.mean(), embeddings)
+    assert torch.allclose(direction.flatten(1).norm(dim=1), torch.ones(3))
+    assert (direction[batch["attention_mask"] == 0] == 0).all(), "padding is no part of a sentence"
+    assert (losses(embeddings + 0.1 * direction) > before).all()
+    assert (losses(embeddings - 0.1 * direction) < before).all()
+
+
+def test_adversarial_training_adds_a_larger_loss_and_reaches_every_parameter(
+    compose: Compose,
+) -> None:
+    batch, losses = batch_of_three(), []
+    for step in ("0.0", "0.5"):
+        torch.manual_seed(0)
+        module = build(compose, f"training.adversarial={step}", "training.pretask_epochs=1").eval()
+        module.log = lambda *arguments, **options: None  # type: ignore[method-assign]
+        loss = module.training_step(batch, 0)
+        loss.backward()
+        assert all(parameter.grad is not None for parameter in module.parameters())
+        losses.append(loss.item())
+    plain, adversarial = losses
+    assert adversarial > 2 * plain
+
+
+def test_dropout_of_the_configuration_reaches_the_network(compose: Compose) -> None:
+    module = build(compose, "model.dropout=0.25")
+    found = {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)}
+    assert found == {0.25}
+
+
+def test_a_repeated_sentence_counts_once() -> None:
+    rows = ValidationRows()
+    rows.update(torch.tensor([2, 0]), torch.tensor([1, 0]), torch.tensor([[0.0, 1.0], [2.0, 0.0]]))
+    rows.update(torch.tensor([1, 2]), torch.tensor([1, 1]), torch.tensor([[0.0, 3.0], [0.0, 1.0]]))
+    result = Validation.from_rows(rows.compute())
+    assert result.index.tolist() == [0, 1, 2]
+    assert result.label.tolist() == [0, 1, 1]
+    assert result.logits[1].tolist() == [0.0, 3.0]
+    assert result.probability.shape == (3,)
+
+
+def test_pretrained_weights_come_from_the_installed_package(compose: Compose) -> None:
+    folder = Path(weights.resolve(compose("model=minilm")["model"]))
+    assert (folder / "model.safetensors").is_file()
+
+
+def test_other_weights_than_expected_are_refused(compose: Compose) -> None:
+    with pytest.raises(WeightsError, match="not model.sha256=0000"):
+        weights.resolve(compose("model=minilm", "model.sha256='0000'")["model"])
+
+
+def test_a_local_folder_comes_first(compose: Compose, tmp_path: Path) -> None:
+    assert weights.resolve(compose("model=minilm", f"model.name={tmp_path}")["model"]) == str(
+        tmp_path
+    )
+
+
+def test_a_model_that_nobody_has_is_an_error_that_says_what_to_do(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(weights.HfApi, "model_info", refuse)
+    with pytest.raises(WeightsError, match="model=minilm") as error:
+        weights.resolve(compose("model.name=nobody/has-this", "model.package=null")["model"])
+    assert "nobody/has-this" in str(error.value)
+
+
+def test_the_tokenizer_is_recorded_without_its_source_s_truncation(compose: Compose) -> None:
+    import json
+
+    tokenizer = weights.load_tokenizer(compose()["model"])
+    recorded = json.loads(weights.tokenizer_json(tokenizer))
+    assert recorded["truncation"] is None
+    assert recorded["padding"] is None
+    assert recorded["model"]["type"] == "WordPiece"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="make train"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match="not a checkpoint of"):
+        load_checkpoint(tmp_path / "x.ckpt")

@@ -1,0 +1,128 @@
+"""What W&B gets to record, read back from the run's own file, without an account."""
+
+import json
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import train
+from training import tracking
+
+Compose = Callable[..., dict[str, Any]]
+BLOCK, HEADER = 32768, 7
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The records of a ``.wandb`` file: LevelDB's log format (blocks of 32 KiB; a record may span several)."""
+    content, offset, parts = path.read_bytes(), HEADER, []
+    assert content[:4] == b":W&B"
+    while offset + HEADER <= len(content):
+        if BLOCK - offset % BLOCK < HEADER:
+            offset += BLOCK - offset % BLOCK
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, offset)
+        parts.append(content[offset + HEADER : offset + HEADER + length])
+        offset += HEADER + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield b"".join(parts)
+            parts = []
+
+
+def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
+    """Metric keys, configuration and artifact names of the one offline run in a folder."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    deadline = (
+        time.monotonic() + 60
+    )  # W&B's own process may write the end of the file after `finish` has returned
+    while not any(Record.FromString(data).HasField("exit") for data in records(path)):
+        assert time.monotonic() < deadline, "the run's file has no end"
+        time.sleep(0.1)
+    keys: set[str] = set()
+    config: dict[str, Any] = {}
+    artifacts: set[str] = set()
+    for data in records(path):
+        record = Record.FromString(data)
+        keys |= {item.key or "/".join(item.nested_key) for item in record.history.item}
+        config |= {
+            item.key: json.loads(item.value_json) for item in record.config.update if item.key
+        }
+        if record.HasField("artifact"):
+            artifacts.add(record.artifact.name)
+        if record.request.HasField("log_artifact"):
+            artifacts.add(record.request.log_artifact.artifact.name)
+    return keys, config, artifacts
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_an_offline_run_records_everything(
+    compose: Compose, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = compose("logger=wandb", "logger.project=some-project")
+    result = train.train(config, tmp_path / "run", tmp_path / "models")
+    assert "upload with: wandb sync" in capfd.readouterr().out
+
+    keys, seen, artifacts = recorded(tmp_path / "run")
+    expected = {
+        f"val/{name}{suffix}"
+        for suffix, group in (
+            ("", "overall"),
+            ("_in_domain", "in_domain"),
+            ("_out_of_domain", "out_of_domain"),
+        )
+        for name, value in result["metrics"][group].items()
+        if name != "sentences" and value is not None
+    }
+    assert expected <= keys
+    assert {"val/loss", "train/loss", "train/gradient_norm"} <= keys
+    assert any(key.startswith("confusion_matrix") for key in keys), keys
+    assert any(key.startswith("roc") for key in keys), keys
+    assert any(key.startswith("wrong_predictions") for key in keys), keys
+    assert {key: seen[key] for key in config} == config
+    assert "best-checkpoint" in artifacts
+
+
+def test_a_failed_training_closes_its_run(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(train.ColaModel, "training_step", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        train.train(compose("logger=wandb"), tmp_path / "run", tmp_path / "models")
+    assert wandb.run is None
+
+
+def test_an_account_is_found_in_environment_or_netrc(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert not tracking.has_account()
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert tracking.has_account()
+    (tmp_path / ".netrc").unlink()
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert tracking.has_account()
+
+
+def test_csv_and_none(compose: Compose, tmp_path: Path) -> None:
+    train.train(compose("logger=csv"), tmp_path / "run", tmp_path / "models")
+    header = (tmp_path / "run" / "csv" / "metrics.csv").read_text().splitlines()[0]
+    assert "val/mcc" in header.split(",")
+    assert tracking.make_logger(compose("logger=none"), tmp_path) is None

@@ -1,0 +1,175 @@
+"""Training as a whole: what it leaves behind, that it repeats itself, that it can be stopped and resumed."""
+
+import functools
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import data
+import train
+from errors import CheckpointError, ConfigError, Interrupted
+from model import load_checkpoint
+from training.callbacks import StopOnSignal
+from training.weights import load_tokenizer
+
+Compose = Callable[..., dict[str, Any]]
+PICTURES = {
+    "confusion_matrix",
+    "roc",
+    "precision_recall",
+    "calibration",
+    "learning_curves",
+    "mcc_by_source",
+}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)  # tests may run in parallel
+    few = functools.partial(data.paradigms, per_phenomenon=5)
+    monkeypatch.setattr(data, "paradigms", few)
+
+
+def test_a_run_leaves_checkpoint_report_and_pictures(compose: Compose, tmp_path: Path) -> None:
+    config = compose()
+    result = train.train(config, tmp_path / "run", tmp_path / "models")
+
+    checkpoint = tmp_path / "models" / "best-checkpoint.ckpt"
+    assert oct(checkpoint.stat().st_mode)[-3:] == "644"
+    report = json.loads((tmp_path / "models" / "training_report.json").read_text())
+    assert report == json.loads(json.dumps(result))
+    assert report["corpus"]["sentences"]["in_domain"] == report["metrics"]["in_domain"]["sentences"]
+    assert report["metrics"]["overall"]["sentences"] == sum(
+        report["metrics"][split]["sentences"] for split in ("in_domain", "out_of_domain")
+    )
+    assert report["config"] == config
+    assert report["sentences_per_second"] > 0
+    assert {path.stem for path in (tmp_path / "run" / "pictures").glob("*.png")} == PICTURES
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
+        "best-checkpoint.ckpt",
+        "training_report.json",
+    ]
+    assert not (tmp_path / "run" / "resume.ckpt").exists()
+
+
+def test_the_checkpoint_predicts_what_training_measured(compose: Compose, tmp_path: Path) -> None:
+    config = compose()
+    result = train.train(config, tmp_path / "run", tmp_path / "models")
+    model = load_checkpoint(tmp_path / "models" / "best-checkpoint.ckpt")
+    assert model.records["validation_metrics"] == result["metrics"]
+    module = train.DataModule(load_tokenizer(config["model"]), config["data"], config["processing"])
+    module.setup()
+    with torch.no_grad():
+        right = [
+            (model(batch["input_ids"], batch["attention_mask"]).argmax(dim=1) == batch["label"])
+            for batch in module.val_dataloader()
+        ]
+    accuracy = torch.cat(right).double().mean().item()
+    assert accuracy == pytest.approx(result["metrics"]["overall"]["accuracy"], abs=1e-6)
+
+
+def test_the_same_configuration_gives_the_same_metrics(compose: Compose, tmp_path: Path) -> None:
+    runs = [train.train(compose(), tmp_path / f"run{i}", tmp_path / f"models{i}") for i in range(2)]
+    assert runs[0]["metrics"] == runs[1]["metrics"]
+    other = train.train(compose("seed=7"), tmp_path / "run2", tmp_path / "models2")
+    assert other["metrics"] != runs[0]["metrics"]
+
+
+class StopAtStep(pl.Callback):
+    """Sends this process the signal that Ctrl-C sends, in the middle of an epoch."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+# The last 14 steps are the corpus's epoch: in the pretask, at its end, after it, at the very end.
+@pytest.mark.parametrize("steps_left", [30, 15, 14, 13, 1])
+def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
+) -> None:
+    longer = "training.pretask_epochs=1"
+    whole = train.train(compose(longer), tmp_path / "whole", tmp_path / "models")
+
+    make_trainer = train.make_trainer
+
+    def interrupting(
+        config: Any, folder: Path, logger: Any, callbacks: list[pl.Callback]
+    ) -> pl.Trainer:
+        return make_trainer(
+            config, folder, logger, [*callbacks, StopAtStep(whole["steps"] - steps_left)]
+        )
+
+    monkeypatch.setattr(train, "make_trainer", interrupting)
+    with pytest.raises(Interrupted, match="training.resume=") as stopped:
+        train.train(compose(longer), tmp_path / "run", tmp_path / "models")
+    monkeypatch.setattr(train, "make_trainer", make_trainer)
+
+    checkpoint = tmp_path / "run" / "resume.ckpt"
+    assert str(checkpoint) in str(stopped.value)
+    assert load_checkpoint(checkpoint).records["labels"] == ["unacceptable", "acceptable"]
+    resumed = train.train(
+        compose(longer, f"training.resume={checkpoint}"), tmp_path / "again", tmp_path / "models"
+    )
+    assert resumed["metrics"] == whole["metrics"]
+    assert resumed["steps"] == whole["steps"]
+
+
+def test_an_interrupted_run_leaves_the_published_model_alone(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.train(compose(), tmp_path / "run", tmp_path / "models")
+    before = {path: path.read_bytes() for path in (tmp_path / "models").iterdir()}
+    monkeypatch.setattr(
+        StopOnSignal, "on_train_start", lambda self, *arguments: setattr(self, "requested", True)
+    )
+    with pytest.raises(Interrupted):
+        train.train(compose("seed=1"), tmp_path / "run2", tmp_path / "models")
+    assert {path: path.read_bytes() for path in (tmp_path / "models").iterdir()} == before
+
+
+def test_a_model_that_learned_nothing_is_warned_of(
+    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train.train(compose("training.lr=0.0"), tmp_path / "run", tmp_path / "models")
+    assert result["metrics"]["overall"]["mcc"] <= 0
+    assert "WARNING: nothing was learned" in capsys.readouterr().err
+
+
+def test_early_stopping_watches_the_metric_that_counts(compose: Compose, tmp_path: Path) -> None:
+    result = train.train(
+        compose("training.max_epochs=6", "training.patience=1", "training.lr=0.0"),
+        tmp_path / "r",
+        tmp_path / "m",
+    )
+    assert result["epochs"] < 6
+
+
+def test_bad_settings_are_refused_before_training(compose: Compose, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="training.resume=nowhere"):
+        train.train(compose("training.resume=nowhere"), tmp_path / "run", tmp_path / "models")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="models_dir="):
+        train.train(compose(), tmp_path / "run", tmp_path / "file" / "models")
+
+
+def test_a_batch_without_labelled_tokens_does_no_harm(compose: Compose) -> None:
+    config = compose("training.pretask_epochs=1")
+    tokenizer = load_tokenizer(config["model"])
+    model = train.ColaModel(
+        train.weights.load_network(config["model"], tokenizer), config["training"], {}
+    )
+    model.log = lambda *arguments, **options: None  # type: ignore[method-assign]
+    encoder = data.Encoder(tokenizer, 16, "longest")
+    examples = data.Examples([[101, 2003, 102]] * 2, [0, 1], [[-100] * 3] * 2)
+    assert torch.isfinite(model.training_step(encoder.collate(examples, [0, 1]), 0))
