@@ -11,6 +11,7 @@ file is replaced only when the new one has passed every gate; a gate that fails 
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from export.calibration import expected_calibration_error
 from export.packing import can_pack, to_onnx
 from export.quantization import SCHEMES, observe, quantize
 from export.variants import Contestant, Subject
+from prediction.model_file import Lineage
 
 MAX_DIFFERENCE = 1e-4  # of logits, PyTorch against ONNX Runtime at fp32
 MAX_MCC_LOSS = 0.02  # int8 against PyTorch
@@ -77,9 +79,8 @@ def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
                 )
             shipped = contestants[settings["precision"]]
             require_quality(shipped, settings["min_mcc"])
-            lineage = model_file.lineage(
-                subject.model.records,
-                precision=settings["precision"],
+            lineage = replace(
+                model_file.describe_lineage(subject.model.records, settings["precision"]),
                 scheme=shipped.scheme,
                 temperature=subject.temperature,
                 parity=difference,
@@ -154,7 +155,7 @@ def require_quality(shipped: Contestant, min_mcc: float) -> None:
 def make_report(
     output: Path,
     subject: Subject,
-    lineage: Mapping[str, Any],
+    lineage: Lineage,
     contestants: Mapping[str, Contestant],
 ) -> dict[str, Any]:
     """What export_report.json holds."""
@@ -165,14 +166,14 @@ def make_report(
         "sha256": _sha256(output),
         "packing": can_pack(subject.model.network),
         "contestants": {name: contestant.as_dict() for name, contestant in contestants.items()},
-        "parity": {"largest_difference": lineage["parity"], "limit": MAX_DIFFERENCE},
+        "parity": {"largest_difference": lineage.parity, "limit": MAX_DIFFERENCE},
         "calibration": {
             "temperature": subject.temperature,
             "judged_on": OUT_OF_DOMAIN,
             "error_before": expected_calibration_error(logits * subject.temperature, label),
             "error_after": expected_calibration_error(logits, label),
         },
-        "lineage": lineage,
+        "lineage": lineage.to_json(),
     }
 
 

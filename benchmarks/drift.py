@@ -27,6 +27,8 @@ from drift.verdict import judge
 from drift.windows import Window
 from export.reference import SCORE_EDGES, TOKEN_EDGES
 from monitoring.reference import Reference
+from prediction import model_file
+from prediction.model_file import Histogram
 
 RESULT = Path(__file__).parent / "results" / "drift.json"
 VERSION = "0123456789ab"
@@ -38,10 +40,10 @@ def values(count: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     return random_.beta(4, 1.5, count), np.maximum(3, random_.gamma(6, 2, count)).astype(int)
 
 
-def shares(numbers: np.ndarray[Any, Any], edges: list[float]) -> dict[str, list[float]]:
+def shares(numbers: np.ndarray[Any, Any], edges: list[float]) -> Histogram:
     """A histogram as the model file keeps it."""
     counts, _ = np.histogram(numbers, bins=edges)
-    return {"edges": edges, "shares": (counts / counts.sum()).tolist()}
+    return Histogram(edges, (counts / counts.sum()).tolist())
 
 
 def reference(scores: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> Reference:
@@ -50,15 +52,16 @@ def reference(scores: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> Re
     unacceptable = float((scores < 0.5).mean())
     return Reference(
         VERSION,
-        {
-            "count": len(scores),
-            "labels": {"acceptable": 1 - unacceptable, "unacceptable": unacceptable},
-            "score_histogram": shares(scores, SCORE_EDGES),
-            "length_histogram": shares(lengths, [float(edge) for edge in TOKEN_EDGES]),
-            "unknown_token_rate": 0.0,
-            "low_confidence_share": float((confidence < 0.6).mean()),
-            "expected_accuracy": float(confidence.mean()),
-        },
+        model_file.Reference(
+            count=len(scores),
+            labels={"acceptable": 1 - unacceptable, "unacceptable": unacceptable},
+            score_histogram=shares(scores, SCORE_EDGES),
+            length_histogram=shares(lengths, TOKEN_EDGES),
+            unknown_token_rate=0.0,
+            low_confidence_share=float((confidence < 0.6).mean()),
+            expected_accuracy=float(confidence.mean()),
+            accuracy=float(confidence.mean()),
+        ),
     )
 
 

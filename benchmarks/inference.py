@@ -30,6 +30,7 @@ from rich.table import Table
 
 from export import model_file, packing, quantization, variants
 from export.variants import Feed, Subject, packed_rows, padded_batches
+from prediction.model_file import Reference
 from prediction.onnx_predictor import ColaONNXPredictor
 
 BATCH_SIZES = (1, 8, 32)
@@ -61,8 +62,10 @@ def export_both(subject: Subject, folder: Path) -> dict[str, Path]:
     largest = quantization.observe(graph, padded_batches(subject.calibration_sentences, 1))
     graphs = {"fp32": graph, "int8": quantization.quantize(graph, quantization.SCHEMES[0], largest)}
     for precision, model in graphs.items():
-        lineage = model_file.lineage(subject.model.records, precision=precision)
-        model_file.write(folder / f"{precision}.onnx", model, subject.model.records, lineage, {})
+        lineage = model_file.describe_lineage(subject.model.records, precision)
+        model_file.write(
+            folder / f"{precision}.onnx", model, subject.model.records, lineage, Reference.empty()
+        )
     return {precision: folder / f"{precision}.onnx" for precision in graphs}
 
 

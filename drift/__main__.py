@@ -38,7 +38,7 @@ ALARM_EXIT, CANNOT_TELL_EXIT = 3, 2
 def edges_of(reference: Reference) -> Edges:
     """The bin edges that a window has to be counted in."""
     histograms = reference.distributions
-    return Edges(histograms["score_histogram"]["edges"], histograms["length_histogram"]["edges"])
+    return Edges(histograms.score_histogram.edges, histograms.length_histogram.edges)
 
 
 def windows(

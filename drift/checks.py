@@ -52,10 +52,10 @@ def assess(window: Window, reference: Reference) -> list[Check]:
     """All checks of one window, in the order in which they are shown."""
     known = reference.distributions
     score, score_reference = _paired(
-        window.score_histogram, known["score_histogram"]["shares"], known["count"]
+        window.score_histogram, known.score_histogram.shares, known.count
     )
     length, length_reference = _paired(
-        window.length_histogram, known["length_histogram"]["shares"], known["count"]
+        window.length_histogram, known.length_histogram.shares, known.count
     )
     ks, ks_p = ks_statistic(score, score_reference)
     _, length_p = ks_statistic(length, length_reference)
@@ -70,7 +70,7 @@ def assess(window: Window, reference: Reference) -> list[Check]:
             "low_confidence_share",
             window.low_confidence,
             window.count,
-            known["low_confidence_share"],
+            known.low_confidence_share,
             0.1,
             0.2,
         ),
@@ -78,11 +78,11 @@ def assess(window: Window, reference: Reference) -> list[Check]:
             "unknown_token_rate",
             window.unknown_tokens,
             window.tokens,
-            known["unknown_token_rate"],
+            known.unknown_token_rate,
             0.01,
             0.03,
         ),
-        _expected_accuracy(window, known["expected_accuracy"]),
+        _expected_accuracy(window, known.expected_accuracy),
         _share("truncated_share", window.truncated, window.count, None, 0.02, 0.1),
         *_operations(window, reference),
     ]
@@ -91,13 +91,13 @@ def assess(window: Window, reference: Reference) -> list[Check]:
 def _labels(window: Window, reference: Reference) -> Check:
     """The share of `unacceptable`: difference, and a chi-square test of the two samples."""
     known = reference.distributions
-    labels = list(known["labels"])
+    labels = list(known.labels)
     seen = [window.labels[label] for label in labels]
-    expected = [known["labels"][label] * known["count"] for label in labels]
+    expected = [known.labels[label] * known.count for label in labels]
     table = np.array([seen, expected])[:, np.add(seen, expected) > 0]
     p_value = float(chi2_contingency(table).pvalue) if table.shape[1] > 1 else 1.0
     share = window.labels["unacceptable"] / window.count
-    known_share = known["labels"].get("unacceptable", 0.0)
+    known_share = known.labels.get("unacceptable", 0.0)
     return Check(
         "label_difference", abs(share - known_share), 0.1, 0.2, p_value, known_share, share
     )

@@ -58,22 +58,21 @@ def _plots(verdict: Verdict, reference: Reference) -> str:
     known, window = reference.distributions, verdict.window
     total = max(window.count, 1)
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
-    labels = list(known["labels"])
+    labels = list(known.labels)
     _bars(
         axes[0],
         labels,
-        list(known["labels"].values()),
+        list(known.labels.values()),
         [window.labels[name] / total for name in labels],
     )
     axes[0].set_title("labels")
-    for axis, name, counts in (
-        (axes[1], "score", window.score_histogram),
-        (axes[2], "length", window.length_histogram),
+    for axis, title, histogram, counts in (
+        (axes[1], "probability of acceptable", known.score_histogram, window.score_histogram),
+        (axes[2], "length (tokens)", known.length_histogram, window.length_histogram),
     ):
-        histogram = known[f"{name}_histogram"]
-        starts = [f"{edge:g}" for edge in histogram["edges"][:-1]]
-        _bars(axis, starts, histogram["shares"], [count / total for count in counts])
-        axis.set_title({"score": "probability of acceptable", "length": "length (tokens)"}[name])
+        starts = [f"{edge:g}" for edge in histogram.edges[:-1]]
+        _bars(axis, starts, histogram.shares, [count / total for count in counts])
+        axis.set_title(title)
     axes[0].legend(["reference", "window"])
     image = io.StringIO()
     figure.savefig(image, format="svg")

@@ -20,6 +20,7 @@ from export.calibration import fit_temperature
 from export.packing import can_pack
 from model import ColaModel, load_checkpoint
 from prediction.encoder import TextEncoder
+from prediction.model_file import Metrics, Reference
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Prediction
 from training.metrics import evaluate
@@ -55,7 +56,7 @@ class Contestant:
     """One form of the model, measured. ``flips``: share of labels that differ from PyTorch's."""
 
     megabytes: float
-    metrics: Mapping[str, Mapping[str, Any]]
+    metrics: Metrics
     latency: Mapping[str, float]  # of one sentence on one thread, ms
     flips: float = 0.0
     largest_difference: float = 0.0  # of logits
@@ -120,7 +121,8 @@ def measure(
 ) -> Contestant:
     """Write ``graph`` to ``path`` and measure that file as it will be used."""
     records = subject.model.records
-    model_file.write(path, graph, records, model_file.lineage(records, precision=None), {})
+    lineage = model_file.describe_lineage(records, "int8" if scheme else "fp32")
+    model_file.write(path, graph, records, lineage, Reference.empty())
     predictions = ColaONNXPredictor(path).analyze(subject.texts)
     probability = torch.tensor([item.probability_acceptable for item in predictions])
     session = open_session(path)

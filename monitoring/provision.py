@@ -126,10 +126,10 @@ def _first_indices(server: Elastic, report: Report) -> None:
 
 
 def _reference_histogram(server: Elastic, report: Report, reference: Reference) -> None:
-    histogram = reference.distributions["score_histogram"]
-    lines = []
+    histogram = reference.distributions.score_histogram
+    lines: list[dict[str, Any]] = []
     for number, ((low, high), share) in enumerate(
-        zip(pairwise(histogram["edges"]), histogram["shares"], strict=True)
+        zip(pairwise(histogram.edges), histogram.shares, strict=True)
     ):
         values = {"center": (low + high) / 2, "share": share}
         lines.append({"index": {"_id": f"score-{number:02}"}})

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from prediction import model_file
 from prediction.onnx_predictor import ColaONNXPredictor
 
 
@@ -12,7 +12,7 @@ class Reference:
     """What the dashboard and the rules take from a model: its version and its validation distributions."""
 
     version: str
-    distributions: dict[str, Any]
+    distributions: model_file.Reference
 
     @classmethod
     def of(cls, path: Path) -> "Reference":
@@ -23,6 +23,4 @@ class Reference:
     @property
     def low_confidence_limit(self) -> float:
         """The low-confidence share above which a rule fires: clearly more than in validation."""
-        return round(
-            min(0.95, max(0.2, 1.5 * float(self.distributions["low_confidence_share"]))), 2
-        )
+        return round(min(0.95, max(0.2, 1.5 * self.distributions.low_confidence_share)), 2)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from errors import ModelFileError
 from prediction.cores import available_cores
 from prediction.encoder import TextEncoder
+from prediction.model_file import Lineage, Reference
 from prediction.rows import plan
 from prediction.types import Encoded, ModelInfo, Prediction
 
@@ -50,17 +51,8 @@ class ColaONNXPredictor:
         self._lone_session = (
             _open(self._path, lone_threads)[1] if lone_threads > 1 else self._session
         )
-        metadata = self._read_metadata()
-        self.info = ModelInfo(
-            version=version,
-            name=metadata["lineage"]["base_model"],
-            precision=metadata["lineage"]["precision"],
-            **{
-                key: metadata[key]
-                for key in ("labels", "max_length", "packing", "lineage", "reference")
-            },
-        )
-        self._encoder = self._read_tokenizer(metadata["tokenizer"])
+        self.info, tokenizer = self._read_metadata(version)
+        self._encoder = self._read_tokenizer(tokenizer)
         self._acceptable = self.info.labels.index("acceptable")
         self._pool = ThreadPoolExecutor(self.threads, "row") if self.threads > 1 else None
 
@@ -128,27 +120,38 @@ class ColaONNXPredictor:
             truncated=item.truncated,
         )
 
-    def _read_metadata(self) -> dict[str, Any]:
-        found = self._session.get_modelmeta().custom_metadata_map
-        missing = [key for key in METADATA if key not in found]
+    def _read_metadata(self, version: str) -> tuple[ModelInfo, str]:
+        """Return what the file says about itself, and its tokenizer.json."""
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        missing = [key for key in METADATA if key not in metadata]
         if missing:
             raise ModelFileError(f"{self._path}: no {', '.join(missing)} in its metadata; {REMEDY}")
+
         try:
-            metadata = {
-                key: found[key] if key == "tokenizer" else json.loads(found[key])
-                for key in METADATA
-            }
-            complete = (
-                "acceptable" in metadata["labels"]
-                and {"base_model", "precision"} <= metadata["lineage"].keys()
+            lineage = Lineage.from_json(json.loads(metadata["lineage"]))
+            info = ModelInfo(
+                version=version,
+                name=lineage.base_model,
+                labels=json.loads(metadata["labels"]),
+                max_length=json.loads(metadata["max_length"]),
+                packing=json.loads(metadata["packing"]),
+                precision=lineage.precision,
+                lineage=lineage,
+                reference=Reference.from_json(json.loads(metadata["reference"])),
             )
+            has_label = "acceptable" in info.labels
+        except KeyError as error:
+            raise ModelFileError(
+                f"{self._path}: its labels or lineage are incomplete: no {error}; {REMEDY}"
+            ) from None
         except (ValueError, TypeError, AttributeError) as error:
             raise ModelFileError(
                 f"{self._path}: its metadata cannot be read ({error}); {REMEDY}"
             ) from None
-        if not complete:
+
+        if not has_label:
             raise ModelFileError(f"{self._path}: its labels or lineage are incomplete; {REMEDY}")
-        return metadata
+        return info, metadata["tokenizer"]
 
     def _read_tokenizer(self, text: str) -> TextEncoder:
         try:
@@ -157,13 +160,13 @@ class ColaONNXPredictor:
             raise ModelFileError(
                 f"{self._path}: its tokenizer cannot be read ({error}); {REMEDY}"
             ) from None
-        size, expected = encoder.vocabulary, self.info.lineage.get("vocabulary")
+        size, matches = encoder.vocabulary, encoder.vocabulary == self.info.lineage.vocabulary
         try:  # the last id must have a row in the embedding; this also warms the sessions up
             for session in (self._session, self._lone_session):
                 self._run_row([[size - 1]], session)
         except Exception:  # onnxruntime's exceptions share no public base class
-            expected = None
-        if size != expected:
+            matches = False
+        if not matches:
             raise ModelFileError(
                 f"{self._path}: its tokenizer ({size} tokens) is not the model's; {REMEDY}"
             )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from prediction.model_file import Lineage, Reference
+
 LABELS = ["unacceptable", "acceptable"]
 """The names of CoLA's labels 0 and 1."""
 
@@ -44,16 +46,28 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model file says about itself; ``version`` is the first 12 digits of its SHA-256."""
+    """All that a model file says about itself, apart from its tokenizer."""
 
     version: str
+    """The first 12 digits of the file's SHA-256."""
+
     name: str
+    """The base model's."""
+
     labels: list[str]
+    """Names by number, in the order of the logits."""
+
     max_length: int
+    """Tokens that are read of a sentence; more are cut off."""
+
     packing: bool
+    """Whether several sentences can share a row (see ``export/packing.py``)."""
+
     precision: str
-    lineage: dict[str, Any]
-    reference: dict[str, Any]
+    """``fp32`` or ``int8``."""
+
+    lineage: Lineage
+    reference: Reference
 
 
 class Predictor(Protocol):

@@ -82,7 +82,7 @@ ERRORS = {
 
 def model_card(info: ModelInfo) -> dict[str, Any]:
     """What /model tells: the lineage without the resolved configuration, which may name paths."""
-    lineage = {key: value for key, value in info.lineage.items() if key != "config"}
+    lineage = {key: value for key, value in info.lineage.to_json().items() if key != "config"}
     facts = {
         "version": info.version,
         "name": info.name,

@@ -93,12 +93,18 @@ def test_the_file_is_self_contained(exported: dict[str, Any], checkpoint: Path) 
     assert (info.name, info.precision, info.packing, info.max_length) == ("tiny", "int8", True, 32)
     assert info.version == exported["sha256"][:12]
     lineage = info.lineage
-    assert lineage["corpus"]["name"] == "own"
-    assert len(lineage["corpus"]["sha256"]) == 64
-    assert lineage["config"]["processing"]["max_length"] == 32
-    assert lineage["metrics"]["overall"] == exported["contestants"]["int8"]["metrics"]["overall"]
-    assert {"base_revision", "git_commit", "created", "packages", "parity"} <= lineage.keys()
-    assert info.reference["count"] == lineage["metrics"]["overall"]["sentences"]
+    assert lineage.corpus.name == "own"
+    assert len(lineage.corpus.sha256) == 64
+    assert lineage.config["processing"]["max_length"] == 32
+    assert lineage.metrics["overall"] == exported["contestants"]["int8"]["metrics"]["overall"]
+    assert {
+        "base_revision",
+        "git_commit",
+        "created",
+        "packages",
+        "parity",
+    } <= lineage.to_json().keys()
+    assert info.reference.count == lineage.metrics["overall"]["sentences"]
     assert path.stat().st_mode & 0o044 == 0o044  # readable by a server that runs as somebody else
 
 
@@ -175,7 +181,7 @@ def test_another_corpus_can_be_told(
         len((small_corpus / f"{name}_dev.tsv").read_text().splitlines())
         for name in ("in_domain", "out_of_domain")
     )
-    assert ColaONNXPredictor(output).info.reference["count"] == sentences
+    assert ColaONNXPredictor(output).info.reference.count == sentences
     with pytest.raises(CorpusError, match="there is no folder"):
         export(
             {**SETTINGS, "checkpoint": checkpoint, "output": output},

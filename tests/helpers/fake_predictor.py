@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import MutableSequence, Sequence
 
 from errors import InvalidText
+from prediction.model_file import Lineage, LineageCorpus, Reference, TrainedBy
 from prediction.types import Encoded, ModelInfo, Prediction
 
 INFO = ModelInfo(
@@ -19,12 +20,21 @@ INFO = ModelInfo(
     max_length=16,
     packing=True,
     precision="fp32",
-    lineage={
-        "corpus": {"name": "fake"},
-        "metrics": {"overall": {"mcc": 0.5}},
-        "config": {"path": "/secret"},
-    },
-    reference={},
+    lineage=Lineage(
+        base_model="fake",
+        base_revision=None,
+        base_sha256=None,
+        corpus=LineageCorpus("fake", "0" * 64, {}),
+        trained=TrainedBy("2026-01-01T00:00:00+00:00", None, {}),
+        config={"path": "/secret"},
+        vocabulary=100,
+        git_commit=None,
+        created="2026-01-01T00:00:00+00:00",
+        packages={},
+        precision="fp32",
+        metrics={"overall": {"mcc": 0.5}},
+    ),
+    reference=Reference.empty(),
 )
 
 

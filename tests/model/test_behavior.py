@@ -91,7 +91,7 @@ def predictor() -> ColaONNXPredictor:
         predictor = ColaONNXPredictor(MODEL)
     except ModelFileError as error:
         pytest.skip(str(error))
-    if predictor.info.lineage["corpus"]["name"] != "own":
+    if predictor.info.lineage.corpus.name != "own":
         pytest.skip(f"{MODEL} was not trained on corpus/")
     return predictor
 

@@ -70,12 +70,12 @@ def test_the_reference_histogram_is_that_of_the_model_given_last(server: Elastic
     documents = sorted(
         (hit["_source"] for hit in hits), key=lambda source: source["reference"]["center"]
     )
-    histogram = REFERENCE.distributions["score_histogram"]
+    histogram = REFERENCE.distributions.score_histogram
     assert [round(document["reference"]["center"], 3) for document in documents] == [
-        round(edge + 0.025, 3) for edge in histogram["edges"][:-1]
+        round(edge + 0.025, 3) for edge in histogram.edges[:-1]
     ]
     assert [document["reference"]["share"] for document in documents] == pytest.approx(
-        histogram["shares"]
+        histogram.shares
     )
     assert {document["model"]["version"] for document in documents} == {REFERENCE.version}
 
@@ -237,7 +237,7 @@ def test_the_low_confidence_rule_takes_its_limit_from_the_model(stand_in: StandI
     rules = [kept for path, kept in stand_in.kept.items() if path.startswith("/api/alerting/rule/")]
     (rule,) = [rule for rule in rules if "Low-confidence" in rule["name"]]
     assert f"share > {REFERENCE.low_confidence_limit}" in rule["params"]["esqlQuery"]["esql"]
-    assert REFERENCE.low_confidence_limit > REFERENCE.distributions["low_confidence_share"]
+    assert REFERENCE.low_confidence_limit > REFERENCE.distributions.low_confidence_share
     kibana(stand_in, 0.9)
     assert stand_in.writes[-1].startswith("PUT /api/alerting/rule/")
 

@@ -99,8 +99,8 @@ def test_info_describes_the_file(predictor: ColaONNXPredictor) -> None:
     assert info.version == hashlib.sha256(TINY_MODEL.read_bytes()).hexdigest()[:12]
     assert (info.name, info.labels) == ("tiny", ["unacceptable", "acceptable"])
     assert (info.max_length, info.packing, info.precision) == (32, True, "fp32")
-    assert info.lineage["corpus"]["name"] == "own"
-    assert sum(info.reference["score_histogram"]["shares"]) == pytest.approx(1)
+    assert info.lineage.corpus.name == "own"
+    assert sum(info.reference.score_histogram.shares) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
