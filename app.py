@@ -41,7 +41,7 @@ from serving.service import Predictor, Service
 from serving.settings import Settings
 
 WEB = Path(__file__).parent / "serving" / "web"
-MAX_LONE_THREADS = 4  # one sentence is too small a matrix for more
+MAX_SINGLE_THREADS = 4  # one sentence is too small a matrix for more
 SHUTDOWN_SECONDS = (
     20  # for what was accepted; a client that never finishes its request is cut off then
 )
@@ -243,8 +243,8 @@ def serve(predictor: Predictor, settings: Settings) -> None:
 
 def main() -> None:
     settings = Settings.from_environment()
-    lone_threads = min(available_cores(), MAX_LONE_THREADS)
-    predictor = ColaONNXPredictor(settings.model_path, threads=1, lone_threads=lone_threads)
+    single_threads = min(available_cores(), MAX_SINGLE_THREADS)
+    predictor = ColaONNXPredictor(settings.model_path, threads=1, single_threads=single_threads)
     gc.freeze()  # what is loaded stays: the collector need not look at it again
     serve(predictor, settings)
 

@@ -40,7 +40,9 @@ class Predict:
                 encoded[place] = self._predictor.encode(text)
             except InvalidText as error:
                 errors[place] = str(error)
-        predictions = dict(zip(encoded, self._predictor.run(list(encoded.values())), strict=True))
+        predictions = dict(
+            zip(encoded, self._predictor.predict_encoded(list(encoded.values())), strict=True)
+        )
         found = [predictions.get(place) for place in range(len(errors))]
         return {
             **batch,

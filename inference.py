@@ -39,9 +39,9 @@ class ColaPredictor:
 
     def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """The same for several texts, in order. Raises InvalidText."""
-        return [prediction.as_dict() for prediction in self.analyze(texts)]
+        return [prediction.as_dict() for prediction in self.predict_many(texts)]
 
-    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
         """Like predict_batch, with what a log line needs. Raises InvalidText."""
         encoded = [self._encoder.encode(text) for text in texts]
         order = sorted(range(len(encoded)), key=lambda position: len(encoded[position].ids))

@@ -171,10 +171,10 @@ def in_process(path: Path, sentences: list[str], seconds: float) -> float:
     from prediction.onnx_predictor import ColaONNXPredictor
 
     predictor = ColaONNXPredictor(path)
-    predictor.analyze(sentences[:200])
+    predictor.predict_many(sentences[:200])
     done, started = 0, time.perf_counter()
     while (passed := time.perf_counter() - started) < seconds:
-        done += len(predictor.analyze(sentences))
+        done += len(predictor.predict_many(sentences))
     return done / passed
 
 
@@ -255,7 +255,7 @@ def run(contestants: list[Server], options: argparse.Namespace, weights: Path, f
 
     sentences = read_sentences(options.corpus)
     files = {"int8": options.model.absolute(), "fp32": fp32}
-    truth = [item.label for item in ColaONNXPredictor(fp32).analyze(sentences[:50])]
+    truth = [item.label for item in ColaONNXPredictor(fp32).predict_many(sentences[:50])]
     rounds: dict[str, list[Any]] = {server.name: [] for server in contestants}
     limits: dict[str, list[float]] = {name: [] for name in files}
     for number in range(options.rounds):

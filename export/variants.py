@@ -123,7 +123,7 @@ def measure(
     records = subject.model.records
     lineage = model_file.describe_lineage(records, "int8" if scheme else "fp32")
     model_file.write(path, graph, records, lineage, Reference.empty())
-    predictions = ColaONNXPredictor(path).analyze(subject.texts)
+    predictions = ColaONNXPredictor(path).predict_many(subject.texts)
     probability = torch.tensor([item.probability_acceptable for item in predictions])
     session = open_session(path)
     logits = onnx_logits(session, padded_batches(subject.sentences, 1))

@@ -27,7 +27,9 @@ from prediction.model_file import Lineage, Reference
 from prediction.rows import plan
 from prediction.types import Encoded, ModelInfo, Prediction
 
-SLICE_SENTENCES = 64  # what a thread of `analyze` tokenizes and predicts before it takes the next
+SLICE_SENTENCES = (
+    64  # what a thread of ``predict_many`` tokenizes and predicts before it takes the next
+)
 METADATA = ("labels", "tokenizer", "max_length", "packing", "lineage", "reference")
 REMEDY = "make a good one with: python convert_model_to_onnx.py"
 
@@ -35,7 +37,7 @@ REMEDY = "make a good one with: python convert_model_to_onnx.py"
 class ColaONNXPredictor:
     """Predictions from one ONNX file. Safe to use from several threads.
 
-    ``threads`` run rows side by side. ``lone_threads`` share one row that is run ``alone``; more than one cost
+    ``threads`` run rows side by side. ``single_threads`` share one row that is run ``exclusive``; more than one cost
     a second copy of the weights. Raises ModelFileError for a file that is missing, damaged or incomplete.
     """
 
@@ -43,13 +45,13 @@ class ColaONNXPredictor:
         self,
         path: str | Path = "models/model.onnx",
         threads: int | None = None,
-        lone_threads: int = 1,
+        single_threads: int = 1,
     ) -> None:
         self.threads = available_cores() if threads is None else threads
         self._path = Path(path)
         version, self._session = _open(self._path, 1)
-        self._lone_session = (
-            _open(self._path, lone_threads)[1] if lone_threads > 1 else self._session
+        self._single_session = (
+            _open(self._path, single_threads)[1] if single_threads > 1 else self._session
         )
         self.info, tokenizer = self._read_metadata(version)
         self._encoder = self._read_tokenizer(tokenizer)
@@ -58,27 +60,33 @@ class ColaONNXPredictor:
 
     def predict(self, text: str) -> dict[str, Any]:
         """``{"text": ..., "prediction": {"label": ..., "score": ...}}``. Raises InvalidText."""
-        return self.run([self.encode(text)])[0].as_dict()
+        return self.predict_encoded([self.encode(text)])[0].as_dict()
 
     def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """The same for several texts, in order, on all of the predictor's threads. Raises InvalidText."""
-        return [prediction.as_dict() for prediction in self.analyze(texts)]
+        return [prediction.as_dict() for prediction in self.predict_many(texts)]
 
-    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
         """Like predict_batch, with what a log line needs. Raises InvalidText."""
         if self._pool is None or len(texts) == 1:
-            return self._analyze(texts)
+            return self._predict_slice(texts)
         size = max(1, min(SLICE_SENTENCES, -(-len(texts) // self.threads)))
         slices = [texts[start : start + size] for start in range(0, len(texts), size)]
-        return [prediction for part in self._pool.map(self._analyze, slices) for prediction in part]
+        return [
+            prediction
+            for part in self._pool.map(self._predict_slice, slices)
+            for prediction in part
+        ]
 
     def encode(self, text: str) -> Encoded:
         """Check and tokenize one text. Raises InvalidText (also a ValueError) that says what to change."""
         return self._encoder.encode(text)
 
-    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
-        """Predict encoded texts, in order, on the caller's thread; on ``lone_threads`` if nothing else runs."""
-        session = self._lone_session if alone else self._session
+    def predict_encoded(
+        self, encoded: Sequence[Encoded], exclusive: bool = False
+    ) -> list[Prediction]:
+        """Predict encoded texts, in order, on the caller's thread; on ``single_threads`` if nothing else runs."""
+        session = self._single_session if exclusive else self._session
         predictions: dict[int, Prediction] = {}
         for row in plan(encoded, self.info.packing):
             probabilities = _softmax(
@@ -88,8 +96,8 @@ class ColaONNXPredictor:
                 predictions[position] = self._prediction(encoded[position], probability)
         return [predictions[position] for position in range(len(encoded))]
 
-    def _analyze(self, texts: Sequence[str]) -> list[Prediction]:
-        return self.run([self.encode(text) for text in texts])
+    def _predict_slice(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.predict_encoded([self.encode(text) for text in texts])
 
     def _run_row(
         self, sentences: list[list[int]], session: ort.InferenceSession
@@ -162,7 +170,7 @@ class ColaONNXPredictor:
             ) from None
         size, matches = encoder.vocabulary, encoder.vocabulary == self.info.lineage.vocabulary
         try:  # the last id must have a row in the embedding; this also warms the sessions up
-            for session in (self._session, self._lone_session):
+            for session in (self._session, self._single_session):
                 self._run_row([[size - 1]], session)
         except Exception:  # onnxruntime's exceptions share no public base class
             matches = False

@@ -78,8 +78,10 @@ class Predictor(Protocol):
     def encode(self, text: str) -> Encoded:
         """Check and tokenize one text. Raises InvalidText."""
 
-    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict texts, in order. Raises InvalidText."""
 
-    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
-        """Predict encoded texts, in order; ``alone``: no other row runs."""
+    def predict_encoded(
+        self, encoded: Sequence[Encoded], exclusive: bool = False
+    ) -> list[Prediction]:
+        """Predict encoded texts, in order; ``exclusive``: nothing else runs."""

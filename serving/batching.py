@@ -25,10 +25,12 @@ from prediction.types import Encoded, Prediction
 class Runner(Protocol):
     """What predicts one packed row; ``inference_onnx.ColaONNXPredictor`` is one.
 
-    ``alone`` says that no other row runs: it may use all cores.
+    ``exclusive`` says that no other row runs: it may use all cores.
     """
 
-    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]: ...
+    def predict_encoded(
+        self, encoded: Sequence[Encoded], exclusive: bool = False
+    ) -> list[Prediction]: ...
 
 
 class QueueFullError(ColaError):
@@ -71,7 +73,7 @@ class Batcher:
         inline_tokens: int = 0,
         observe: RowObserver = lambda sentences, tokens, seconds: None,
     ) -> None:
-        self._run = runner.run
+        self._run = runner.predict_encoded
         self._row_tokens = row_tokens
         self._inline_tokens = inline_tokens
         self._max_waiting = max_waiting

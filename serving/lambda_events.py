@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
     def encode(self, text: str) -> Encoded: ...
 
-    def analyze(self, texts: Sequence[str]) -> list[Prediction]: ...
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]: ...
 
 
 def is_gateway(event: Any) -> bool:
@@ -81,7 +81,7 @@ def sentences_of_event(event: Any, settings: Settings) -> tuple[list[str], bool]
 def predict(predictor: Predictor, texts: Sequence[str]) -> list[Prediction]:
     """Raises RequestError."""
     try:
-        return predictor.analyze(texts)
+        return predictor.predict_many(texts)
     except InvalidText:
         encode_all(predictor.encode, texts)  # raises for the first text that is to blame, naming it
         raise

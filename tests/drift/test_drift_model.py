@@ -31,7 +31,7 @@ def predictor() -> ColaONNXPredictor:
 
 @pytest.fixture(scope="module")
 def validation(predictor: ColaONNXPredictor) -> list[Prediction]:
-    return predictor.analyze(read_sentences(ROOT / "corpus"))
+    return predictor.predict_many(read_sentences(ROOT / "corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_alarm_on_each_drifted_kind(
 ) -> None:
     normal = read_sentences(ROOT / "corpus")
     both = [
-        window(predictor.analyze(list(islice(sentences(kind, normal, seed), 300))), reference)
+        window(predictor.predict_many(list(islice(sentences(kind, normal, seed), 300))), reference)
         for seed in (1, 2)
     ]
     found = judge(*both, reference)

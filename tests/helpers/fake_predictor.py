@@ -39,7 +39,7 @@ INFO = ModelInfo(
 
 
 class FakePredictor:
-    """``rows`` records what was run together, ``alone`` which of them ran alone; ``gate`` holds rows back."""
+    """``rows`` records what was run together, ``exclusive`` which of them ran alone; ``gate`` holds rows back."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.info = INFO
@@ -47,7 +47,7 @@ class FakePredictor:
         self.gate = threading.Event()
         self.gate.set()
         self.rows: MutableSequence[list[str]] = []
-        self.alone: MutableSequence[list[str]] = []
+        self.exclusive: MutableSequence[list[str]] = []
         self.running = 0
 
     def encode(self, text: str) -> Encoded:
@@ -60,11 +60,13 @@ class FakePredictor:
             text, [len(word) for word in words[:16]], words.count("zzz"), len(words) > 16
         )
 
-    def analyze(self, texts: Sequence[str]) -> list[Prediction]:
-        return self.run([self.encode(text) for text in texts])
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.predict_encoded([self.encode(text) for text in texts])
 
-    def run(self, encoded: Sequence[Encoded], alone: bool = False) -> list[Prediction]:
-        for record in (self.rows, self.alone) if alone else (self.rows,):
+    def predict_encoded(
+        self, encoded: Sequence[Encoded], exclusive: bool = False
+    ) -> list[Prediction]:
+        for record in (self.rows, self.exclusive) if exclusive else (self.rows,):
             record.append([item.text for item in encoded])
         self.running += 1
         self.gate.wait(10)
@@ -96,7 +98,7 @@ if __name__ == "__main__":
     from serving.settings import Settings
 
     served = FakePredictor(seconds=0.002)
-    served.rows, served.alone = (
+    served.rows, served.exclusive = (
         deque(maxlen=10),
         deque(maxlen=10),
     )  # a test looks at this process's memory

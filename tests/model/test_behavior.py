@@ -97,7 +97,7 @@ def predictor() -> ColaONNXPredictor:
 
 
 def probabilities(predictor: ColaONNXPredictor, texts: Sequence[str]) -> list[float]:
-    return [item.probability_acceptable for item in predictor.analyze(texts)]
+    return [item.probability_acceptable for item in predictor.predict_many(texts)]
 
 
 def test_the_acceptable_member_of_a_minimal_pair_scores_higher(

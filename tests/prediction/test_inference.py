@@ -37,7 +37,7 @@ def test_a_batch_answers_in_order_what_one_by_one_answers(predictor: ColaPredict
 
 
 def test_the_input_is_described_truthfully(predictor: ColaPredictor) -> None:
-    short, _, emoji, long = predictor.analyze(TEXTS)
+    short, _, emoji, long = predictor.predict_many(TEXTS)
     assert (short.characters, short.truncated) == (15, False)
     assert (emoji.tokens, emoji.unknown_tokens) == (3, 1)
     assert (long.tokens, long.truncated) == (32, True)

@@ -74,16 +74,16 @@ def test_many_threads_may_share_a_predictor(predictor: ColaONNXPredictor) -> Non
 
 
 def test_threads_that_share_a_lone_row_change_nothing(predictor: ColaONNXPredictor) -> None:
-    wide = ColaONNXPredictor(TINY_MODEL, threads=1, lone_threads=2)
+    wide = ColaONNXPredictor(TINY_MODEL, threads=1, single_threads=2)
     for text in SENTENCES[:20]:
-        (alone,) = wide.run([wide.encode(text)], alone=True)
-        (answer,) = predictor.analyze([text])
-        assert alone.label == answer.label
-        assert alone.score == pytest.approx(answer.score, abs=1e-6)
+        (exclusive,) = wide.predict_encoded([wide.encode(text)], exclusive=True)
+        (answer,) = predictor.predict_many([text])
+        assert exclusive.label == answer.label
+        assert exclusive.score == pytest.approx(answer.score, abs=1e-6)
 
 
 def test_a_score_belongs_to_its_label(predictor: ColaONNXPredictor) -> None:
-    for item in predictor.analyze(SENTENCES):
+    for item in predictor.predict_many(SENTENCES):
         acceptable = item.label == "acceptable"
         assert item.score == pytest.approx(
             item.probability_acceptable if acceptable else 1 - item.probability_acceptable
@@ -117,14 +117,14 @@ def test_info_describes_the_file(predictor: ColaONNXPredictor) -> None:
 def test_odd_texts_are_predicted(
     predictor: ColaONNXPredictor, text: str, characters: int, tokens: int | None, truncated: bool
 ) -> None:
-    (item,) = predictor.analyze([text])
+    (item,) = predictor.predict_many([text])
     assert (item.characters, item.truncated) == (characters, truncated)
     assert tokens is None or item.tokens == tokens
     assert 0.5 <= item.score <= 1
 
 
 def test_unknown_tokens_are_counted(predictor: ColaONNXPredictor) -> None:
-    (item,) = predictor.analyze(["😀 sees 😀"])
+    (item,) = predictor.predict_many(["😀 sees 😀"])
     assert item.unknown_tokens == 2
 
 

@@ -55,7 +55,7 @@ def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
     async def scenario(batcher, fake):
         batcher._run = lambda row, alone: (
             threads.append(threading.current_thread()),
-            fake.run(row, alone),
+            fake.predict_encoded(row, alone),
         )[1]
         assert await ask(batcher, fake, "short") == [expected("short")]
         assert await ask(batcher, fake, "longer than that") == [expected("longer than that")]
@@ -80,7 +80,7 @@ def test_only_a_lone_sentence_is_told_that_it_is_alone():
         await wait_until(lambda: fake.running == 2)
         fake.gate.set()
         await asyncio.gather(first, second)
-        assert fake.alone == [["lone"], ["first"]]
+        assert fake.exclusive == [["lone"], ["first"]]
 
     run(scenario, workers=2)
 
