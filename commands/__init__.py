@@ -1,1 +1,1 @@
-"""What every command of this project shares: how it ends (run.py) and how it writes files (files.py)."""
+"""What every command shares: how it ends (run.py), files (files.py) and tables (tables.py)."""

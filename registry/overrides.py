@@ -1,18 +1,21 @@
-"""Run a script with what dvcfiles/params.yaml sets, as Hydra overrides; what is empty there sets nothing.
+"""Run a script with the values that dvcfiles/params.yaml sets, as Hydra overrides.
 
     python -m registry.overrides seed,training train.py models_dir=models/candidate
 
-runs `python train.py models_dir=models/candidate training.lr=5e-05` if `training.lr` is all that is set.
-DVC calls it (dvc.yaml); `dvc exp run -S training.lr=5e-5` writes params.yaml.
+runs ``python train.py models_dir=models/candidate training.lr=5e-05`` if ``training.lr`` is the
+only value set; an empty value sets nothing. DVC runs this module (dvc.yaml), and
+``dvc exp run -S training.lr=5e-5`` writes params.yaml.
+
+DVC can compose Hydra's configuration itself, but does so in ``dvc exp run`` only: after an edit of
+configs/, a plain ``dvc repro`` would train with the params.yaml that the last experiment composed.
 """
 
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -20,36 +23,58 @@ from commands.run import run_command
 from errors import ConfigError
 
 PARAMS = Path(__file__).parents[1] / "dvcfiles" / "params.yaml"
-_ENVIRONMENT = dict(os.environ)  # before run_command changes it
-_PLAIN = re.compile(r"[\w./:+-]+")  # what Hydra takes without quotes
+
+# The script gets the environment as it is now: run_command changes it for this process.
+_ENVIRONMENT = dict(os.environ)
+
+# Hydra takes these characters without quotes.
+_UNQUOTED = re.compile(r"[\w./:+-]+")
 
 
-def overrides(params: dict[str, Any], groups: list[str]) -> list[str]:
-    """Return `key=value` for all that is set in ``groups``. Raises ConfigError for an unknown group."""
+def overrides(params: Mapping[str, object], groups: Sequence[str]) -> list[str]:
+    """Return the parameters of some groups as Hydra overrides.
+
+    Args:
+        params: The content of params.yaml.
+        groups: The keys at its top level that the script knows.
+
+    Returns:
+        ``key=value`` for each value that is set, in the order of the file.
+
+    Raises:
+        ConfigError: params.yaml has no such group.
+    """
     if unknown := sorted(set(groups) - set(params)):
         raise ConfigError(f"{PARAMS.name} has no {unknown[0]!r}")
+
     return [
-        f"{key}={_text(value)}" for group in groups for key, value in _leaves(group, params[group])
+        f"{key}={_quoted(value)}"
+        for group in groups
+        for key, value in _set_values(group, params[group])
     ]
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _set_values(key: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield each value below ``key`` that is not empty, with its dotted key."""
     if isinstance(value, dict):
-        for name, below in value.items():
-            yield from _leaves(f"{key}.{name}", below)
+        for name, child in value.items():
+            yield from _set_values(f"{key}.{name}", child)
     elif value is not None:
         yield key, value
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value)
+def _quoted(value: object) -> str:
+    is_plain = isinstance(value, str) and _UNQUOTED.fullmatch(value)
+    return str(value) if is_plain else json.dumps(value)
 
 
 def main() -> None:
+    """Replace this process by the script that the arguments name."""
     groups, *command = sys.argv[1:]
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+
     arguments = [sys.executable, *command, *overrides(params, groups.split(","))]
-    os.execve(sys.executable, arguments, _ENVIRONMENT)
+    os.execve(sys.executable, arguments, _ENVIRONMENT)  # noqa: S606
 
 
 if __name__ == "__main__":

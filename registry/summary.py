@@ -1,9 +1,9 @@
-"""The last stage of the pipeline: what `dvc metrics` and `dvc plots` show of a candidate.
+"""The last stage of the pipeline: what ``dvc metrics`` and ``dvc plots`` show of a candidate.
 
     python -m registry.summary models/candidate
 
-Reads the folder's training_report.json and export_report.json; writes metrics.json (a few numbers of the two)
-and pictures/ (those that training drew).
+Reads the folder's training_report.json and export_report.json; writes metrics.json (a few numbers
+of the two) and pictures/ (a copy of those that training drew).
 """
 
 import json
@@ -12,39 +12,54 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from commands.files import write_json
 from commands.run import run_command
 from errors import ColaError
 
+CHECKPOINT_METRICS = ("mcc", "accuracy", "f1_macro", "roc_auc")
 
-def summarize(folder: Path) -> dict[str, Any]:
-    """Write metrics.json and pictures/ into ``folder``; return the metrics. Raises ColaError."""
-    training, export = _read(folder / "training_report.json"), _read(folder / "export_report.json")
+
+def summarize(folder: Path) -> None:
+    """Write metrics.json and pictures/ into ``folder``.
+
+    Raises:
+        ColaError: One of the reports cannot be read.
+    """
+    training = _read(folder / "training_report.json")
+    export = _read(folder / "export_report.json")
+
     exported = export["contestants"][export["lineage"]["precision"]]
+    checkpoint = {
+        split: {name: values[name] for name in CHECKPOINT_METRICS}
+        for split, values in training["metrics"].items()
+    }
     metrics = {
         "mcc": exported["metrics"]["overall"]["mcc"],
         "megabytes": exported["megabytes"],
         "p50_ms": exported["latency"]["p50_ms"],
-        "checkpoint": {
-            split: {key: values[key] for key in ("mcc", "accuracy", "f1_macro", "roc_auc")}
-            for split, values in training["metrics"].items()
-        },
+        "checkpoint": checkpoint,
     }
+
     pictures = folder / "pictures"
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir()
     for picture in sorted(Path(training["pictures"]).glob("*.png")):
         shutil.copy(picture, pictures)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    return metrics
+
+    write_json(folder / "metrics.json", metrics)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ColaError(f"{path} cannot be read ({error}): run `dvc repro` in dvcfiles/") from None
-    return document
+
+
+def main() -> None:
+    """Summarize the folder that the argument names."""
+    summarize(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":
-    run_command(lambda: summarize(Path(sys.argv[1])))
+    run_command(main)

@@ -1,0 +1,220 @@
+"""The versions of the model: push, pull, list and compare them, promote a candidate."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from errors import StoreError
+from registry import store
+from registry.pointer import MODEL, POINTER, Facts, Pointer, read_pointer, write_pointer
+
+CANDIDATE = "models/candidate/model.onnx"
+"""Where dvcfiles/dvc.yaml puts the model that the pipeline makes."""
+
+TOLERANCE = 0.005
+"""How much lower the MCC of a new model may be: one recipe differs by as much on two machines."""
+
+
+def push(root: Path, remote: str) -> str:
+    """Put the model into the store and write its pointer; return a line that says so.
+
+    The pointer changes only when the whole model is in the store.
+
+    Raises:
+        ModelFileError: ``models/model.onnx`` is missing or is not a model of this project.
+        StoreError: The store did not take it; the pointer is what it was.
+    """
+    facts = Facts.of_model(root / MODEL)
+    store.name_remote(root, remote)
+
+    path = root / POINTER
+    with _restored_on_failure(path) as before:
+        write_pointer(root, facts)
+        store.dvc(root, remote, "commit", "--force", POINTER)
+        output = store.dvc(root, remote, "push", "-r", remote, POINTER)
+
+    is_uploaded = "everything is up to date" not in output.lower()
+    md5 = Pointer.parse(path.read_text(encoding="utf-8")).md5[:8]
+    if path.read_bytes() == before:
+        action = "uploaded" if is_uploaded else "nothing to upload"
+        return f"model {md5} is the pointer's already; {action}"
+
+    state = f"is in {remote}" if is_uploaded else f"was in {remote} already"
+    return f"model {md5} {state}; now: git add {POINTER} && git commit"
+
+
+def pull(root: Path, remote: str) -> str:
+    """Fetch the pointer's model into ``models/model.onnx``; return a line that says so.
+
+    Raises:
+        StoreError: It cannot be fetched; the file that is there stays.
+    """
+    pointer = read_pointer(root)
+    if pointer is None:
+        raise StoreError(
+            f"there is no {POINTER}: no model was pushed yet (make train, make model-push)"
+        )
+
+    store.name_remote(root, remote)
+    store.dvc(root, remote, "pull", "-r", remote, POINTER)
+    return (
+        f"{MODEL} is model {pointer.md5[:8]}, "
+        f"MCC {as_text(pointer.facts.mcc)} on {pointer.facts.corpus}"
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A new model beside the current one."""
+
+    new: Facts
+
+    current: Facts | None
+    """None where no model was pushed before."""
+
+    def as_markdown(self) -> str:
+        """Return the facts as a Markdown table, one row per fact."""
+        columns = {"new": self.new}
+        if self.current is not None:
+            columns = {"current": self.current, **columns}
+
+        lines = [f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for field in fields(Facts):
+            values = (as_text(getattr(facts, field.name)) for facts in columns.values())
+            lines.append(f"| {field.name} | {' | '.join(values)} |")
+        return "\n".join(lines)
+
+
+def compare(root: Path, model: str = MODEL) -> Comparison:
+    """Compare a new model with the pointer's.
+
+    Args:
+        root: The checkout.
+        model: The new model's path in it.
+
+    Raises:
+        ModelFileError: The new file is missing or is not a model of this project.
+        StoreError: The new model is worse, or was validated on another corpus.
+    """
+    new = Facts.of_model(root / model)
+    pointer = read_pointer(root)
+    if pointer is None:
+        return Comparison(new, None)
+
+    current = pointer.facts
+    if current.mcc is None or new.mcc is None or current.corpus_sha256 != new.corpus_sha256:
+        raise StoreError(
+            "the models cannot be compared: the current one was validated on "
+            f"{_corpus(current)}, the new one on {_corpus(new)}; "
+            "train on the same corpus, or push without comparing"
+        )
+
+    if new.mcc < current.mcc - TOLERANCE:
+        raise StoreError(
+            f"the new model is worse: MCC {as_text(new.mcc)}, "
+            f"the current one has {as_text(current.mcc)}"
+        )
+    return Comparison(new, current)
+
+
+def promote(root: Path, remote: str) -> str:
+    """Make the pipeline's candidate the current model and push it.
+
+    Returns:
+        The comparison as a Markdown table, then the line of ``push``.
+
+    Raises:
+        ModelFileError: The candidate is missing or is not a model of this project.
+        StoreError: It is worse than the current model, or the store did not take it.
+    """
+    comparison = compare(root, CANDIDATE)
+
+    temporary = root / f"{MODEL}.new"
+    shutil.copyfile(root / CANDIDATE, temporary)
+    os.replace(temporary, root / MODEL)
+
+    return f"{comparison.as_markdown()}\n{push(root, remote)}"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of the pointer in git's history."""
+
+    commit: str
+    """The short hash of the commit that changed the pointer; empty if it is not committed yet."""
+
+    date: str
+    """When it was committed, YYYY-MM-DD; empty if it is not committed yet."""
+
+    pointer: Pointer
+
+
+def history(root: Path) -> list[Version]:
+    """Return all versions of the model, newest first, a pointer that is not committed yet included.
+
+    Raises:
+        StoreError: There are none, or a pointer is damaged.
+    """
+    versions = list(_committed_versions(root))
+
+    current = read_pointer(root)
+    if current is not None and (not versions or versions[0].pointer != current):
+        versions.insert(0, Version("", "", current))
+
+    if not versions:
+        raise StoreError(
+            f"{POINTER} has no history yet: make train, make model-push, then commit it"
+        )
+    return versions
+
+
+def as_text(value: float | str | None) -> str:
+    """Return a fact as people read it, a number with four decimals."""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _committed_versions(root: Path) -> Iterator[Version]:
+    log = _git(root, "log", "--format=%h %cs", "--", POINTER) or ""
+    for line in log.splitlines():
+        commit, date = line.split()
+
+        # The commit that removed the pointer has none to show.
+        text = _git(root, "show", f"{commit}:{POINTER}")
+        if text is not None:
+            yield Version(commit, date, Pointer.parse(text))
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what a git command printed, or None if it failed (there may be no repository)."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+@contextmanager
+def _restored_on_failure(path: Path) -> Iterator[bytes | None]:
+    """Give a file its old content back, or remove it if there was none, if the block fails.
+
+    Ctrl-C counts: a pointer to a model that is not in the store must never be left behind.
+
+    Yields:
+        The old content, None if there is no file.
+    """
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield before
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(before)
+        raise
+
+
+def _corpus(facts: Facts) -> str:
+    return f"{facts.corpus} ({str(facts.corpus_sha256)[:8]})"

@@ -1,0 +1,358 @@
+"""Registry against a folder and a real S3 server: rclone's, which checks keys (`make tools`)."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+
+from errors import ModelFileError, StoreError
+from registry import store, versions
+from registry.__main__ import print_history
+from registry.pointer import MODEL, POINTER, read_pointer
+from registry.versions import CANDIDATE
+from tests.helpers.checkout import CORPUS_SHA256, git, md5, write_model
+from tests.helpers.paths import ROOT, find_tool
+from tests.helpers.servers import free_port
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A real S3 server with a bucket `models`; yield its URL and the bucket's folder."""
+    rclone = find_tool("rclone")
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "models").mkdir()
+
+    port = free_port()
+    options = ["--addr", f"127.0.0.1:{port}", "--auth-key", "KEY-ID,SECRET-KEY"]
+    server = subprocess.Popen(
+        [rclone, "serve", "s3", *options, str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", folder / "models"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def bucket(
+    s3: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
+    """The settings of a person who may use the store; the folder behind this test's prefix."""
+    url, folder = s3
+    name: str = request.node.name
+    prefix = name.replace("[", "-").replace("]", "")
+    settings = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "KEY-ID",
+        "AWS_SECRET_ACCESS_KEY": "SECRET-KEY",
+        "AWS_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "MODEL_STORE_URL": f"s3://models/{prefix}",
+    }
+    for key, value in settings.items():
+        monkeypatch.setenv(key, value)
+    return folder / prefix
+
+
+def objects(folder: Path) -> dict[str, int]:
+    """Return when each object of the store was written last, in nanoseconds."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in files}
+
+
+def lose_local_copies(repo: Path) -> None:
+    """Remove the model and DVC's cache, as on another machine."""
+    shutil.rmtree(repo / ".dvc/cache")
+    (repo / MODEL).unlink()
+
+
+def point_at(repo: Path, mcc: float, corpus_sha256: str = CORPUS_SHA256) -> None:
+    """Write a pointer to a model that nobody has."""
+    facts = {"mcc": mcc, "corpus": "own", "corpus_sha256": corpus_sha256}
+    pointer = {"meta": facts, "outs": [{"path": MODEL, "md5": "0" * 32, "size": 1}]}
+    (repo / POINTER).write_text(yaml.safe_dump(pointer))
+
+
+def pointers_md5(repo: Path) -> str:
+    """Return the digest that the checkout's pointer names."""
+    pointer = read_pointer(repo)
+    assert pointer is not None
+    return pointer.md5
+
+
+# --- push, pull, look back ---------------------------------------------------------------------
+
+
+def test_push_delete_pull_gives_the_same_file(repo: Path, bucket: Path) -> None:
+    before = write_model(repo / MODEL, mcc=0.5)
+    assert "is in model-store" in versions.push(repo, "model-store")
+    assert [name.split("/")[-2] + name.split("/")[-1] for name in objects(bucket)] == [before]
+
+    lose_local_copies(repo)
+    assert "MCC 0.5000 on own" in versions.pull(repo, "model-store")
+    assert md5(repo / MODEL) == before
+
+
+@pytest.mark.slow
+def test_second_push_uploads_nothing(repo: Path, bucket: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "model-store")
+    uploaded, pointer = objects(bucket), (repo / POINTER).read_bytes()
+
+    assert "nothing to upload" in versions.push(repo, "model-store")
+    assert objects(bucket) == uploaded
+    assert (repo / POINTER).read_bytes() == pointer
+
+
+@pytest.mark.slow
+def test_each_version_comes_back_from_its_commit(
+    repo: Path, bucket: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = []
+    for seed, mcc in enumerate((0.40, 0.45)):
+        models.append(write_model(repo / MODEL, mcc, seed))
+        versions.push(repo, "model-store")
+        git(repo, "add", POINTER)
+        git(repo, "commit", "-q", "-m", f"Model {seed}")
+
+    print_history(versions.history(repo))
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[2:5] for line in table[1:]] == [
+        [models[1][:8], "0.4500", "own"],
+        [models[0][:8], "0.4000", "own"],
+    ]
+
+    lose_local_copies(repo)
+    for commit, model in (("HEAD~1", models[0]), ("HEAD", models[1])):
+        git(repo, "checkout", "-q", commit, "--", POINTER)
+        versions.pull(repo, "model-store")
+        assert md5(repo / MODEL) == model
+
+
+def test_log_shows_commits_and_what_is_not_committed_yet(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point_at(repo, 0.40)
+    git(repo, "add", POINTER)
+    git(repo, "commit", "-q", "-m", "A model")
+    assert [version.pointer.facts.mcc for version in versions.history(repo)] == [0.40]
+
+    (repo / POINTER).unlink()
+    git(repo, "commit", "-q", "-a", "-m", "No model")
+    point_at(repo, 0.45)
+    print_history(versions.history(repo))
+    heading, new, old = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["version", "date", "md5", "MCC", "corpus", "trained", "at"]
+    assert new.split() == ["(uncommitted)", "00000000", "0.4500", "own"]
+    assert old.split()[2:] == ["00000000", "0.4000", "own"]
+
+
+def test_the_folder_works_at_once(repo: Path) -> None:
+    before = write_model(repo / MODEL, mcc=0.5)
+    assert "is in local" in versions.push(repo, "local")
+
+    lose_local_copies(repo)
+    versions.pull(repo, "local")
+    assert md5(repo / MODEL) == before
+
+    # The store itself is ignored.
+    status = subprocess.run(
+        ["git", "status", "--short", "-uall"], cwd=repo, capture_output=True, text=True, check=True
+    )
+    assert status.stdout.split() == ["??", POINTER]
+
+
+@pytest.mark.slow
+def test_the_url_stays_on_this_machine(repo: Path, bucket: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "model-store")
+    assert (repo / ".dvc/config").read_bytes() == (ROOT / ".dvc/config").read_bytes()
+
+    ignored = subprocess.run(["git", "check-ignore", ".dvc/config.local"], cwd=repo, check=False)
+    assert ignored.returncode == 0
+
+
+# --- what fails changes nothing ----------------------------------------------------------------
+
+REFUSED = [
+    ({"AWS_SECRET_ACCESS_KEY": "WRONG"}, "refuses these credentials"),
+    ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "no AWS credentials"),
+    ({"MODEL_STORE_URL": "s3://no-such-bucket/x"}, "names no existing bucket"),
+    ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+    ({"MODEL_STORE_URL": None}, "set MODEL_STORE_URL"),
+]
+REFUSED_IDS = ["wrong-key", "no-key", "wrong-bucket", "unreachable", "no-url"]
+
+
+@pytest.mark.parametrize(("settings", "says"), REFUSED, ids=REFUSED_IDS)
+def test_a_push_that_fails_leaves_the_pointer(
+    repo: Path,
+    bucket: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str | None],
+    says: str,
+) -> None:
+    point_at(repo, 0.4)
+    before = (repo / POINTER).read_bytes()
+    write_model(repo / MODEL, mcc=0.5)
+
+    for key, value in settings.items():
+        monkeypatch.delenv(key) if value is None else monkeypatch.setenv(key, value)
+    with pytest.raises(StoreError, match=says) as refused:
+        versions.push(repo, "model-store")
+
+    assert "\n" not in str(refused.value)
+    assert (repo / POINTER).read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "says"), [REFUSED[0], REFUSED[3]], ids=["wrong-key", "unreachable"]
+)
+def test_a_pull_that_fails_leaves_the_model(
+    repo: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], says: str
+) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "model-store")
+    shutil.rmtree(repo / ".dvc/cache")
+    mine = write_model(repo / MODEL, mcc=0.6, seed=1)
+
+    for key, value in settings.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(StoreError, match=says):
+        versions.pull(repo, "model-store")
+    assert md5(repo / MODEL) == mine
+
+
+@pytest.mark.slow
+def test_a_model_that_was_never_pushed_is_not_overwritten(repo: Path, bucket: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "model-store")
+    mine = write_model(repo / MODEL, mcc=0.6, seed=1)
+
+    with pytest.raises(StoreError, match="never pushed"):
+        versions.pull(repo, "model-store")
+    assert md5(repo / MODEL) == mine
+
+
+@pytest.mark.slow
+def test_a_pointer_whose_object_is_gone_says_so(repo: Path, bucket: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "model-store")
+    lose_local_copies(repo)
+    client = boto3.client("s3")
+    for item in client.list_objects_v2(Bucket="models", Prefix=bucket.name)["Contents"]:
+        client.delete_object(Bucket="models", Key=item["Key"])
+
+    with pytest.raises(StoreError, match="does not hold this model"):
+        versions.pull(repo, "model-store")
+    assert not (repo / MODEL).exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_push_can_be_repeated(
+    repo: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.dvc
+
+    def interrupted(root: Path, remote: str, *arguments: str) -> str:
+        if arguments[0] == "push":
+            raise KeyboardInterrupt
+        return real(root, remote, *arguments)
+
+    write_model(repo / MODEL, mcc=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "dvc", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            versions.push(repo, "model-store")
+
+    assert not (repo / POINTER).exists()
+    assert "is in model-store" in versions.push(repo, "model-store")
+
+
+def test_unknown_remote_is_one_line(repo: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    with pytest.raises(StoreError, match="there is no remote 'elsewhere'"):
+        versions.push(repo, "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"not a model"], ids=["missing", "empty", "damaged"]
+)
+def test_what_is_no_model_is_not_pushed(repo: Path, content: bytes | None) -> None:
+    if content is not None:
+        (repo / "models").mkdir()
+        (repo / MODEL).write_bytes(content)
+
+    with pytest.raises(ModelFileError):
+        versions.push(repo, "local")
+    assert not (repo / POINTER).exists()
+
+
+def test_pull_and_log_without_a_pointer_say_what_to_do(repo: Path) -> None:
+    for command in (lambda: versions.pull(repo, "local"), lambda: versions.history(repo)):
+        with pytest.raises(StoreError, match="make model-push"):
+            command()
+
+
+@pytest.mark.parametrize("text", ["", "outs: []", "outs: [{path: x}]", "{", "a: [1"])
+def test_a_damaged_pointer_is_one_line(repo: Path, text: str) -> None:
+    (repo / POINTER).write_text(text)
+    with pytest.raises(StoreError, match="git checkout"):
+        versions.pull(repo, "local")
+
+
+# --- is the new model as good? -----------------------------------------------------------------
+
+
+def test_compare_takes_a_better_and_refuses_a_worse_model(repo: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    first = versions.compare(repo).as_markdown()
+    assert first.splitlines()[:3] == ["| | new |", "|---|---|", "| mcc | 0.5000 |"]
+
+    point_at(repo, 0.45)
+    better = versions.compare(repo).as_markdown()
+    assert better.splitlines()[:2] == ["| | current | new |", "|---|---|---|"]
+    assert "| mcc | 0.4500 | 0.5000 |" in better
+
+    point_at(repo, 0.55)
+    with pytest.raises(StoreError, match=r"worse: MCC 0\.5000, the current one has 0\.5500"):
+        versions.compare(repo)
+
+
+def test_compare_refuses_what_was_measured_on_another_corpus(repo: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    point_at(repo, 0.4, corpus_sha256="d1" * 32)
+    with pytest.raises(StoreError, match="cannot be compared"):
+        versions.compare(repo)
+
+
+def test_promote_takes_the_candidate_only_if_it_is_no_worse(repo: Path) -> None:
+    candidate = write_model(repo / CANDIDATE, mcc=0.5, seed=1)
+    current = write_model(repo / MODEL, mcc=0.55)
+
+    point_at(repo, 0.55)
+    with pytest.raises(StoreError, match="worse"):
+        versions.promote(repo, "local")
+    assert md5(repo / MODEL) == current
+
+    point_at(repo, 0.45)
+    assert "is in local" in versions.promote(repo, "local")
+    assert md5(repo / MODEL) == candidate
+    assert pointers_md5(repo) == candidate
