@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from commands.run import run_command
+from errors import RequestError
 from prediction.cores import available_cores
 from prediction.onnx_predictor import ColaONNXPredictor
 from serving import openapi
@@ -30,7 +31,6 @@ from serving.messages import (
     BODY_TOO_LARGE,
     MISSING_TEXT,
     NOT_FOUND,
-    RequestError,
     answer_body,
     check_sentence,
     parse_json,

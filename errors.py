@@ -1,19 +1,29 @@
-"""The errors that this project raises on purpose, and how a command reports them: one line, exit code 2.
+"""The errors that this project raises on purpose. This is the complete tree.
 
-ColaError                 what was wrong, and the setting or the command that mends it
+ColaError
 |-- ConfigError           a setting that cannot be used
 |-- CorpusError           a corpus that is missing or malformed
-|-- WeightsError          base weights that cannot be found or are not the ones expected
+|-- WeightsError          base weights that cannot be found or are not the expected ones
 |-- CheckpointError       a checkpoint that is missing, damaged or from another program
-|-- Interrupted           the run was stopped on request and can be resumed
+|-- Interrupted           the training run was stopped on request and can be resumed
 |-- ExportError           a model that did not pass an export gate
 |-- ModelFileError        a model.onnx that is missing, damaged or incomplete
-`-- InvalidText           (also a ValueError) a text that no prediction can be made for
+|-- InvalidText           (also a ValueError) a text that no prediction can be made for
+|-- RequestError          a request that is answered with an HTTP status and a code
+|-- QueueFullError        more sentences are waiting than the server accepts
+|-- StoreError            the model store or DVC failed
+|-- DeployError           something on AWS is not as a command needs it
+|-- PayloadError          a log subscription event that cannot be read
+`-- ElasticError          Elasticsearch or Kibana refused a request, or could not be reached
+    `-- DeliveryError     log documents were not delivered in time
+
+A command reports each of them in one line and ends with exit code 2 (``commands/run.py``); a server
+answers with one. Standard library only: the forwarder's zip file holds this module.
 """
 
 
 class ColaError(Exception):
-    """Root of the tree. The message is one line: what was wrong and what mends it."""
+    """Root of the tree. The message is one line: what was wrong and what fixes it."""
 
 
 class ConfigError(ColaError):
@@ -25,7 +35,7 @@ class CorpusError(ColaError):
 
 
 class WeightsError(ColaError):
-    """Base weights that cannot be found or are not the ones expected."""
+    """Base weights that cannot be found or are not the expected ones."""
 
 
 class CheckpointError(ColaError):
@@ -33,7 +43,7 @@ class CheckpointError(ColaError):
 
 
 class Interrupted(ColaError):
-    """The run was stopped on request; the message says how to resume it."""
+    """The training run was stopped on request; the message says how to resume it."""
 
 
 class ExportError(ColaError):
@@ -45,4 +55,60 @@ class ModelFileError(ColaError):
 
 
 class InvalidText(ColaError, ValueError):
-    """A text that no prediction can be made for."""
+    """A text that no prediction can be made for; the message says what to change."""
+
+
+class RequestError(ColaError):
+    """A request that is answered with an error.
+
+    Attributes:
+        status: The HTTP status.
+        code: What went wrong, for programs; the message is for people.
+        headers: HTTP headers that the answer has in addition.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.headers = status, code, headers or {}
+
+
+class QueueFullError(ColaError):
+    """More sentences are waiting than MAX_WAITING allows; the caller may try again later."""
+
+
+class StoreError(ColaError):
+    """The model store or DVC failed; the message says what fixes it."""
+
+
+class DeployError(ColaError):
+    """Something on AWS is not as a command needs it; the message says what fixes it.
+
+    Attributes:
+        code: AWS's own name of the error; empty where AWS did not raise it.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(" ".join(message.split()))
+        self.code = code
+
+
+class PayloadError(ColaError):
+    """A log subscription event that cannot be read; Lambda moves it to the dead-letter queue."""
+
+
+class ElasticError(ColaError):
+    """Elasticsearch or Kibana refused a request, or could not be reached.
+
+    Attributes:
+        status: The HTTP status; 0 if the server could not be reached.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DeliveryError(ElasticError):
+    """Log documents were not delivered in time; the batch has to be delivered again."""

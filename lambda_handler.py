@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from errors import RequestError
 from prediction.onnx_predictor import ColaONNXPredictor
 from serving import lambda_events
-from serving.messages import RequestError, request_id
+from serving.messages import request_id
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
 

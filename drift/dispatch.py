@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from errors import ColaError
-from monitoring.elastic import Elastic, ElasticError
+from errors import ColaError, ElasticError
+from monitoring.elastic import Elastic
 
 PATH = "/cola-dispatch/_doc/last"
 

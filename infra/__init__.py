@@ -1,1 +1,10 @@
-"""The AWS side: template.yaml says what there is, deploy.py brings it up and releases images to it."""
+"""The AWS side (chapter 9): template.yaml holds the resources, the modules bring them up and release.
+
+aws.py             clients of AWS; AWS's errors as one line each
+stack.py           the CloudFormation stack: create, update, delete, outputs
+image.py           pushes a Docker image to the stack's registry
+forwarder_zip.py   the zip file of the function that forwards predictions (monitoring/forwarder.py)
+rest_api.py        one request to the REST API, as a caller makes it
+release.py         versions of the function, the alias that says which one answers, rollback
+deploy.py          the command line: ``python -m infra.deploy``
+"""

@@ -1,9 +1,10 @@
 """Clients of AWS, and AWS's errors as one line each.
 
-Credentials, region and endpoint come from where every AWS tool takes them: `aws configure`, `aws sso login`,
-AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL.
+Credentials, region and endpoint come from where every AWS tool takes them: ``aws configure``,
+``aws sso login``, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,53 +19,66 @@ from botocore.exceptions import (
     WaiterError,
 )
 
-from errors import ColaError
+from errors import DeployError
+
+POLL_SECONDS = 2.0
+"""Between two looks at something that AWS is making or changing."""
 
 _LOGIN = "sign in with `aws sso login` or set AWS_PROFILE"
+_CHANGE_ROLE = "use a role that may do this: AWS_PROFILE=..."
 _HINTS = {
     "ExpiredToken": _LOGIN,
     "ExpiredTokenException": _LOGIN,
     "InvalidClientTokenId": _LOGIN,
     "UnrecognizedClientException": _LOGIN,
-    "AccessDenied": "use a role that may do this: AWS_PROFILE=...",
-    "AccessDeniedException": "use a role that may do this: AWS_PROFILE=...",
+    "AccessDenied": _CHANGE_ROLE,
+    "AccessDeniedException": _CHANGE_ROLE,
 }
 
 
-class DeployError(ColaError):
-    """Something on AWS is not as the command needs it; the message says what mends it.
-
-    ``code`` is AWS's own name of the error, where AWS raised it.
-    """
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(" ".join(message.split()))
-        self.code = code
-
-
 def client(service: str) -> Any:
-    """Return a client of ``service`` that gives up on a dead connection within seconds."""
-    settings = Config(
+    """Return a boto3 client that gives up on a dead connection within seconds.
+
+    Args:
+        service: AWS's name of the service, such as ``lambda``.
+
+    Raises:
+        DeployError: No region is configured.
+    """
+    config = Config(
         connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}
     )
     with one_line_errors():
-        return boto3.client(service, config=settings)
+        return boto3.client(service, config=config)
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn whatever AWS or its client raises into a DeployError of one line."""
+    """Turn whatever AWS or its client raises inside the block into an error of one line.
+
+    Raises:
+        DeployError: The block failed; ``code`` is AWS's own name of the error, if it sent one.
+    """
     try:
         yield
     except NoCredentialsError:
         raise DeployError(f"no AWS credentials: {_LOGIN}") from None
     except NoRegionError:
-        raise DeployError(
-            "no AWS region: set AWS_REGION, for example AWS_REGION=eu-west-1"
-        ) from None
+        message = "no AWS region: set AWS_REGION, for example AWS_REGION=eu-west-1"
+        raise DeployError(message) from None
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         hint = f" ({_HINTS[code]})" if code in _HINTS else ""
         raise DeployError(f"{error.operation_name}: {message}{hint}", code) from None
     except (BotoCoreError, WaiterError) as error:
         raise DeployError(str(error)) from None
+
+
+def waiter_config(minutes: float, poll_seconds: float) -> dict[str, float]:
+    """Return the ``WaiterConfig`` of a boto3 waiter.
+
+    Args:
+        minutes: How long to wait at most.
+        poll_seconds: Between two looks.
+    """
+    return {"Delay": poll_seconds, "MaxAttempts": math.ceil(60 * minutes / poll_seconds)}

@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 from typing import Any
 
-from infra.aws import DeployError, client, one_line_errors
+from errors import DeployError
+from infra.aws import client, one_line_errors
 
 
 def push(image: str, repository: str, registry: str | None = None) -> str:

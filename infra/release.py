@@ -8,8 +8,9 @@ import json
 import re
 from typing import Any
 
+from errors import DeployError
 from infra import rest_api
-from infra.aws import DeployError, client, one_line_errors
+from infra.aws import client, one_line_errors
 
 ALIAS = "live"
 _WAIT = {"Delay": 2, "MaxAttempts": 150}

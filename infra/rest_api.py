@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from infra.aws import DeployError, client, one_line_errors
+from errors import DeployError
+from infra.aws import client, one_line_errors
 
 SMOKE_SENTENCE = "The boy is sitting on a bench."
 _RETRIED = {403, 429}  # a key that is seconds old is not yet known everywhere

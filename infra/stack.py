@@ -1,112 +1,220 @@
 """The CloudFormation stack of infra/template.yaml: create, update, delete, outputs."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from botocore.exceptions import WaiterError
 
-from infra.aws import DeployError, client, one_line_errors
+from errors import DeployError
+from infra.aws import POLL_SECONDS, client, one_line_errors, waiter_config
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
-_WAIT = {"Delay": 3, "MaxAttempts": 1200}  # an hour: a search domain takes half of one
+
+# A search domain takes half an hour.
+_PATIENCE_MINUTES = 60
 
 
-def outputs(name: str) -> dict[str, str]:
-    """Return the stack's outputs; raises DeployError if there is no such stack."""
-    stack = _describe(name)
-    if stack is None:
-        raise DeployError(
-            f"there is no stack {name!r} in this account and region: create it with `make deploy`"
-        )
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+@dataclass(frozen=True)
+class StackOutputs:
+    """The outputs of infra/template.yaml, which describes each; None where the stack has none.
 
-
-def exists(name: str) -> bool:
-    """Say whether there is a stack called ``name``."""
-    return _describe(name) is not None
-
-
-def apply(name: str, parameters: dict[str, str]) -> None:
-    """Create the stack or update it: a parameter not given keeps its value (at first, the default).
-
-    A creation that fails is taken back as a whole; an update that fails leaves the stack as it was.
+    ``model_store_url`` here is ``ModelStoreUrl`` there, and so on.
     """
-    cloudformation = client("cloudformation")
-    body = TEMPLATE.read_text(encoding="utf-8")
-    before = _describe(name)
-    with one_line_errors():
-        known = {
-            p["ParameterKey"]
-            for p in cloudformation.validate_template(TemplateBody=body)["Parameters"]
+
+    model_store_url: str
+    repository_uri: str
+
+    function_name: str | None = None
+    """None as long as the stack has no image, like the four below."""
+
+    predict_url: str | None = None
+    rest_api_id: str | None = None
+    stage_name: str | None = None
+    log_url: str | None = None
+
+    api_key_id: str | None = None
+    """None if callers need no key."""
+
+    kibana_url: str | None = None
+    search_url: str | None = None
+    dead_letter_queue_url: str | None = None
+    release_role_arn: str | None = None
+    train_role_arn: str | None = None
+
+    @classmethod
+    def from_template_names(cls, values: Mapping[str, str]) -> Self:
+        """Read the outputs as CloudFormation names them; others than the template's are ignored."""
+        values_by_field = {field.name: values.get(_template_name(field.name)) for field in fields(cls)}
+        return cls(**values_by_field)  # type: ignore[arg-type]
+
+    def template_names(self) -> dict[str, str]:
+        """Return the outputs that there are, under CloudFormation's names."""
+        values = {_template_name(field.name): getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def model_store_bucket(self) -> str:
+        """The S3 bucket of ``model_store_url``."""
+        return self.model_store_url.removeprefix("s3://").partition("/")[0]
+
+    def require_function(self) -> str:
+        """Return the function's name.
+
+        Raises:
+            DeployError: The stack has no function yet.
+        """
+        if self.function_name is None:
+            raise DeployError("the stack has no function yet: give it an image with `make deploy`")
+        return self.function_name
+
+
+class Stack:
+    """A stack that may or may not exist yet.
+
+    Args:
+        name: Its name in CloudFormation.
+        poll_seconds: Between two looks at a change that is under way.
+    """
+
+    def __init__(self, name: str, poll_seconds: float = POLL_SECONDS) -> None:
+        self.name = name
+        self.poll_seconds = poll_seconds
+
+    def outputs(self) -> StackOutputs:
+        """Return the stack's outputs.
+
+        Raises:
+            DeployError: There is no such stack.
+        """
+        description = self._describe()
+        if description is None:
+            raise DeployError(
+                f"there is no stack {self.name!r} in this account and region: "
+                "create it with `make deploy`"
+            )
+        return StackOutputs.from_template_names(description.outputs)
+
+    def exists(self) -> bool:
+        """Return whether there is such a stack."""
+        return self._describe() is not None
+
+    def apply(self, parameters: Mapping[str, str]) -> None:
+        """Create the stack or update it; return when that is done.
+
+        A creation that fails is taken back as a whole; an update that fails leaves the stack as it
+        was.
+
+        Args:
+            parameters: Values for the template's parameters. One that is not given keeps its value;
+                when the stack is created, it gets the template's default.
+
+        Raises:
+            DeployError: The template has no such parameter, or a resource failed.
+        """
+        cloudformation = client("cloudformation")
+        body = TEMPLATE.read_text(encoding="utf-8")
+        before = self._describe()
+
+        with one_line_errors():
+            template = cloudformation.validate_template(TemplateBody=body)
+        declared = {parameter["ParameterKey"] for parameter in template["Parameters"]}
+        if unknown := sorted(set(parameters) - declared):
+            raise DeployError(
+                f"the template has no parameter {unknown[0]!r}; it has {', '.join(sorted(declared))}"
+            )
+
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+        kept = before.parameters & declared - set(parameters) if before else set()
+        request = {
+            "StackName": self.name,
+            "TemplateBody": body,
+            "Capabilities": ["CAPABILITY_IAM"],
+            "Parameters": given
+            + [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)],
         }
-    if unknown := sorted(set(parameters) - known):
-        raise DeployError(
-            f"the template has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}"
-        )
-    kept = {p["ParameterKey"] for p in (before or {}).get("Parameters", [])} & known - set(
-        parameters
-    )
-    request = {
-        "StackName": name,
-        "TemplateBody": body,
-        "Capabilities": ["CAPABILITY_IAM"],
-        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
-        + [{"ParameterKey": k, "UsePreviousValue": True} for k in sorted(kept)],
-    }
-    try:
-        with one_line_errors():
-            if before is None:
-                cloudformation.create_stack(**request, OnFailure="DELETE")
-            else:
-                cloudformation.update_stack(**request)
-    except DeployError as error:
-        if "No updates are to be performed" in str(error):
-            return
-        raise
-    _wait(name, "stack_create_complete" if before is None else "stack_update_complete")
 
-
-def delete(name: str) -> None:
-    """Delete the stack. The model store stays: it holds every version of the model."""
-    with one_line_errors():
-        client("cloudformation").delete_stack(StackName=name)
-    _wait(name, "stack_delete_complete")
-
-
-def _describe(name: str) -> dict[str, Any] | None:
-    try:
-        with one_line_errors():
-            stacks: list[dict[str, Any]] = client("cloudformation").describe_stacks(StackName=name)[
-                "Stacks"
-            ]
-    except DeployError as error:
-        if error.code == "ValidationError" and "does not exist" in str(error):
-            return None
-        raise
-    return stacks[0] if stacks and stacks[0]["StackStatus"] != "DELETE_COMPLETE" else None
-
-
-def _wait(name: str, waiter: str) -> None:
-    cloudformation = client("cloudformation")
-    with one_line_errors():
-        stack_id = name
-        if (stack := _describe(name)) is not None:
-            stack_id = stack["StackId"]  # a deleted stack is found by its id only
         try:
-            cloudformation.get_waiter(waiter).wait(StackName=stack_id, WaiterConfig=_WAIT)
-        except WaiterError:
-            raise DeployError(f"stack {name!r}: {_first_failure(stack_id)}") from None
+            with one_line_errors():
+                if before is None:
+                    cloudformation.create_stack(**request, OnFailure="DELETE")
+                else:
+                    cloudformation.update_stack(**request)
+        except DeployError as error:
+            if "No updates are to be performed" in str(error):
+                return
+            raise
+        self._wait_for("stack_create_complete" if before is None else "stack_update_complete")
+
+    def delete(self) -> None:
+        """Delete the stack. The model store stays: it holds every version of the model.
+
+        Raises:
+            DeployError: A resource could not be deleted.
+        """
+        with one_line_errors():
+            client("cloudformation").delete_stack(StackName=self.name)
+        self._wait_for("stack_delete_complete")
+
+    def _describe(self) -> "_Description | None":
+        """Return what CloudFormation says of the stack, None if there is none."""
+        try:
+            with one_line_errors():
+                answer = client("cloudformation").describe_stacks(StackName=self.name)
+        except DeployError as error:
+            if error.code == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+
+        stacks = [s for s in answer["Stacks"] if s["StackStatus"] != "DELETE_COMPLETE"]
+        if not stacks:
+            return None
+        return _Description(
+            stack_id=stacks[0]["StackId"],
+            parameters={p["ParameterKey"] for p in stacks[0].get("Parameters", [])},
+            outputs={o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])},
+        )
+
+    def _wait_for(self, waiter_name: str) -> None:
+        # A deleted stack is found by its id only.
+        description = self._describe()
+        stack_id = self.name if description is None else description.stack_id
+
+        with one_line_errors():
+            waiter = client("cloudformation").get_waiter(waiter_name)
+            config = waiter_config(_PATIENCE_MINUTES, self.poll_seconds)
+            try:
+                waiter.wait(StackName=stack_id, WaiterConfig=config)
+            except WaiterError:
+                reason = _first_failure(stack_id)
+                raise DeployError(f"stack {self.name!r}: {reason}") from None
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What CloudFormation says of a stack."""
+
+    stack_id: str
+    parameters: set[str]
+    outputs: dict[str, str]
 
 
 def _first_failure(stack_id: str) -> str:
-    """Return the event that began the trouble; the ones after it are only its consequences."""
+    """Return which resource failed first, and why; later failures are only its consequences."""
     with one_line_errors():
         events = client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"]
+
     failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]
     failed = [e for e in failed if "cancelled" not in e.get("ResourceStatusReason", "")] or failed
     if not failed:
-        return (
-            f"did not finish; it is {events[0]['ResourceStatus']}" if events else "did not finish"
-        )
+        status = f"; it is {events[0]['ResourceStatus']}" if events else ""
+        return f"did not finish{status}"
+
     first = min(failed, key=lambda event: event["Timestamp"])
     return f"{first['LogicalResourceId']}: {first.get('ResourceStatusReason', 'failed')}"
+
+
+def _template_name(field: str) -> str:
+    """Return a field's name in the template: ``model_store_url`` is ``ModelStoreUrl``."""
+    return "".join(word.capitalize() for word in field.split("_"))

@@ -13,17 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.elastic import Elastic, ElasticError
+from errors import DeliveryError, ElasticError
+from monitoring.elastic import Elastic
 
 MAX_BULK_BYTES = 5 * 1024 * 1024  # Amazon's small domains refuse bodies over 10 MiB
 REQUEST_TIMEOUT = 15.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds, between tries
 REFUSED = {400, 413}  # the document's own fault: no retry can help
 DELIVERED = {200, 201, 409}  # 409: it was there already
-
-
-class DeliveryError(ElasticError):
-    """Something was not delivered in time; the batch has to be delivered again."""
 
 
 @dataclass(slots=True)

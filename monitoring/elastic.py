@@ -23,18 +23,10 @@ from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
 
-from errors import ColaError
+from errors import ElasticError
 
 AMAZON_DOMAIN = re.compile(r"\.([a-z0-9-]+)\.es\.amazonaws\.com(\.cn)?$")
 Sign = Callable[[str, str, bytes], dict[str, str]]  # (method, url, body) -> headers
-
-
-class ElasticError(ColaError):
-    """Elasticsearch or Kibana refused a request (`status` is its HTTP status) or could not be reached (0)."""
-
-    def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Elastic:

@@ -28,9 +28,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from errors import ColaError
-from monitoring.delivery import DeliveryError, Document, deliver
-from monitoring.elastic import Elastic, ElasticError
+from errors import DeliveryError, ElasticError, PayloadError
+from monitoring.delivery import Document, deliver
+from monitoring.elastic import Elastic
 
 MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # unpacked; CloudWatch's own batches stay far below
 MAX_OBJECTS = 16  # places in one message at which a JSON object is tried
@@ -55,10 +55,6 @@ _REPORT_METRICS = {
     "max_memory_mb": "maxMemoryUsedMB",
     "init_ms": "initDurationMs",
 }
-
-
-class PayloadError(ColaError):
-    """A subscription event that cannot be read. Lambda hands it to the dead-letter queue as it came."""
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int]:

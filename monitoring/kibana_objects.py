@@ -9,7 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from monitoring.elastic import Elastic, ElasticError
+from errors import ElasticError
+from monitoring.elastic import Elastic
 from monitoring.steps import Report, covers, current
 
 FILES = Path(__file__).parent / "kibana"

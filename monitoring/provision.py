@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from commands.run import run_command
-from errors import ColaError
-from monitoring.elastic import Elastic, ElasticError, basic
+from errors import ColaError, ElasticError
+from monitoring.elastic import Elastic, basic
 from monitoring.kibana_objects import provision_kibana
 from monitoring.reference import Reference
 from monitoring.steps import Report, current

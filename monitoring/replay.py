@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from commands.run import run_command
-from errors import ColaError
-from monitoring.elastic import Elastic, ElasticError
-from monitoring.forwarder import PayloadError, forward, sqs
+from errors import ColaError, ElasticError, PayloadError
+from monitoring.elastic import Elastic
+from monitoring.forwarder import forward, sqs
 
 SECONDS_A_LETTER = 60.0
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from monitoring.elastic import Elastic, ElasticError
+from errors import ElasticError
+from monitoring.elastic import Elastic
 
 
 class Report:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from errors import ColaError
+from errors import QueueFullError
 from prediction.types import Encoded, Prediction
 
 
@@ -31,10 +31,6 @@ class Runner(Protocol):
     def predict_encoded(
         self, encoded: Sequence[Encoded], exclusive: bool = False
     ) -> list[Prediction]: ...
-
-
-class QueueFullError(ColaError):
-    """More sentences wait than MAX_WAITING allows; the caller may try again later."""
 
 
 class _Request:

@@ -10,14 +10,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from errors import InvalidText
+from errors import InvalidText, RequestError
 from prediction.types import Encoded, ModelInfo, Prediction
 from serving.messages import (
     BODY_TOO_LARGE,
     MISSING_TEXT,
     NOT_FOUND,
     UNAUTHORIZED,
-    RequestError,
     answer_body,
     check_sentence,
     encode_all,

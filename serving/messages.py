@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from errors import ColaError, InvalidText
+from errors import InvalidText, RequestError
 from prediction.types import Encoded, Prediction
 from serving.settings import Settings
 
@@ -31,16 +31,6 @@ def _refuse_constant(name: str) -> None:
 # Made once: json.loads and json.dumps make new ones for every call with options.
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-
-
-class RequestError(ColaError):
-    """A request that is answered with an error: HTTP status, a code for programs, a message for people."""
-
-    def __init__(
-        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.headers = status, code, headers or {}
 
 
 def error_body(code: str, message: str) -> bytes:

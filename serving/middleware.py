@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.messages import UNAUTHORIZED, RequestError, error_body, knows_key, request_id
+from errors import RequestError
+from serving.messages import UNAUTHORIZED, error_body, knows_key, request_id
 
 PROTECTED = ("/predict", "/explain")
 HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}

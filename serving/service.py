@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from errors import QueueFullError, RequestError
 from prediction.cores import available_cores
 from prediction.rows import ROW_TOKENS
 from prediction.types import Encoded, ModelInfo, Prediction
-from serving.batching import Batcher, QueueFullError, Runner
-from serving.messages import RequestError, encode_all
+from serving.batching import Batcher, Runner
+from serving.messages import encode_all
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings

@@ -19,7 +19,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from monitoring.elastic import Elastic, ElasticError
+from errors import ElasticError
+from monitoring.elastic import Elastic
 
 SERVERS = ("osmem", "noida")
 

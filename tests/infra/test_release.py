@@ -17,8 +17,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from errors import DeployError
 from infra import deploy, image, release, rest_api, stack
-from infra.aws import DeployError
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 

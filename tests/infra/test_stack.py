@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
+from errors import DeployError
 from infra import rest_api, stack
-from infra.aws import DeployError
 
 Deploy = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from errors import DeliveryError, ElasticError
 from monitoring import delivery, forwarder
-from monitoring.delivery import DeliveryError
-from monitoring.elastic import Elastic, ElasticError, api_key
+from monitoring.elastic import Elastic, api_key
 from monitoring.forwarder import decode, encode, forward
 from tests.helpers.servers import (
     SERVERS,

@@ -7,8 +7,9 @@ from threading import Thread
 
 import pytest
 
+from errors import ElasticError
 from monitoring import elastic
-from monitoring.elastic import Elastic, ElasticError
+from monitoring.elastic import Elastic
 from tests.helpers.servers import free_port
 
 SECRET = "correct-horse"

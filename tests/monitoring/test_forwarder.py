@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errors import PayloadError
 from monitoring import forwarder
-from monitoring.forwarder import PayloadError, decode, encode, extract, to_documents
+from monitoring.forwarder import decode, encode, extract, to_documents
 
 AT = 1_795_258_800_123  # 2026-11-21T11:00:00.123Z
 PREDICTION = {

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from errors import ElasticError
 from monitoring import provision
-from monitoring.elastic import Elastic, ElasticError, basic
+from monitoring.elastic import Elastic, basic
 from monitoring.kibana_objects import provision_kibana, read
 from monitoring.provision import (
     POLICY,

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from serving.batching import Batcher, QueueFullError
+from errors import QueueFullError
+from serving.batching import Batcher
 from tests.helpers.fake_predictor import FakePredictor, expected
 
 

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from errors import RequestError
 from serving import lambda_events
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
@@ -161,7 +162,7 @@ def test_the_first_unusable_sentence_is_named(function):
 def test_the_api_key_is_asked_for_if_set():
     settings = Settings(api_key="k")
     event = EVENTS["http_api_post"]
-    with pytest.raises(lambda_events.RequestError) as caught:
+    with pytest.raises(RequestError) as caught:
         lambda_events.sentences_of_event(event, settings)
     assert caught.value.status == 401
     assert lambda_events.sentences_of_event({**event, "headers": {"X-Api-Key": "k"}}, settings)
