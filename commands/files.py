@@ -3,26 +3,65 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from errors import ConfigError
+
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON document so that a reader sees the old file or the new one, never a part.
+def require_writable(folder: Path, setting: str) -> None:
+    """Make the folder, and refuse now what would only fail after minutes or hours of work.
 
-    Raises OSError; the old file then is what it was.
+    Args:
+        folder: Where files are to be written later.
+        setting: The setting that the folder comes from, as the error names it.
+
+    Raises:
+        ConfigError: The folder cannot be made, or no file can be written in it.
+    """
+    probe = folder / f".writable-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{setting} cannot be written ({error.strerror}); set another") from error
+
+
+@contextmanager
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Replace a file so that a reader sees the old one or the new one, never a part.
+
+    Yields:
+        A path beside ``path``, to write the new file to. It takes the place of ``path`` when the
+        block ends; if the block raises, ``path`` stays what it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document in place of the file that was there.
+
+    Raises:
+        OSError: It cannot be written; the old file then is what it was.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    with replace_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

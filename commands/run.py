@@ -1,50 +1,48 @@
 """How a command ends: with one line and an exit code, never with a stack trace."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from errors import ColaError, Interrupted
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+FAILED, INTERRUPTED = 2, 130
+"""Exit codes: of an error, and of Ctrl-C (128 + the number of SIGINT) or a signal to stop."""
+
+# What Hydra and OmegaConf add to their messages for programmers.
+_NOISE = ("full_key:", "object_type=", "To append")
+
+# Hydra prints a stack trace of its own for whatever a command raises, unless HYDRA_FULL_ERROR=1
+# makes it pass the exception on. run_command wants the exception, so it sets that variable. But a person
+# may set it too, to see the stack trace: then run_command must not catch anything. A training on
+# several devices starts child processes that inherit the environment; this mark tells them which of
+# the two it was.
 _MARK = "COLA_REPORTS_ERRORS"
 
 
-def _one_line(error: BaseException) -> str:
-    parts = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
-    lines = [line.strip() for part in parts for line in part.splitlines()]
-    wanted = (
-        line
-        for line in lines
-        if line and not line.startswith(("full_key:", "object_type=", "To append"))
-    )
-    return ". ".join(dict.fromkeys(line.rstrip(".") for line in wanted))
-
-
-def exit_with(error: BaseException) -> NoReturn:
-    """End the process with the error's one line; exit code 2, or 130 for what was interrupted."""
-    print(f"error: {_one_line(error)}", file=sys.stderr)
-    sys.exit(130 if isinstance(error, Interrupted) else 2)
-
-
 def run_command(main: Callable[[], object]) -> None:
-    """Run a command's ``main``; end with ``error: ...`` and exit code 2 if it raises a ColaError.
+    """Run a command; report what it raises on purpose in one line.
 
-    Errors of Hydra and OmegaConf (an unknown key, a wrong type) are reported in the same way. With
-    HYDRA_FULL_ERROR=1 nothing is caught, for those who want the stack trace. Exit code 130 after Ctrl-C.
+    Prints ``error: ...`` and ends with exit code 2 for a ColaError, and likewise for the errors of
+    Hydra and OmegaConf (an unknown key, a wrong type); ends with 130 after Ctrl-C. With
+    HYDRA_FULL_ERROR=1 in the environment nothing is caught, for those who want the stack trace.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1" and _MARK not in os.environ:
         main()
         return
-    # Makes Hydra hand its errors to us instead of printing a stack trace; the mark tells that to the processes that
-    # a training with several of them starts.
+
     before = dict(os.environ)
     os.environ |= {"HYDRA_FULL_ERROR": "1", _MARK: "1"}
     try:
         main()
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         is_configuration = type(error).__module__.startswith(("hydra.", "omegaconf."))
         if not (isinstance(error, ColaError) or is_configuration):
@@ -55,3 +53,43 @@ def run_command(main: Callable[[], object]) -> None:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function under ``@hydra.main``: end the process where a ColaError is raised.
+
+    Left to ``run_command``, the error would pass through Hydra, which prints lines of its own on
+    the way. Only in a grid (``-m``) it is left to it, so that the other runs go on.
+    """
+
+    @functools.wraps(main)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        # Not above: a server, which has no Hydra, imports this module too.
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        try:
+            return main(*args, **kwargs)
+        except ColaError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            exit_with(error)
+
+    return wrapper
+
+
+def exit_with(error: BaseException) -> NoReturn:
+    """End the process with the error in one line; exit code 2, or 130 for an interrupted run."""
+    print(f"error: {_one_line(error)}", file=sys.stderr)
+    sys.exit(INTERRUPTED if isinstance(error, Interrupted) else FAILED)
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the message of an error and of its cause, each line once."""
+    messages = [str(error)]
+    if error.__cause__:
+        messages.append(str(error.__cause__))
+
+    lines = [line.strip() for message in messages for line in message.splitlines()]
+    wanted = [line.rstrip(".") for line in lines if line and not line.startswith(_NOISE)]
+    return ". ".join(dict.fromkeys(wanted))

@@ -1,6 +1,5 @@
 """The versions of the model: push, pull, list and compare them, promote a candidate."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from commands.files import replace_atomically
 from errors import StoreError
 from registry import store
 from registry.pointer import MODEL, POINTER, Facts, Pointer, read_pointer, write_pointer
@@ -133,9 +133,8 @@ def promote(root: Path, remote: str) -> str:
     """
     comparison = compare(root, CANDIDATE)
 
-    temporary = root / f"{MODEL}.new"
-    shutil.copyfile(root / CANDIDATE, temporary)
-    os.replace(temporary, root / MODEL)
+    with replace_atomically(root / MODEL) as temporary:
+        shutil.copyfile(root / CANDIDATE, temporary)
 
     return f"{comparison.as_markdown()}\n{push(root, remote)}"
 

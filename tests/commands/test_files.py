@@ -1,0 +1,51 @@
+"""Files that a reader never sees half of."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands.files import replace_atomically, require_writable, sha256_of, write_json
+from errors import ConfigError
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("the old file")
+
+    with replace_atomically(path) as temporary:
+        temporary.write_text("the new file")
+        assert path.read_text() == "the old file"
+
+    assert path.read_text() == "the new file"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, {"the": "old file"})
+
+    with pytest.raises(TypeError):
+        write_json(path, {"not": object()})
+    with pytest.raises(RuntimeError), replace_atomically(path) as temporary:
+        temporary.write_text("half of")
+        raise RuntimeError
+
+    assert json.loads(path.read_text()) == {"the": "old file"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "folder", "models_dir")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_by_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"models_dir=here cannot be written .*; set another"):
+        require_writable(tmp_path / "file" / "folder", "models_dir=here")
+
+
+def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "file").startswith("ba7816bf8f01cfea")
