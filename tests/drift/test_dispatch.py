@@ -13,7 +13,7 @@ from drift import dispatch
 from drift.dispatch import Cooldown, ElasticCooldown, FileCooldown
 from errors import ColaError
 from monitoring.elastic import Elastic
-from tests.helpers.servers import free_port
+from tests.helpers.net import free_port
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)

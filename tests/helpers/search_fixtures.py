@@ -7,7 +7,8 @@ import pytest
 from monitoring.elastic import Elastic
 from monitoring.provision import provision_elasticsearch
 from monitoring.steps import Report
-from tests.helpers.servers import SERVERS, FaultyProxy, free_port, start_server, stop, wait_until_up
+from tests.helpers.net import free_port
+from tests.helpers.servers import SERVERS, FaultyProxy, start_server, stop, wait_until_up
 
 
 @pytest.fixture(scope="session", params=SERVERS)

@@ -5,7 +5,6 @@ noida-db follows Elasticsearch 8 (no percentiles). Both come from requirements_d
 tests that need them skip.
 """
 
-import socket
 import subprocess
 import threading
 import time
@@ -23,13 +22,6 @@ from errors import ElasticError
 from monitoring.elastic import Elastic
 
 SERVERS = ("osmem", "noida")
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _command(name: str, port: int, folder: Path) -> list[str]:

@@ -10,8 +10,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,9 +17,10 @@ from drift.simulate import Client, read_sentences, send_all, sentences
 from monitoring import environment
 from monitoring.elastic import Elastic, basic
 from monitoring.kibana_objects import read
+from tests.helpers.net import wait_until
+from tests.helpers.paths import ROOT
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1500)]
-ROOT = Path(__file__).parents[2]
 COUNT = 200
 SCREENSHOT = ROOT / "artifacts" / "dashboard.png"
 Compose = Callable[..., str]
@@ -108,13 +107,6 @@ def hits(elasticsearch: Elastic) -> int:
     return int(elasticsearch.request("POST", "/cwl-*/_count", query)["count"])
 
 
-def eventually(check: Callable[[], Any], wanted: Any, seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while (found := check()) != wanted:
-        assert time.monotonic() < deadline, f"{found}, not {wanted}"
-        time.sleep(1)
-
-
 @pytest.fixture(scope="module")
 def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
     """COUNT predictions, seen in Elasticsearch."""
@@ -122,7 +114,7 @@ def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
     sent = list(islice(sentences("normal", normal), COUNT))
     times = send_all(Client("http://127.0.0.1:8000"), iter(sent), COUNT, rate=50, burst=False)
     assert None not in times
-    eventually(lambda: hits(elasticsearch), COUNT)
+    wait_until(lambda: hits(elasticsearch) == COUNT, seconds=120, pause=1)
     return sent
 
 

@@ -13,10 +13,10 @@ from errors import DeliveryError, ElasticError
 from monitoring import delivery, forwarder
 from monitoring.elastic import Elastic, api_key
 from monitoring.forwarder import decode, encode, forward
+from tests.helpers.net import free_port
 from tests.helpers.servers import (
     SERVERS,
     FaultyProxy,
-    free_port,
     search,
     start_server,
     stop,

@@ -10,7 +10,7 @@ import pytest
 from errors import ElasticError
 from monitoring import elastic
 from monitoring.elastic import Elastic
-from tests.helpers.servers import free_port
+from tests.helpers.net import free_port
 
 SECRET = "correct-horse"
 

@@ -17,8 +17,8 @@ from registry.__main__ import print_history
 from registry.pointer import MODEL, POINTER, read_pointer
 from registry.versions import CANDIDATE
 from tests.helpers.checkout import CORPUS_SHA256, git, md5, write_model
+from tests.helpers.net import free_port
 from tests.helpers.paths import ROOT, find_tool
-from tests.helpers.servers import free_port
 
 
 @pytest.fixture(scope="module")

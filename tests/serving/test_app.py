@@ -16,6 +16,7 @@ import uvicorn
 from app import create_app
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
+from tests.helpers.net import wait_until
 
 SMALL = Settings(max_sentences=5, max_characters=50, max_body_bytes=2000, max_waiting=8)
 
@@ -55,13 +56,6 @@ def serving(settings=SMALL, fake=None):
 def client():
     with serving() as (client, _):
         yield client
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within 10 s"
-        time.sleep(0.005)
 
 
 def error_of(response, status):

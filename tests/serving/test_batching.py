@@ -10,6 +10,7 @@ import pytest
 from errors import QueueFullError
 from serving.batching import Batcher
 from tests.helpers.fake_predictor import FakePredictor, expected
+from tests.helpers.net import wait_until_async
 
 
 def run(scenario, *, workers=1, row_tokens=8, max_waiting=1000, inline_tokens=0, seconds=0.0):
@@ -31,11 +32,6 @@ def run(scenario, *, workers=1, row_tokens=8, max_waiting=1000, inline_tokens=0,
             batcher.close()
 
     return asyncio.run(wrapped())
-
-
-async def wait_until(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 def ask(batcher, fake, *texts):
@@ -76,9 +72,9 @@ def test_only_a_lone_sentence_is_told_that_it_is_alone():
         await ask(batcher, fake, "two", "sentences")
         fake.gate.clear()
         first = ask(batcher, fake, "first")
-        await wait_until(lambda: fake.running == 1)
+        await wait_until_async(lambda: fake.running == 1)
         second = ask(batcher, fake, "second")
-        await wait_until(lambda: fake.running == 2)
+        await wait_until_async(lambda: fake.running == 2)
         fake.gate.set()
         await asyncio.gather(first, second)
         assert fake.exclusive == [["lone"], ["first"]]
@@ -98,7 +94,7 @@ def test_what_waits_is_packed_into_one_row_up_to_its_tokens():
     async def scenario(batcher, fake):
         fake.gate.clear()
         first = ask(batcher, fake, "first")
-        await wait_until(lambda: fake.running)
+        await wait_until_async(lambda: fake.running)
         others = [ask(batcher, fake, f"w{n} x y") for n in range(4)]
         await asyncio.sleep(0)
         assert batcher.waiting == 4
@@ -122,7 +118,7 @@ def test_a_lone_request_of_many_sentences_is_spread_over_the_workers():
     async def scenario(batcher, fake):
         fake.gate.clear()
         answer = ask(batcher, fake, "a", "b", "c", "d")
-        await wait_until(lambda: fake.running == 2)
+        await wait_until_async(lambda: fake.running == 2)
         fake.gate.set()
         assert await answer == [expected(text) for text in "abcd"]
         assert sorted(map(len, fake.rows)) == [2, 2]
@@ -133,7 +129,7 @@ def test_a_lone_request_of_many_sentences_is_spread_over_the_workers():
 def test_a_small_request_does_not_wait_for_the_end_of_a_large_one():
     async def scenario(batcher, fake):
         large = ask(batcher, fake, *(f"s{n}" for n in range(400)))
-        await wait_until(lambda: fake.rows)
+        await wait_until_async(lambda: fake.rows)
         small = await ask(batcher, fake, "small")
         assert small == [expected("small")]
         assert not large.done()
@@ -146,7 +142,7 @@ def test_past_the_limit_it_refuses_at_once_and_recovers():
     async def scenario(batcher, fake):
         fake.gate.clear()
         running = ask(batcher, fake, "running")
-        await wait_until(lambda: fake.running)
+        await wait_until_async(lambda: fake.running)
         waiting = ask(batcher, fake, "a", "b", "c")
         await asyncio.sleep(0)
         started = time.perf_counter()
@@ -165,7 +161,7 @@ def test_a_failing_row_fails_its_requests_and_nothing_else():
         with pytest.raises(RuntimeError, match="secret"):
             await ask(batcher, fake, *(["explode"] + ["more"] * 50))
         assert await ask(batcher, fake, "fine") == [expected("fine")]
-        await wait_until(lambda: batcher.waiting == 0)
+        await wait_until_async(lambda: batcher.waiting == 0)
 
     run(scenario, row_tokens=2)
 
@@ -174,7 +170,7 @@ def test_a_cancelled_request_is_not_run():
     async def scenario(batcher, fake):
         fake.gate.clear()
         running = ask(batcher, fake, "running")
-        await wait_until(lambda: fake.running)
+        await wait_until_async(lambda: fake.running)
         cancelled = ask(batcher, fake, "cancelled", "too")
         await asyncio.sleep(0)
         cancelled.cancel()
@@ -207,7 +203,7 @@ def test_every_answer_belongs_to_its_question_under_load():
 
     async def scenario(batcher, fake):
         await asyncio.gather(*(client(batcher, fake, number) for number in range(50)))
-        await wait_until(lambda: batcher.waiting == 0)  # the last that were cancelled
+        await wait_until_async(lambda: batcher.waiting == 0)  # the last that were cancelled
         assert max(map(len, fake.rows)) > 1
 
     run(scenario, workers=3, row_tokens=32, max_waiting=100_000)

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from serving import lambda_events
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
+from tests.helpers.net import free_port
 
 ROOT = Path(__file__).parents[2]
 EVENTS = {
@@ -257,12 +257,6 @@ def emulator(tmp_path_factory):
         program = Path(archive.extract("samcli/local/rapid/aws-lambda-rie-x86_64", folder))
     program.chmod(0o755)
     return str(program)
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class Emulated:
