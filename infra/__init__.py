@@ -1,4 +1,4 @@
-"""The AWS side (chapter 9): template.yaml holds the resources, the modules bring them up and release.
+"""The AWS side (chapter 9): template.yaml holds the resources, the modules bring them up.
 
 aws.py             clients of AWS; AWS's errors as one line each
 stack.py           the CloudFormation stack: create, update, delete, outputs

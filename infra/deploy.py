@@ -1,135 +1,169 @@
 """Bring the AWS side up, release images to it, go back, take it down.
 
-    python -m infra.deploy up --image cola:lambda RequireApiKey=false   # create or update the stack, release
-    python -m infra.deploy push cola:lambda                             # to ECR; prints REPOSITORY@sha256:...
-    python -m infra.deploy release REPOSITORY@sha256:...                # publish, smoke test, move the alias
-    python -m infra.deploy invoke "The boy is sitting on a bench."      # one prediction through API Gateway
-    python -m infra.deploy rollback                                     # the alias back to the version before
+    python -m infra.deploy up --image cola:lambda RequireApiKey=false   # create or update, release
+    python -m infra.deploy push cola:lambda                             # to ECR; prints the digest
+    python -m infra.deploy release REPOSITORY@sha256:...                # publish, test, move alias
+    python -m infra.deploy invoke "The boy is sitting on a bench."      # one prediction by the API
+    python -m infra.deploy rollback                                     # to the version before
     python -m infra.deploy status
     python -m infra.deploy down
 
-Reads infra/template.yaml and AWS's usual settings (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL); the stack's
-name is STACK (default cola); REGISTRY is an emulator's. Writes nothing. `push` and `up --image` need Docker.
+Reads infra/template.yaml and AWS's usual settings (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL).
+STACK is the stack's name (default cola), REGISTRY the registry of an emulator. Writes nothing.
+``push`` and ``up --image`` need Docker.
 """
 
 import argparse
 import json
 import os
+from collections.abc import Sequence
 
 from commands.run import run_command
+from commands.tables import print_table
 from errors import ColaError
-from infra import forwarder_zip, image, release, rest_api, stack
+from infra import forwarder_zip, image, release, rest_api
+from infra.stack import Stack
 
 
 def up(
-    name: str, local_image: str | None, parameters: dict[str, str], registry: str | None = None
+    stack: Stack, local_image: str | None, parameters: dict[str, str], registry: str | None = None
 ) -> None:
-    """Create or update the stack; with an image, or where one is live, release it with the new settings."""
-    if not stack.exists(name):
-        print(f"creating stack {name}: store, registry, roles")
-        stack.apply(name, parameters | {"ImageUri": ""})
-    outputs = stack.outputs(name)
+    """Create or update the stack and release an image to it; print how it goes.
+
+    Args:
+        stack: The stack.
+        local_image: The image to push and release. None releases the one that answers now once
+            more, with the new settings; if there is none, the stack serves nothing.
+        parameters: Values for the template's parameters, see ``Stack.apply``.
+        registry: See ``image.push``.
+
+    Raises:
+        DeployError: AWS refused, or the image does not predict.
+    """
+    # A new stack comes in two steps: a function needs an image, and an image needs the registry.
+    if not stack.exists():
+        print(f"creating stack {stack.name}: store, registry, roles")
+        stack.apply(parameters | {"ImageUri": ""})
+
+    outputs = stack.outputs()
     if local_image:
-        print(f"pushing {local_image} to {outputs['RepositoryUri']}")
-        uri = image.push(local_image, outputs["RepositoryUri"], registry)
+        print(f"pushing {local_image} to {outputs.repository_uri}")
+        image_uri = image.push(local_image, outputs.repository_uri, registry)
+    elif outputs.function_name:
+        image_uri = release.live_image(outputs.function_name)
     else:
-        uri = release.live_image(outputs["FunctionName"]) if "FunctionName" in outputs else ""
-    store = outputs["ModelStoreUrl"].removeprefix("s3://").partition("/")[0]
-    forwarder = {
-        "ForwarderKey": forwarder_zip.upload(store)
-    }  # used where the stack collects predictions
-    print(f"updating stack {name}")
-    stack.apply(name, forwarder | parameters | {"ImageUri": uri})
-    outputs = stack.outputs(name)
-    if uri:
-        rest_api.snapshot(outputs)
-        print(f"version {release.release(outputs, uri)} answers: {uri}")
-    status(name)
+        image_uri = ""
+
+    # Uploaded in any case; the stack uses it where it collects predictions.
+    forwarder = {"ForwarderKey": forwarder_zip.upload(outputs.model_store_bucket)}
+
+    print(f"updating stack {stack.name}")
+    stack.apply(forwarder | parameters | {"ImageUri": image_uri})
+
+    if image_uri:
+        outputs = stack.outputs()
+        rest_api.redeploy_stage(outputs)
+        version = release.release(outputs, image_uri, stack.poll_seconds)
+        print(f"version {version} answers: {image_uri}")
+    print_status(stack)
 
 
-def status(name: str) -> None:
+def print_status(stack: Stack) -> None:
     """Print what a person needs: the URLs, and which version answers."""
-    outputs = stack.outputs(name)
-    if "FunctionName" in outputs:
-        outputs["LiveImage"] = release.live_image(outputs["FunctionName"])
-        outputs["PredictUrl"] = rest_api.address(outputs)
-    width = max(map(len, outputs))
-    for key, value in sorted(outputs.items()):
-        print(f"{key:<{width}}  {value}")
+    outputs = stack.outputs()
+    values = outputs.template_names()
+    if outputs.function_name is not None:
+        values["LiveImage"] = release.live_image(outputs.function_name)
+        values["PredictUrl"] = rest_api.predict_url(outputs)
+    print_table(sorted(values.items()))
 
 
-def down(name: str) -> None:
+def down(stack: Stack) -> None:
     """Delete the stack and say what stays."""
-    store = stack.outputs(name)["ModelStoreUrl"].removeprefix("s3://").partition("/")[0]
-    stack.delete(name)
+    store = stack.outputs().model_store_bucket
+    stack.delete()
     print(
-        f"stack {name} is gone; the model store s3://{store} stays, with every version of the model"
+        f"stack {stack.name} is gone; "
+        f"the model store s3://{store} stays, with every version of the model"
     )
 
 
-def _parameters(pairs: list[str]) -> dict[str, str]:
-    split = [pair.partition("=") for pair in pairs]
-    if wrong := [key for key, equals, _ in split if not equals or not key or key == "ImageUri"]:
-        raise ColaError(
-            f"{wrong[0]!r} is not a parameter NAME=VALUE of infra/template.yaml that you may set here"
-        )
-    return {key: value for key, _, value in split}
+def _parse_parameters(pairs: Sequence[str]) -> dict[str, str]:
+    """Return ``NAME=VALUE`` arguments as a mapping.
+
+    Raises:
+        ColaError: One of them is something else, or names ImageUri, which ``--image`` sets.
+    """
+    parameters = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name or name == "ImageUri":
+            raise ColaError(
+                f"{name!r} is not a parameter NAME=VALUE of infra/template.yaml "
+                "that you may set here"
+            )
+        parameters[name] = value
+    return parameters
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m infra.deploy", description=__doc__.splitlines()[0]
     )
-    commands = parser.add_subparsers(dest="command", required=True)
     parser.add_argument("--stack", default=os.environ.get("STACK", "cola"), help="the stack's name")
     parser.add_argument(
         "--registry", default=os.environ.get("REGISTRY"), help="an emulator's, as HOST:PORT"
     )
+    commands = parser.add_subparsers(dest="command", required=True)
+
     command = commands.add_parser("up", help="create or update the stack, release an image")
     command.add_argument("--image", help="a local Docker image to push and release")
     command.add_argument(
         "parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the template"
     )
-    commands.add_parser("push", help="push a local image").add_argument("image")
-    commands.add_parser("release", help="make a pushed image the one that answers").add_argument(
-        "image"
-    )
-    commands.add_parser("invoke", help="one prediction through API Gateway").add_argument("text")
+
+    command = commands.add_parser("push", help="push a local image")
+    command.add_argument("image")
+
+    command = commands.add_parser("release", help="make a pushed image the one that answers")
+    command.add_argument("image")
+
+    command = commands.add_parser("invoke", help="one prediction through API Gateway")
+    command.add_argument("text")
+
     command = commands.add_parser("rollback", help="the alias back to the version before")
     command.add_argument("--to", metavar="VERSION", help="this version instead")
+
     commands.add_parser("status", help="URLs and the live version")
     commands.add_parser("down", help="delete the stack; the model store stays")
     return parser.parse_args()
 
 
 def main() -> None:
-    arguments = _arguments()
-    name = arguments.stack
+    """Run the command that the arguments name."""
+    arguments = _parse_arguments()
+    stack = Stack(arguments.stack)
+
     match arguments.command:
         case "up":
-            up(name, arguments.image, _parameters(arguments.parameters), arguments.registry)
+            parameters = _parse_parameters(arguments.parameters)
+            up(stack, arguments.image, parameters, arguments.registry)
         case "push":
-            print(
-                image.push(
-                    arguments.image, stack.outputs(name)["RepositoryUri"], arguments.registry
-                )
-            )
+            repository = stack.outputs().repository_uri
+            print(image.push(arguments.image, repository, arguments.registry))
         case "release":
-            print(
-                f"version {release.release(stack.outputs(name), arguments.image)} answers: {arguments.image}"
-            )
+            version = release.release(stack.outputs(), arguments.image)
+            print(f"version {version} answers: {arguments.image}")
         case "invoke":
-            print(
-                json.dumps(
-                    rest_api.predict(stack.outputs(name), arguments.text), ensure_ascii=False
-                )
-            )
+            answer = rest_api.predict(stack.outputs(), arguments.text)
+            print(json.dumps(answer, ensure_ascii=False))
         case "rollback":
-            print(f"version {release.rollback(stack.outputs(name), arguments.to)} answers")
+            version = release.rollback(stack.outputs(), arguments.to)
+            print(f"version {version} answers")
         case "status":
-            status(name)
+            print_status(stack)
         case "down":
-            down(name)
+            down(stack)
 
 
 if __name__ == "__main__":

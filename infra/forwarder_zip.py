@@ -1,10 +1,12 @@
-"""The forwarder as a zip that Lambda runs: standard library only, botocore comes with Lambda's Python.
+"""The forwarder (monitoring/forwarder.py) as a zip file that Lambda runs.
 
-    python -m infra.forwarder_zip forwarder.zip             # write it here
-    python -m infra.forwarder_zip s3://BUCKET               # upload it; prints the key for the stack
+    python -m infra.forwarder_zip forwarder.zip     # write it here
+    python -m infra.forwarder_zip s3://BUCKET       # upload it; prints the key for the stack
 
-The same code gives the same bytes and the same key, so that a stack whose forwarder has not changed stays as
-it is. `make deploy` uploads it when the stack collects predictions (ElasticsearchUrl or SearchDomain).
+It holds this project's code only: the forwarder needs the standard library, and Lambda's Python
+brings botocore. The same code gives the same bytes and the same key, so that a stack whose
+forwarder has not changed stays as it is. ``make deploy`` uploads it; the stack uses it if it
+collects predictions (ElasticsearchUrl or SearchDomain).
 """
 
 import argparse
@@ -14,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 from commands.run import run_command
+from infra.aws import client, one_line_errors
 
 ROOT = Path(__file__).parents[1]
 FILES = (
@@ -26,22 +29,29 @@ FILES = (
 
 
 def build() -> bytes:
-    """The zip's bytes."""
+    """Return the zip file's bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in FILES:
-            entry = zipfile.ZipInfo(name)  # its date is fixed, 1980
-            entry.external_attr = 0o644 << 16  # readable by Lambda's user
+            # A ZipInfo made from a name alone is of 1980: the date of a checkout changes nothing.
+            entry = zipfile.ZipInfo(name)
+
+            # Lambda runs the code as a user of its own, who must be able to read it.
+            entry.external_attr = 0o644 << 16
+
             archive.writestr(entry, (ROOT / name).read_bytes(), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
 def upload(bucket: str) -> str:
-    """Put the zip into `bucket` unless it is there; return its key."""
-    from infra.aws import client, one_line_errors
+    """Put the zip file into a bucket unless it is there; return its key.
 
+    Raises:
+        DeployError: AWS refused.
+    """
     body = build()
     key = f"forwarder/{hashlib.sha256(body).hexdigest()[:12]}.zip"
+
     with one_line_errors():
         s3 = client("s3")
         if not s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
@@ -50,10 +60,11 @@ def upload(bucket: str) -> str:
 
 
 def main() -> None:
-    """The command: see the module's docstring."""
+    """Write or upload the zip file, as the argument says."""
     parser = argparse.ArgumentParser(description="The forwarder as a zip that Lambda runs.")
     parser.add_argument("target", help="a file, or s3://BUCKET")
     target = parser.parse_args().target
+
     if target.startswith("s3://"):
         print(upload(target.removeprefix("s3://").partition("/")[0]))
     else:

@@ -1,143 +1,197 @@
-"""Releases: every image is a published version of the function, and the alias `live` says which one answers.
+"""Releases: every image is a published version of the function, the alias ``live`` picks one.
 
-A release publishes a version, tries it before anyone else can, moves the alias, asks the REST API, and moves
-the alias back if the answer is not a prediction. A rollback moves the alias to where it was before.
+A release publishes a version, tries it before anyone else can, moves the alias, asks the REST API,
+and moves the alias back if the answer is not a prediction. A rollback moves the alias to where it
+was before.
 """
 
 import json
 import re
-from typing import Any
+from dataclasses import dataclass
 
 from errors import DeployError
 from infra import rest_api
-from infra.aws import client, one_line_errors
+from infra.aws import POLL_SECONDS, client, one_line_errors, waiter_config
+from infra.stack import StackOutputs
 
 ALIAS = "live"
-_WAIT = {"Delay": 2, "MaxAttempts": 150}
+"""The function's alias that the REST API calls."""
+
+_PUBLISH_MINUTES = 5
+_SMOKE_TEST_SECONDS = 60
 
 
 def live_image(function: str) -> str:
     """Return the image, by digest, of the version that answers now."""
     with one_line_errors():
-        return str(
-            client("lambda").get_function(FunctionName=function, Qualifier=ALIAS)["Code"][
-                "ImageUri"
-            ]
-        )
+        live = client("lambda").get_function(FunctionName=function, Qualifier=ALIAS)
+    return str(live["Code"]["ImageUri"])
 
 
-def release(outputs: dict[str, str], image: str) -> str:
-    """Make ``image`` (REPOSITORY@sha256:...) the one that answers; return its version.
+def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECONDS) -> str:
+    """Make an image the one that answers; return its version.
 
-    Raises DeployError, with the alias where it was, if the new version does not predict.
+    Args:
+        outputs: Of the stack.
+        image: By digest, REPOSITORY@sha256:...
+        poll_seconds: Between two looks while Lambda takes the image.
+
+    Raises:
+        DeployError: The image is not named by digest, or the new version does not predict; the
+            alias is where it was.
     """
     if "@sha256:" not in image:
         raise DeployError(
             f"{image!r} is not an image by digest (REPOSITORY@sha256:...); a tag may move"
         )
-    function = _function(outputs)
-    version = _publish(function, image)
-    before = _alias(function)
-    if before["FunctionVersion"] == version:
-        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, patience=60)
-        return version
-    _try_version(function, version)
-    _move(function, version, before)
-    _ask_or_move_back(outputs, before)
+
+    function = outputs.require_function()
+    version = _publish(function, image, poll_seconds)
+    alias = _read_alias(function)
+    if alias.version == version:
+        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
+    else:
+        _switch(outputs, version, alias)
     return version
 
 
-def rollback(outputs: dict[str, str], to: str | None = None) -> str:
-    """Move the alias back to the version before (or to ``to``) and return it; a second rollback returns."""
-    function = _function(outputs)
-    before = _alias(function)
-    found = re.search(r"previous version (\d+)", before.get("Description", ""))
-    version = to or (found.group(1) if found else None)
+def rollback(outputs: StackOutputs, to: str | None = None) -> str:
+    """Move the alias back; return the version that answers now.
+
+    Args:
+        outputs: Of the stack.
+        to: The version to go to. If not given, the one before; a second rollback thus returns.
+
+    Raises:
+        DeployError: There is no other version, or it does not predict; the alias is where it was.
+    """
+    alias = _read_alias(outputs.require_function())
+    version = to or alias.previous_version
     if version is None:
         raise DeployError(
-            f"version {before['FunctionVersion']} is the first one released: nothing to go back to"
+            f"version {alias.version} is the first one released: nothing to go back to"
         )
-    if version == before["FunctionVersion"]:
+    if version == alias.version:
         raise DeployError(f"version {version} is the one that answers already")
-    _try_version(function, version)
-    _move(function, version, before)
-    _ask_or_move_back(outputs, before)
+
+    _switch(outputs, version, alias)
     return version
 
 
-def _function(outputs: dict[str, str]) -> str:
-    if "FunctionName" not in outputs:
-        raise DeployError("the stack has no function yet: give it an image with `make deploy`")
-    return outputs["FunctionName"]
+@dataclass(frozen=True)
+class _Alias:
+    """The alias as it was read."""
+
+    version: str
+
+    description: str
+    """Names the version before: "previous version 3"; empty at first."""
+
+    revision: str
+    """Changes with every change of the alias."""
+
+    @property
+    def previous_version(self) -> str | None:
+        match = re.search(r"previous version (\d+)", self.description)
+        return match.group(1) if match else None
 
 
-def _alias(function: str) -> dict[str, Any]:
+def _read_alias(function: str) -> _Alias:
     with one_line_errors():
-        alias: dict[str, Any] = client("lambda").get_alias(FunctionName=function, Name=ALIAS)
-    return alias
+        alias = client("lambda").get_alias(FunctionName=function, Name=ALIAS)
+    return _Alias(alias["FunctionVersion"], alias.get("Description", ""), alias["RevisionId"])
 
 
-def _publish(function: str, image: str) -> str:
-    """Publish ``image`` with the function's present settings; the same again is the same version."""
+def _publish(function: str, image: str, poll_seconds: float) -> str:
+    """Publish an image with the function's present settings; return its version.
+
+    The same image with the same settings again is the same version.
+    """
     functions = client("lambda")
+    config = waiter_config(_PUBLISH_MINUTES, poll_seconds)
+
     with one_line_errors():
         if functions.get_function(FunctionName=function)["Code"]["ImageUri"] != image:
             functions.update_function_code(FunctionName=function, ImageUri=image)
-        functions.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig=_WAIT)
+        waiter = functions.get_waiter("function_updated_v2")
+        waiter.wait(FunctionName=function, WaiterConfig=config)
+
         version = str(functions.publish_version(FunctionName=function)["Version"])
         waiter = functions.get_waiter("published_version_active")
-        waiter.wait(FunctionName=function, Qualifier=version, WaiterConfig=_WAIT)
+        waiter.wait(FunctionName=function, Qualifier=version, WaiterConfig=config)
     return version
 
 
+def _switch(outputs: StackOutputs, version: str, before: _Alias) -> None:
+    """Make a version the one that answers, with a test before and after the alias moves.
+
+    Raises:
+        DeployError: The version does not predict; the alias is where it was.
+    """
+    function = outputs.require_function()
+    _try_version(function, version)
+    _move_alias(function, version, before)
+
+    try:
+        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
+    except DeployError as error:
+        _move_alias_back(function, before)
+        raise DeployError(
+            f"the smoke test failed, the alias is back at version {before.version}: {error}"
+        ) from None
+
+
 def _try_version(function: str, version: str) -> None:
-    """Invoke the version itself, past the alias, so that a broken one never answers a caller."""
+    """Invoke a version itself, past the alias, so that a broken one never answers a caller.
+
+    Raises:
+        DeployError: It does not predict.
+    """
+    payload = json.dumps({"sentence": rest_api.SMOKE_SENTENCE})
     with one_line_errors():
-        payload = json.dumps({"sentence": rest_api.SMOKE_SENTENCE})
         response = client("lambda").invoke(
             FunctionName=function, Qualifier=version, Payload=payload
         )
     body = response["Payload"].read()
+
     try:
-        if "FunctionError" in response:
-            raise DeployError(
-                f"{response['FunctionError']}: {json.loads(body).get('errorMessage', body)}"
-            )
-        answer = json.loads(body)
-        proxied = isinstance(answer, dict) and "statusCode" in answer
-        rest_api.checked(
-            answer["statusCode"] if proxied else 200, answer["body"] if proxied else body
-        )
+        _check_invocation(response.get("FunctionError"), body)
     except DeployError as error:
         raise DeployError(
             f"version {version} does not predict, the alias stays where it is: {error}"
         ) from None
 
 
-def _move(function: str, version: str, seen: dict[str, Any]) -> None:
-    """Move the alias, unless someone else moved it since ``seen``."""
+def _check_invocation(function_error: str | None, body: bytes) -> None:
+    """Check what a direct invocation returned: the answer itself, or one for API Gateway."""
+    if function_error is not None:
+        reason = json.loads(body).get("errorMessage", body)
+        raise DeployError(f"{function_error}: {reason}")
+
+    answer = json.loads(body)
+    if isinstance(answer, dict) and "statusCode" in answer:
+        rest_api.check_answer(answer["statusCode"], answer["body"])
+    else:
+        rest_api.check_answer(200, body)
+
+
+def _move_alias(function: str, version: str, before: _Alias) -> None:
+    """Move the alias, unless someone else has moved it since ``before``."""
     with one_line_errors():
         client("lambda").update_alias(
             FunctionName=function,
             Name=ALIAS,
             FunctionVersion=version,
-            Description=f"previous version {seen['FunctionVersion']}",
-            RevisionId=seen["RevisionId"],
+            Description=f"previous version {before.version}",
+            RevisionId=before.revision,
         )
 
 
-def _ask_or_move_back(outputs: dict[str, str], before: dict[str, Any]) -> None:
-    try:
-        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, patience=60)
-    except DeployError as error:
-        with one_line_errors():
-            client("lambda").update_alias(
-                FunctionName=_function(outputs),
-                Name=ALIAS,
-                FunctionVersion=before["FunctionVersion"],
-                Description=before.get("Description", ""),
-            )
-        at = before["FunctionVersion"]
-        raise DeployError(
-            f"the smoke test failed, the alias is back at version {at}: {error}"
-        ) from None
+def _move_alias_back(function: str, before: _Alias) -> None:
+    with one_line_errors():
+        client("lambda").update_alias(
+            FunctionName=function,
+            Name=ALIAS,
+            FunctionVersion=before.version,
+            Description=before.description,
+        )

@@ -1,83 +1,128 @@
-"""The REST API as a caller sees it: its address, its key, one request, and the smoke test of a release."""
+"""The REST API as a caller sees it: its URL, its key, one request, and the check of its answer."""
 
 import json
 import os
 import time
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import TypedDict, cast
 
 from errors import DeployError
 from infra.aws import client, one_line_errors
+from infra.stack import StackOutputs
 
 SMOKE_SENTENCE = "The boy is sitting on a bench."
-_RETRIED = {403, 429}  # a key that is seconds old is not yet known everywhere
+"""What a release asks to learn whether the API predicts."""
+
+# Refusals that pass by themselves: a key that is seconds old is not known everywhere at once.
+_RETRIED_STATUSES = {403, 429}
 
 
-def address(outputs: dict[str, str]) -> str:
-    """Return the URL of /predict. An emulator (AWS_ENDPOINT_URL) serves it under a path of its own."""
-    if "PredictUrl" not in outputs:
+class PredictedLabel(TypedDict):
+    """The prediction in an answer."""
+
+    label: str
+    score: float
+
+
+class PredictionAnswer(TypedDict):
+    """The answer to a request for one sentence."""
+
+    text: str
+    prediction: PredictedLabel
+
+
+def predict_url(outputs: StackOutputs) -> str:
+    """Return the URL of /predict; an emulator (AWS_ENDPOINT_URL) serves it under a path of its own.
+
+    Raises:
+        DeployError: The stack has no REST API yet.
+    """
+    if outputs.predict_url is None:
         raise DeployError("the stack serves nothing yet: give it an image with `make deploy`")
+
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
-        return f"{endpoint}/restapis/{outputs['RestApiId']}/{outputs['StageName']}/_user_request_/predict"
-    return outputs["PredictUrl"]
+        stage = f"{endpoint}/restapis/{outputs.rest_api_id}/{outputs.stage_name}"
+        return f"{stage}/_user_request_/predict"
+    return outputs.predict_url
 
 
-def predict(outputs: dict[str, str], text: str, patience: float = 0) -> dict[str, Any]:
-    """Return the API's answer for one sentence; for ``patience`` seconds also while it refuses the key.
+def predict(outputs: StackOutputs, text: str, retry_seconds: float = 0) -> PredictionAnswer:
+    """Ask the REST API for a prediction.
 
-    Raises DeployError with the API's own message when it answers anything but a prediction.
+    Args:
+        outputs: Of the stack.
+        text: The sentence.
+        retry_seconds: For how long a refusal of the key is tried again.
+
+    Raises:
+        DeployError: The API answered anything but a prediction; the message is the API's own.
     """
     body = json.dumps({"sentence": text}).encode()
-    request = urllib.request.Request(address(outputs), body)
+    request = urllib.request.Request(predict_url(outputs), body)  # noqa: S310
     request.add_header("content-type", "application/json")
-    if key_id := outputs.get("ApiKeyId"):
-        with one_line_errors():
-            key = client("apigateway").get_api_key(apiKey=key_id, includeValue=True)["value"]
-        request.add_header("x-api-key", key)
-    deadline = time.monotonic() + patience
+    if outputs.api_key_id:
+        request.add_header("x-api-key", _read_key(outputs.api_key_id))
+
+    deadline = time.monotonic() + retry_seconds
     while True:
         status, body = _send(request)
-        if status not in _RETRIED or time.monotonic() > deadline:
-            return checked(status, body)
+        if status not in _RETRIED_STATUSES or time.monotonic() > deadline:
+            return check_answer(status, body)
         time.sleep(2)
 
 
-def _send(request: urllib.request.Request) -> tuple[int, bytes]:
-    try:
-        with urllib.request.urlopen(request, timeout=35) as response:
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise DeployError(
-            f"{request.full_url} did not answer: {getattr(error, 'reason', error)}"
-        ) from None
+def check_answer(status: int, body: bytes | str) -> PredictionAnswer:
+    """Return the answer in a response.
 
+    Args:
+        status: The response's HTTP status.
+        body: Its JSON.
 
-def checked(status: int, body: bytes | str) -> dict[str, Any]:
-    """Return the prediction in an answer, or raise DeployError saying what came instead."""
+    Raises:
+        DeployError: It holds no prediction; the message says what came instead.
+    """
     try:
         answer = json.loads(body)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
         raise DeployError(f"the answer (status {status}) is not a JSON object: {body[:80]!r}")
+
     if status != 200:
         error = answer.get("error")
         message = error.get("message") if isinstance(error, dict) else answer.get("message", answer)
         raise DeployError(f"status {status}: {message!s:.200}")
+
     prediction = answer.get("prediction")
     score = prediction.get("score") if isinstance(prediction, dict) else None
     if not isinstance(score, float) or not 0 <= score <= 1:
         raise DeployError(f"the answer holds no prediction: {answer!r:.120}")
-    return answer
+    return cast(PredictionAnswer, answer)
 
 
-def snapshot(outputs: dict[str, str]) -> None:
+def redeploy_stage(outputs: StackOutputs) -> None:
     """Put the methods as they are now on the stage: CloudFormation deploys them only once."""
     with one_line_errors():
         client("apigateway").create_deployment(
-            restApiId=outputs["RestApiId"], stageName=outputs["StageName"]
+            restApiId=outputs.rest_api_id, stageName=outputs.stage_name
         )
+
+
+def _read_key(key_id: str) -> str:
+    with one_line_errors():
+        key = client("apigateway").get_api_key(apiKey=key_id, includeValue=True)
+    return str(key["value"])
+
+
+def _send(request: urllib.request.Request) -> tuple[int, bytes]:
+    """Return the status and the body of the response, whatever the status is."""
+    try:
+        with urllib.request.urlopen(request, timeout=35) as response:  # noqa: S310
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise DeployError(f"{request.full_url} did not answer: {reason}") from None

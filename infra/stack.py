@@ -45,9 +45,9 @@ class StackOutputs:
 
     @classmethod
     def from_template_names(cls, values: Mapping[str, str]) -> Self:
-        """Read the outputs as CloudFormation names them; others than the template's are ignored."""
-        values_by_field = {field.name: values.get(_template_name(field.name)) for field in fields(cls)}
-        return cls(**values_by_field)  # type: ignore[arg-type]
+        """Read the outputs as CloudFormation names them; those that have no field are ignored."""
+        names = {field.name: _template_name(field.name) for field in fields(cls)}
+        return cls(**{field: values[name] for field, name in names.items() if name in values})
 
     def template_names(self) -> dict[str, str]:
         """Return the outputs that there are, under CloudFormation's names."""
@@ -86,7 +86,7 @@ class Stack:
         """Return the stack's outputs.
 
         Raises:
-            DeployError: There is no such stack.
+            DeployError: There is no such stack, or it was not created completely.
         """
         description = self._describe()
         if description is None:
@@ -94,6 +94,8 @@ class Stack:
                 f"there is no stack {self.name!r} in this account and region: "
                 "create it with `make deploy`"
             )
+        if not description.outputs:
+            raise DeployError(f"stack {self.name!r} has no outputs: it is {description.status}")
         return StackOutputs.from_template_names(description.outputs)
 
     def exists(self) -> bool:
@@ -121,9 +123,8 @@ class Stack:
             template = cloudformation.validate_template(TemplateBody=body)
         declared = {parameter["ParameterKey"] for parameter in template["Parameters"]}
         if unknown := sorted(set(parameters) - declared):
-            raise DeployError(
-                f"the template has no parameter {unknown[0]!r}; it has {', '.join(sorted(declared))}"
-            )
+            known = ", ".join(sorted(declared))
+            raise DeployError(f"the template has no parameter {unknown[0]!r}; it has {known}")
 
         given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
         kept = before.parameters & declared - set(parameters) if before else set()
@@ -172,6 +173,7 @@ class Stack:
             return None
         return _Description(
             stack_id=stacks[0]["StackId"],
+            status=stacks[0]["StackStatus"],
             parameters={p["ParameterKey"] for p in stacks[0].get("Parameters", [])},
             outputs={o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])},
         )
@@ -196,6 +198,7 @@ class _Description:
     """What CloudFormation says of a stack."""
 
     stack_id: str
+    status: str
     parameters: set[str]
     outputs: dict[str, str]
 

@@ -1,21 +1,20 @@
-"""AWS's own emulator of API Gateway and Lambda (sam local start-api) with the project's own image."""
+"""AWS's own emulator of API Gateway and Lambda (sam local start-api) with the project's image."""
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
+from tests.helpers.net import free_port
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -23,30 +22,16 @@ def url(
     lambda_image: str, tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Start the emulator on infra/local.yaml; yield the URL of /predict."""
+    # The emulator adds a layer of its own to the image, which needs root.
     dockerfile = f"FROM {lambda_image}\nUSER root\n"
     build = ["docker", "build", "-q", "-t", "cola:sam", "-"]
     subprocess.run(build, input=dockerfile, text=True, check=True, capture_output=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [
-        tool("sam"),
-        "local",
-        "start-api",
-        "-t",
-        str(ROOT / "infra/local.yaml"),
-        "--skip-pull-image",
-    ]
-    command += [
-        "--warm-containers",
-        "LAZY",
-        "--region",
-        "us-east-1",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        port,
-    ]
+
+    port = free_port()
+    template = str(ROOT / "infra/local.yaml")
+    command = [tool("sam"), "local", "start-api", "-t", template, "--skip-pull-image"]
+    command += ["--warm-containers", "LAZY", "--region", "us-east-1"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--container-host", "127.0.0.1", "--container-host-interface", "127.0.0.1"]
     settings = {
         "SAM_CLI_TELEMETRY": "0",
@@ -56,6 +41,7 @@ def url(
     log = tmp_path_factory.mktemp("sam") / "log"
     with log.open("w") as output:
         server = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
+
     try:
         for _ in range(600):
             if "Running on" in log.read_text() or server.poll() is not None:
@@ -64,8 +50,9 @@ def url(
         assert server.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}/predict"
     finally:
+        # It removes its container as it ends; the images stay.
         server.terminate()
-        server.wait(60)  # it removes its container
+        server.wait(60)
         made = ["docker", "images", "-q", "cola:rapid-*"]
         images = subprocess.run(made, capture_output=True, text=True, check=True).stdout.split()
         subprocess.run(
@@ -88,6 +75,7 @@ def test_get_and_post_predict_the_same(url: str) -> None:
     assert status == 200
     assert got["text"] == "The boy sat."
     assert got["prediction"]["label"] in {"acceptable", "unacceptable"}
+
     assert _ask(url, b'{"sentence": "The boy sat."}') == (200, got)
 
 

@@ -1,6 +1,8 @@
 """The template and its stack on a server that creates the resources; no Docker."""
 
+import dataclasses
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,168 +12,222 @@ import boto3
 import pytest
 
 from errors import DeployError
-from infra import rest_api, stack
+from infra import rest_api
+from infra.stack import TEMPLATE, Stack, StackOutputs
+from tests.helpers.aws_fixtures import POLL_SECONDS, Deploy
+from tests.helpers.paths import ROOT
 
-Deploy = Callable[..., subprocess.CompletedProcess[str]]
-ROOT = Path(__file__).parents[2]
+NAME = "cola-stack"
 IMAGE = f"registry.invalid/cola@sha256:{'0' * 64}"
 
 
-@pytest.fixture(scope="module")
-def name() -> str:
-    return "cola-stack"
+@pytest.fixture
+def stack(aws: str) -> Stack:
+    """A stack with a function whose image nobody pulls."""
+    stack = Stack(NAME, POLL_SECONDS)
+    stack.apply(
+        {"ImageUri": IMAGE, "GitHubRepository": "someone/cola", "CreateOidcProvider": "false"}
+    )
+    return stack
 
 
 @pytest.fixture
-def served(aws: str, name: str) -> dict[str, str]:
-    """A stack with a function whose image nobody pulls."""
-    stack.apply(
-        name, {"ImageUri": IMAGE, "GitHubRepository": "someone/cola", "CreateOidcProvider": "false"}
-    )
-    return stack.outputs(name)
+def outputs(stack: Stack) -> StackOutputs:
+    """The outputs of ``stack``."""
+    return stack.outputs()
+
+
+# --- store and registry ------------------------------------------------------------------------
 
 
 def test_first_step_makes_store_registry_and_roles_only(aws: str) -> None:
-    stack.apply("cola-base", {})
-    assert set(stack.outputs("cola-base")) == {"ModelStoreUrl", "RepositoryUri"}
-    stack.delete("cola-base")
-    assert not stack.exists("cola-base")
+    base = Stack("cola-base", POLL_SECONDS)
+    base.apply({})
+    assert set(base.outputs().template_names()) == {"ModelStoreUrl", "RepositoryUri"}
+
+    base.delete()
+    assert not base.exists()
 
 
-def test_store_is_private_versioned_and_encrypted(served: dict[str, str]) -> None:
-    s3, bucket = boto3.client("s3"), served["ModelStoreUrl"].split("/")[2]
+def test_store_is_private_versioned_and_encrypted(outputs: StackOutputs) -> None:
+    s3, bucket = boto3.client("s3"), outputs.model_store_bucket
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+
     rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     assert policy["Statement"][0]["Effect"] == "Deny"
     assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_store_outlives_the_stack(aws: str) -> None:
-    stack.apply("cola-gone", {})
-    bucket = stack.outputs("cola-gone")["ModelStoreUrl"].split("/")[2]
-    boto3.client("s3").put_object(Bucket=bucket, Key="dvc/model", Body=b"weights")
-    stack.delete("cola-gone")
-    assert (
-        boto3.client("s3").get_object(Bucket=bucket, Key="dvc/model")["Body"].read() == b"weights"
-    )
+    gone = Stack("cola-gone", POLL_SECONDS)
+    gone.apply({})
+    stored = {"Bucket": gone.outputs().model_store_bucket, "Key": "dvc/model"}
+    boto3.client("s3").put_object(**stored, Body=b"weights")
+
+    gone.delete()
+    assert boto3.client("s3").get_object(**stored)["Body"].read() == b"weights"
 
 
-def test_registry_keeps_its_tags(served: dict[str, str], name: str) -> None:
-    repository = boto3.client("ecr").describe_repositories(repositoryNames=[name])["repositories"][
-        0
-    ]
+def test_registry_keeps_its_tags(outputs: StackOutputs) -> None:
+    answer = boto3.client("ecr").describe_repositories(repositoryNames=[NAME])
+    (repository,) = answer["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
 
 
-def test_function_runs_the_digest_behind_an_alias(served: dict[str, str], name: str) -> None:
+# --- the function, its log and its alarms ------------------------------------------------------
+
+
+def test_function_runs_the_digest_behind_an_alias(outputs: StackOutputs) -> None:
     functions = boto3.client("lambda")
-    function = functions.get_function(FunctionName=name, Qualifier="live")
+    function = functions.get_function(FunctionName=NAME, Qualifier="live")
     assert function["Code"]["ImageUri"] == IMAGE
     assert function["Configuration"]["Version"] == "1"
     assert function["Configuration"]["LoggingConfig"]["LogFormat"] == "JSON"
     assert function["Configuration"]["MemorySize"] == 1769
-    policy = json.loads(functions.get_policy(FunctionName=name, Qualifier="live")["Policy"])
-    assert served["RestApiId"] in json.dumps(policy["Statement"])
+
+    policy = json.loads(functions.get_policy(FunctionName=NAME, Qualifier="live")["Policy"])
+    assert outputs.rest_api_id is not None
+    assert outputs.rest_api_id in json.dumps(policy["Statement"])
 
 
-def test_log_is_not_kept_for_ever(served: dict[str, str], name: str) -> None:
-    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")[
-        "logGroups"
-    ]
-    assert [group["retentionInDays"] for group in groups] == [30]
+def test_log_is_not_kept_for_ever(outputs: StackOutputs) -> None:
+    answer = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{NAME}")
+    assert [group["retentionInDays"] for group in answer["logGroups"]] == [30]
 
 
-def test_three_alarms_watch_the_function(served: dict[str, str], name: str) -> None:
+def test_three_alarms_watch_the_function(outputs: StackOutputs) -> None:
+    dimension = {"Name": "FunctionName", "Value": NAME}
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    ours = [a for a in alarms if {"Name": "FunctionName", "Value": name} in a["Dimensions"]]
-    assert sorted(a["MetricName"] for a in ours) == ["Duration", "Errors", "Throttles"]
+    watched = [alarm["MetricName"] for alarm in alarms if dimension in alarm["Dimensions"]]
+    assert sorted(watched) == ["Duration", "Errors", "Throttles"]
 
 
-def test_a_caller_without_the_key_is_refused(served: dict[str, str]) -> None:
+# --- callers -----------------------------------------------------------------------------------
+
+
+def test_a_caller_without_the_key_is_refused(outputs: StackOutputs) -> None:
     with pytest.raises(DeployError, match="403"):
-        rest_api.predict({k: v for k, v in served.items() if k != "ApiKeyId"}, "The boy sat.")
+        rest_api.predict(dataclasses.replace(outputs, api_key_id=None), "The boy sat.")
 
 
-def test_one_key_may_only_ask_so_often(served: dict[str, str], name: str) -> None:
+def test_one_key_may_only_ask_so_often(outputs: StackOutputs) -> None:
     plans = boto3.client("apigateway").get_usage_plans()["items"]
-    plan = next(p for p in plans if p["name"] == name)
+    (plan,) = [plan for plan in plans if plan["name"] == NAME]
     assert plan["throttle"] == {"rateLimit": 50.0, "burstLimit": 100}
     assert plan["quota"]["limit"] == 100000
 
 
-def _statements(role: str) -> list[dict[str, Any]]:
+def test_without_a_key_the_url_is_open(stack: Stack) -> None:
+    stack.apply({"RequireApiKey": "false"})
+    outputs = stack.outputs()
+    rest_api.redeploy_stage(outputs)
+    assert outputs.api_key_id is None
+
+    # The request gets as far as the image that nobody can pull.
+    with pytest.raises(DeployError) as refused:
+        rest_api.predict(outputs, "The boy sat.")
+    assert "403" not in str(refused.value)
+    stack.apply({"RequireApiKey": "true"})
+
+
+# --- what GitHub Actions may do ----------------------------------------------------------------
+
+
+def role_of(outputs: StackOutputs, field: str) -> str:
+    """Return the name of the role whose ARN is in a field of the outputs."""
+    arn: str = getattr(outputs, field)
+    return arn.rpartition("/")[2]
+
+
+def statements_of(role: str) -> list[dict[str, Any]]:
+    """Return the statements of all policies of a role."""
     iam = boto3.client("iam")
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    found = [
-        iam.get_role_policy(RoleName=role, PolicyName=n)["PolicyDocument"]["Statement"]
-        for n in names
-    ]
-    return [statement for statements in found for statement in statements]
+    documents = (
+        iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names
+    )
+    return [statement for document in documents for statement in document["Statement"]]
 
 
 @pytest.mark.parametrize(
-    ("output", "environment"), [("ReleaseRoleArn", "production"), ("TrainRoleArn", "training")]
+    ("field", "environment"), [("release_role_arn", "production"), ("train_role_arn", "training")]
 )
 def test_role_is_for_one_environment_of_one_repository(
-    served: dict[str, str], output: str, environment: str
+    outputs: StackOutputs, field: str, environment: str
 ) -> None:
-    role = boto3.client("iam").get_role(RoleName=served[output].rpartition("/")[2])["Role"]
+    role = boto3.client("iam").get_role(RoleName=role_of(outputs, field))["Role"]
     condition = role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]
+    subject = f"repo:someone/cola:environment:{environment}"
     assert condition == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": f"repo:someone/cola:environment:{environment}",
+            "token.actions.githubusercontent.com:sub": subject,
         }
     }
 
 
-@pytest.mark.parametrize("output", ["ReleaseRoleArn", "TrainRoleArn"])
-def test_role_cannot_delete_or_do_everything(served: dict[str, str], output: str) -> None:
-    statements = _statements(served[output].rpartition("/")[2])
+@pytest.mark.parametrize("field", ["release_role_arn", "train_role_arn"])
+def test_role_cannot_delete_or_do_everything(outputs: StackOutputs, field: str) -> None:
+    statements = statements_of(role_of(outputs, field))
     assert statements
+
     for statement in statements:
-        actions = (
-            statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        )
-        assert not [
-            a for a in actions if "*" in a or ":Delete" in a or a.startswith(("iam:", "sts:"))
+        action = statement["Action"]
+        actions = action if isinstance(action, list) else [action]
+        forbidden = [
+            action
+            for action in actions
+            if "*" in action or ":Delete" in action or action.startswith(("iam:", "sts:"))
         ]
+        assert forbidden == []
+
+        # This action knows no other resource.
         if statement["Resource"] == "*":
-            assert actions == ["ecr:GetAuthorizationToken"]  # it knows no other resource
+            assert actions == ["ecr:GetAuthorizationToken"]
+
+
+# --- the search domain -------------------------------------------------------------------------
 
 
 def test_search_domain_is_https_only_and_by_address(aws: str) -> None:
-    stack.apply("cola-search", {"SearchDomain": "true", "SearchCidr": "203.0.113.0/24"})
+    search = Stack("cola-search", POLL_SECONDS)
+    search.apply({"SearchDomain": "true", "SearchCidr": "203.0.113.0/24"})
     domain = boto3.client("opensearch").describe_domain(DomainName="cola-search")["DomainStatus"]
     assert domain["EngineVersion"] == "Elasticsearch_7.10"
     assert domain["DomainEndpointOptions"]["EnforceHTTPS"] is True
     assert "203.0.113.0/24" in json.dumps(domain["AccessPolicies"])
-    assert stack.outputs("cola-search")["KibanaUrl"].endswith("/_plugin/kibana/")
-    stack.delete("cola-search")
+
+    url = search.outputs().kibana_url
+    assert url is not None
+    assert url.endswith("/_plugin/kibana/")
+    search.delete()
 
 
-def test_an_update_keeps_what_is_not_given(served: dict[str, str], name: str) -> None:
-    stack.apply(name, {"MemorySize": "2048"})
-    stack.apply(name, {"Timeout": "10"})
-    configuration = boto3.client("lambda").get_function_configuration(FunctionName=name)
+# --- the stack itself --------------------------------------------------------------------------
+
+
+def test_an_update_keeps_what_is_not_given(stack: Stack) -> None:
+    stack.apply({"MemorySize": "2048"})
+    stack.apply({"Timeout": "10"})
+    configuration = boto3.client("lambda").get_function_configuration(FunctionName=NAME)
     assert (configuration["MemorySize"], configuration["Timeout"]) == (2048, 10)
-    stack.apply(name, {"Timeout": "10"})  # nothing to do is not an error
-    stack.apply(name, {"MemorySize": "1769", "Timeout": "20"})
+
+    # Nothing to do is not an error.
+    stack.apply({"Timeout": "10"})
+    stack.apply({"MemorySize": "1769", "Timeout": "20"})
 
 
-def test_without_a_key_the_url_is_open(served: dict[str, str], name: str) -> None:
-    stack.apply(name, {"RequireApiKey": "false"})
-    outputs = stack.outputs(name)
-    rest_api.snapshot(outputs)
-    assert "ApiKeyId" not in outputs
-    with pytest.raises(DeployError) as refused:  # it gets as far as the image that nobody can pull
-        rest_api.predict(outputs, "The boy sat.")
-    assert "403" not in str(refused.value)
-    stack.apply(name, {"RequireApiKey": "true"})
+def test_every_output_of_the_template_has_a_field() -> None:
+    # The template's short forms, such as !Ref, are more than a YAML parser knows.
+    section = TEMPLATE.read_text().partition("\nOutputs:\n")[2]
+    values = {name: name for name in re.findall(r"^  (\w+):$", section, re.MULTILINE)}
+    assert "ModelStoreUrl" in values
+    assert StackOutputs.from_template_names(values).template_names() == values
 
 
 @pytest.mark.parametrize(
@@ -183,18 +239,35 @@ def test_without_a_key_the_url_is_open(served: dict[str, str], name: str) -> Non
         (["--stack", "nothing-here", "status"], "make deploy"),
         (["--stack", "nothing-here", "down"], "make deploy"),
         (["--stack", "nothing-here", "rollback"], "make deploy"),
-        (["--stack", "cola-stack", "release", "registry.invalid/cola:latest"], "by digest"),
-        (["--stack", "cola-stack", "rollback"], "nothing to go back to"),
+        (["--stack", NAME, "release", "registry.invalid/cola:latest"], "by digest"),
+        (["--stack", NAME, "rollback"], "nothing to go back to"),
     ],
 )
 def test_a_wrong_command_is_one_line(
-    served: dict[str, str], deploy: Deploy, arguments: list[str], says: str
+    stack: Stack, deploy: Deploy, arguments: list[str], says: str
 ) -> None:
     done = deploy(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert says in done.stderr
+
+
+def test_status_prints_each_output_on_one_line_and_whole(
+    stack: Stack, outputs: StackOutputs, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    done = deploy("--stack", NAME, "status")
+    assert done.returncode == 0, done.stderr
+
+    printed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    shown = {name: value.strip() for name, value in printed.items()}
+    assert shown == {
+        **outputs.template_names(),
+        "LiveImage": IMAGE,
+        "PredictUrl": rest_api.predict_url(outputs),
+    }
+    assert list(shown) == sorted(shown)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +290,7 @@ def test_a_machine_that_is_not_set_up_is_one_line(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     for key, value in settings.items():
         monkeypatch.delenv(key) if value is None else monkeypatch.setenv(key, value)
+
     done = deploy("status")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert says in done.stderr

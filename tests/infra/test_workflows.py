@@ -2,37 +2,39 @@
 
 import fnmatch
 import re
-from pathlib import Path
+from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.paths import ROOT
+
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
 
 
-def _load(name: str) -> dict[object, object]:
-    workflow: dict[object, object] = yaml.safe_load((ROOT / ".github/workflows" / name).read_text())
+def _load(name: str) -> dict[Any, Any]:
+    workflow: dict[Any, Any] = yaml.safe_load((ROOT / ".github/workflows" / name).read_text())
     return workflow
 
 
-def _served() -> set[str]:
-    """The files that the Dockerfile copies from this folder, but for the model, which the pointer stands for."""
-    copies = re.findall(
-        r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
-    )
-    named = {name for copy in copies for name in copy.split() if not name.startswith("models/")}
+def _served_files() -> set[str]:
+    """Return what the Dockerfile copies from the checkout, the model aside: it has its pointer."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+    sources = {name for copy in copies for name in copy.split() if not name.startswith("models/")}
+
+    paths = (path for name in sources for path in (ROOT / name, *(ROOT / name).rglob("*")))
     return {
         str(path.relative_to(ROOT))
-        for name in named
-        for path in (ROOT / name, *(ROOT / name).rglob("*"))
-        if path.is_file()
+        for path in paths
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
 def test_a_release_starts_when_anything_served_changes() -> None:
-    workflow = _load("build_docker_image.yaml")
-    patterns = workflow[True]["push"]["paths"]  # type: ignore[index]  # YAML reads `on` as true
-    served = {name for name in _served() if "__pycache__" not in name}
+    # YAML reads the key `on` as true.
+    patterns = _load("build_docker_image.yaml")[True]["push"]["paths"]
+
+    served = _served_files()
     assert served
     files = {*served, "Dockerfile", ".dockerignore", "dvcfiles/trained_model.dvc"}
     assert {
@@ -43,25 +45,25 @@ def test_a_release_starts_when_anything_served_changes() -> None:
 def test_every_action_is_pinned_by_commit_and_says_its_version() -> None:
     uses = [line for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
     assert uses
-    assert [
-        line
-        for line in uses
-        if not re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)
-    ] == []
+
+    pinned = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+    assert [line for line in uses if not pinned.search(line)] == []
 
 
 def test_no_job_may_write_but_the_one_that_opens_a_pull_request() -> None:
-    writers = {}
+    written: dict[str, set[str]] = {}
     for path in WORKFLOWS:
         workflow = _load(path.name)
         assert workflow["permissions"] == {"contents": "read"}
-        for name, job in workflow["jobs"].items():  # type: ignore[attr-defined]
+
+        for name, job in workflow["jobs"].items():
             assert "timeout-minutes" in job
-            writes = {
-                scope for scope, right in job.get("permissions", {}).items() if right == "write"
-            }
-            writers |= {f"{path.stem}.{name}": writes} if writes else {}
-    assert writers == {
+            permissions = job.get("permissions", {})
+            scopes = {scope for scope, right in permissions.items() if right == "write"}
+            if scopes:
+                written[f"{path.stem}.{name}"] = scopes
+
+    assert written == {
         "build_docker_image.release": {"id-token"},
         "train.train": {"id-token"},
         "train.propose": {"actions", "contents", "pull-requests"},

@@ -10,23 +10,21 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 boto3 = pytest.importorskip("boto3")
 
-from infra import (
-    forwarder_zip,
-    stack,
-)
+from infra import forwarder_zip
+from infra.stack import Stack, StackOutputs
 from monitoring.elastic import Elastic
 from monitoring.forwarder import encode
+from tests.helpers.aws_fixtures import POLL_SECONDS
+from tests.helpers.net import wait_until
 from tests.helpers.servers import search
 from tests.monitoring.test_forwarder import payload
 
@@ -64,20 +62,12 @@ def zipped(name: str, text: str) -> bytes:
     return buffer.getvalue()
 
 
-def eventually(check: Any, seconds: float = 120.0) -> Any:
-    """What `check` returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.3)
-    return found
-
-
 @pytest.fixture
-def outputs(aws: str, server: Elastic) -> Iterator[dict[str, str]]:
+def outputs(aws: str, server: Elastic) -> Iterator[StackOutputs]:
     """The stack with a forwarder to `server`."""
-    stack.apply(NAME, {})
-    bucket = stack.outputs(NAME)["ModelStoreUrl"].split("/")[2]
+    stack = Stack(NAME, POLL_SECONDS)
+    stack.apply({})
+    bucket = stack.outputs().model_store_bucket
     key = forwarder_zip.upload(bucket)
     assert forwarder_zip.upload(bucket) == key
     settings = {
@@ -86,11 +76,10 @@ def outputs(aws: str, server: Elastic) -> Iterator[dict[str, str]]:
         "ForwarderKey": key,
         "RequireApiKey": "false",
     }
-    stack.apply(
-        NAME, {**settings, "ForwardPattern": "prediction"}
-    )  # the server knows bare words only
-    yield stack.outputs(NAME)
-    stack.delete(NAME)
+    # The server knows bare words only.
+    stack.apply({**settings, "ForwardPattern": "prediction"})
+    yield stack.outputs()
+    stack.delete()
 
 
 def predicting_function(log_group: str) -> str:
@@ -117,7 +106,7 @@ def predicting_function(log_group: str) -> str:
 
 
 def test_a_prediction_made_by_http_is_found_by_its_label(
-    outputs: dict[str, str], server: Elastic
+    outputs: StackOutputs, server: Elastic
 ) -> None:
     url = predicting_function(f"/aws/lambda/{NAME}")
     sentence = "My prediction is {that} this arrives."
@@ -125,15 +114,16 @@ def test_a_prediction_made_by_http_is_found_by_its_label(
     with urllib.request.urlopen(request, timeout=60) as response:
         label = json.loads(response.read())["prediction"]["label"]
     query = {"query": {"term": {"prediction.label.keyword": label}}}
-    (hit,) = eventually(lambda: search(server, query)["hits"]["hits"])
+    (hit,) = wait_until(lambda: search(server, query)["hits"]["hits"], 120, 0.3)
     assert hit["_source"]["text"] == sentence
     assert hit["_source"]["@log_group"] == f"/aws/lambda/{NAME}"
     assert hit["_source"]["service"] == "lambda"
     assert hit["_id"] == hit["_source"]["@id"]
 
 
-def test_the_stack_watches_its_dead_letters(outputs: dict[str, str]) -> None:
-    queue = outputs["DeadLetterQueueUrl"].rpartition("/")[2]
+def test_the_stack_watches_its_dead_letters(outputs: StackOutputs) -> None:
+    assert outputs.dead_letter_queue_url is not None
+    queue = outputs.dead_letter_queue_url.rpartition("/")[2]
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert [
         a["MetricName"] for a in alarms if {"Name": "QueueName", "Value": queue} in a["Dimensions"]
@@ -146,14 +136,15 @@ def test_the_stack_watches_its_dead_letters(outputs: dict[str, str]) -> None:
     assert filters["subscriptionFilters"][0]["destinationArn"].endswith(f":{NAME}-forwarder")
 
 
-def replay(outputs: dict[str, str], server: Elastic, *arguments: str) -> str:
+def replay(outputs: StackOutputs, server: Elastic, *arguments: str) -> str:
     """What `python -m monitoring.replay` prints."""
+    assert outputs.dead_letter_queue_url is not None
     done = subprocess.run(
         [sys.executable, "-m", "monitoring.replay", *arguments],
         cwd=ROOT,
         env={
             **os.environ,
-            "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
+            "DEAD_LETTER_QUEUE_URL": outputs.dead_letter_queue_url,
             "ELASTICSEARCH_URL": server.url,
         },
         capture_output=True,
@@ -166,23 +157,24 @@ def replay(outputs: dict[str, str], server: Elastic, *arguments: str) -> str:
 
 
 def test_a_refused_document_waits_in_the_queue_and_is_replayed(
-    outputs: dict[str, str], server: Elastic
+    outputs: StackOutputs, server: Elastic
 ) -> None:
     poison = json.dumps({"text": "poison", "prediction": "not an object"})
     event = encode(payload(poison, json.dumps({"prediction": {"label": "acceptable"}})))
     boto3.client("lambda").invoke(FunctionName=f"{NAME}-forwarder", Payload=json.dumps(event))
-    shown = eventually(lambda: "waiting" in (text := replay(outputs, server, "--dry-run")) and text)
+    shown = wait_until(
+        lambda: "waiting" in (text := replay(outputs, server, "--dry-run")) and text, 120, 0.3
+    )
     assert "object mapping" in shown
     assert search(server, {})["hits"]["total"]["value"] == 1
-    still = eventually(
-        lambda: "refused" in (text := replay(outputs, server)) and text
-    )  # until it is visible
+    # A letter is visible again after a while.
+    still = wait_until(lambda: "refused" in (text := replay(outputs, server)) and text, 120, 0.3)
     assert "object mapping" in still
     assert search(server, {})["hits"]["total"]["value"] == 1
 
 
 def test_a_letter_is_delivered_once_its_mapping_is_mended(
-    outputs: dict[str, str], server: Elastic
+    outputs: StackOutputs, server: Elastic
 ) -> None:
     """Lambda's own dead letters (whole batches) and the forwarder's (one document) have the same form."""
     queue = boto3.client("sqs")
@@ -190,7 +182,7 @@ def test_a_letter_is_delivered_once_its_mapping_is_mended(
         encode(payload(PREDICTED, PREDICTED)),
         {**encode(payload(PREDICTED)), "reason": "mapping"},
     ):
-        queue.send_message(QueueUrl=outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(body))
+        queue.send_message(QueueUrl=outputs.dead_letter_queue_url, MessageBody=json.dumps(body))
     assert "delivered=3" in replay(outputs, server)
     assert replay(outputs, server).strip() == "the queue is empty"
     assert search(server, {})["hits"]["total"]["value"] == 2  # the same event twice is one document
