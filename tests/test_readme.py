@@ -3,9 +3,8 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
 
 
 def test_numbers_come_from_the_results() -> None:

@@ -2,7 +2,6 @@
 
 import random
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,8 @@ from monitoring.reference import Reference
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Prediction
 from tests.drift.test_drift import END, HOUR, record
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "model.onnx"
 pytestmark = [
     pytest.mark.slow,

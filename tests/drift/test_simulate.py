@@ -15,8 +15,8 @@ import pytest
 
 from drift.simulate import DRIFTED, Client, due, read_sentences, send_all, sentences
 from errors import ColaError
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 NORMAL = [
     f"The {noun} {verb} on the bench."
     for noun in ("boy", "dog", "girl")

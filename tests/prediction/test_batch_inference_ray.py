@@ -12,9 +12,8 @@ import pyarrow
 from pyarrow import parquet
 
 from prediction.onnx_predictor import ColaONNXPredictor
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from prediction.command_line import BATCH
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
-ROOT = Path(__file__).parents[2]
 SENTENCES = [f"The cat sees dog number {number}." for number in range(3 * BATCH + 17)]
 
 Predict = Callable[..., subprocess.CompletedProcess[str]]

@@ -12,9 +12,9 @@ import pytest
 from errors import ConfigError, InvalidText, ModelFileError
 from prediction.cores import available_cores
 from prediction.onnx_predictor import ColaONNXPredictor
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
-ROOT = Path(__file__).parents[2]
 HEAVY = (
     "torch",
     "lightning",

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from tests.helpers.fake_predictor import expected
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CLIENTS = 200
 SECONDS = float(os.environ.get("LOAD_SECONDS", "8"))
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.paths import ROOT
 from tests.serving.test_lambda_handler import emulator  # noqa: F401 (a fixture)
 
-ROOT = Path(__file__).parents[2]
 BASE = "python:3.11-slim-bookworm"
 LOCKED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 SECRETS = re.compile(

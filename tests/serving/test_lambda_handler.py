@@ -24,8 +24,8 @@ from serving.prediction_log import PredictionLog
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.net import free_port
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 EVENTS = {
     path.stem: json.loads(path.read_text())
     for path in sorted((ROOT / "tests" / "serving" / "events").glob("*.json"))
