@@ -1,4 +1,4 @@
-# The commands a person types; CI types the same ones.
+# The commands that people run; CI runs the same ones.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -12,10 +12,10 @@ IMAGE ?= cola
         model-push model-pull model-log model-compare model-promote images deploy destroy invoke rollback \
         test test-slow test-containers tools check format readme lock clean
 
-help:  ## what there is
-	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+help:  ## list the targets
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
 
-# --- set up ---------------------------------------------------------------------------------------------------------
+# --- set up ---------------------------------------------------------------------------------------
 $(VENV)/.train: requirements.txt requirements_inference.txt constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing requirements.txt into $(VENV): some minutes, about 2.5 GB"
@@ -33,8 +33,8 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 	$(PYTHON) -m venv .venv-sam && .venv-sam/bin/pip install -q -r infra/requirements_sam.txt
 	touch $@
 
-# --- the stages -----------------------------------------------------------------------------------------------------
-train: $(VENV)/.train  ## install, train on what is found, export to ONNX, predict one sentence
+# --- the stages -----------------------------------------------------------------------------------
+train: $(VENV)/.train  ## install, train on the first corpus found, export, predict one sentence
 	$(BIN)/python train.py $(ARGS)
 	$(BIN)/python convert_model_to_onnx.py
 	$(BIN)/python inference_onnx.py "$(TEXT)"
@@ -51,59 +51,63 @@ serve: $(VENV)/.train  ## the API without Docker, on http://127.0.0.1:8000
 up:  ## API, Elasticsearch, Kibana in Docker (make env first)
 	docker compose up --build --detach --wait
 
-down:  ## stop them; data stay
+down:  ## stop them; their data stays
 	docker compose down
 
 env: $(VENV)/.train  ## passwords for `make up`, into .env
 	@$(BIN)/python -m monitoring.environment
 
-# --- watch ----------------------------------------------------------------------------------------------------------
+# --- watch ----------------------------------------------------------------------------------------
 LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-http://127.0.0.1:9200} \
   ELASTICSEARCH_USERNAME=elastic ELASTICSEARCH_PASSWORD=$$ELASTIC_PASSWORD
 
-demo: env up  ## normal traffic, then drifted, then the verdict and the dashboard's link
+# By then Filebeat has shipped the last lines and Elasticsearch finds them.
+SHIPPING_SECONDS := 15
+
+# The drift check ends with an alarm: two windows of 45 seconds in a row have drifted.
+demo: env up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
 	$(BIN)/python -m drift.simulate --kind normal --seconds 30
 	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90
-	@sleep 15  # until Filebeat has shipped the last lines and Elasticsearch shows them
-	-@$(MAKE) --no-print-directory drift ARGS="--window 45s"  # an alarm: two windows in a row have drifted
+	@sleep $(SHIPPING_SECONDS)
+	-@$(MAKE) --no-print-directory drift ARGS="--window 45s"
 	@echo "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola"
 
 provision: $(VENV)/.train  ## templates, dashboard and rules for ELASTICSEARCH_URL and KIBANA_URL
 	$(BIN)/python -m monitoring.provision --model models/model.onnx $(ARGS)
 
-drift: $(VENV)/.train  ## is the traffic what the model was validated on?
+drift: $(VENV)/.train  ## compare the traffic with the data that the model was validated on
 	@$(LOCAL_ELASTIC) $(BIN)/python -m drift $(ARGS)
 
-# --- ship -----------------------------------------------------------------------------------------------------------
-model-push model-pull: model-%: $(VENV)/.train  ## the model to or from the store (REMOTE=local: a folder)
+# --- ship -----------------------------------------------------------------------------------------
+model-push model-pull: model-%: $(VENV)/.train  ## copy the model to or from the store (REMOTE=local: a folder)
 	REMOTE=$(REMOTE) $(BIN)/python -m registry $*
 
-model-log model-compare: model-%: $(VENV)/.train  ## the versions; is the new one as good as the current?
+model-log model-compare: model-%: $(VENV)/.train  ## list the versions; compare the new model with the current one
 	@$(BIN)/python -m registry $*
 
-model-promote: $(VENV)/.train  ## the pipeline's candidate becomes models/model.onnx, unless it is worse
+model-promote: $(VENV)/.train  ## make the pipeline's candidate models/model.onnx, unless it is worse
 	REMOTE=$(REMOTE) $(BIN)/python -m registry promote
 
 # Lambda refuses an image index, which BuildKit makes to attach attestations.
 images: export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
-images:  ## the two Docker images, cola:api and cola:lambda
+images:  ## build the two Docker images, cola:api and cola:lambda
 	docker build --target api -t $(IMAGE):api .
 	docker build --target lambda -t $(IMAGE):lambda .
 
 deploy: $(VENV)/.train images  ## build the image, create or update the stack, release
 	$(BIN)/python -m infra.deploy up --image $(IMAGE):lambda $(PARAMETERS)
 
-destroy: $(VENV)/.train  ## take the stack down, all but the model store
+destroy: $(VENV)/.train  ## delete the stack; the model store stays
 	$(BIN)/python -m infra.deploy down
 
 invoke: $(VENV)/.train  ## one prediction through API Gateway: make invoke TEXT="..."
 	@$(BIN)/python -m infra.deploy invoke "$(TEXT)"
 
-rollback: $(VENV)/.train  ## the version before answers again
+rollback: $(VENV)/.train  ## let the version before answer again
 	$(BIN)/python -m infra.deploy rollback
 
-# --- check ----------------------------------------------------------------------------------------------------------
-test: $(VENV)/.dev  ## install what tests need, run the fast ones
+# --- check ----------------------------------------------------------------------------------------
+test: $(VENV)/.dev  ## install what the tests need, run the fast ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev tools  ## the tests that take minutes
@@ -125,21 +129,21 @@ check: $(VENV)/.dev tools  ## style, types, linters
 	$(TOOLS)/hadolint Dockerfile
 	$(TOOLS)/yamllint --strict .
 	$(TOOLS)/shellcheck .ci/run
-	$(BIN)/python benchmarks/fill_readme.py --check
+	$(BIN)/python -m benchmarks.fill_readme --check
 
-format: $(VENV)/.dev  ## let ruff write what it can
+format: $(VENV)/.dev  ## let ruff fix and format what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 readme:  ## fill the README's table from benchmarks/results/
-	$(BIN)/python benchmarks/fill_readme.py
+	$(BIN)/python -m benchmarks.fill_readme
 
-lock: $(VENV)/.dev tools  ## choose all versions anew and write constraints.txt
+lock: $(VENV)/.dev tools  ## resolve all versions again and write constraints.txt
 	$(TOOLS)/pip install -q uv
 	{ echo "# Every package, also the indirect ones, at the version that was tested. Written by \`make lock\`."; \
 	  grep -hvE '^(-c|-r|#)' requirements*.txt | $(TOOLS)/uv pip compile - --python-version 3.11 --no-header --no-annotate -q; \
 	} > constraints.new
 	mv constraints.new constraints.txt
 
-clean:  ## remove environments and what runs left behind
+clean:  ## remove the environments, caches and runs
 	rm -rf $(VENV) .venv-tools .venv-sam runs wandb .pytest_cache .mypy_cache .ruff_cache
