@@ -1,9 +1,14 @@
-"""What inference.py and inference_onnx.py are made of, and what every other folder knows of a prediction.
+"""The parts of inference.py and inference_onnx.py, and what other folders know of a prediction.
 
-types.py           Prediction, Encoded, ModelInfo, Predictor: imports nothing but the standard library
+types.py           Prediction, Encoded, ModelInfo, Predictor
+model_file.py      Lineage, Reference: what a model file says about itself
 encoder.py         from a text to the token ids that a model reads
 rows.py            which sentences share a row
 cores.py           how many cores this process may use
+session.py         a model file in ONNX Runtime
 onnx_predictor.py  predictions from model.onnx
 command_line.py    the command line of both scripts
+input_files.py     the files of sentences that it reads
+
+types.py and model_file.py import the standard library only.
 """

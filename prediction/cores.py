@@ -1,23 +1,38 @@
 """How many cores this process may use."""
 
+import math
 import os
 from pathlib import Path
 
 from errors import ConfigError
 
+# Of control groups, version 2: "max 100000" or "150000 100000", the microseconds of CPU time that
+# the container may use in each period, and the length of that period.
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
 
 def available_cores() -> int:
-    """COLA_THREADS, or the cores that this process may use: affinity and container quota, rounded up."""
-    told = os.environ.get("COLA_THREADS", "").strip()
-    if told:
-        if not told.isdecimal() or int(told) == 0:
-            raise ConfigError(f"COLA_THREADS={told} is not a positive whole number")
-        return int(told)
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:  # cgroup v2: "max 100000" or "150000 100000", microseconds of CPU in each period
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(cores, max(1, -(-int(quota) // int(period))))
+    """Return COLA_THREADS if it is set, else the cores that this process may use.
+
+    Both the process's affinity and the container's quota count; a fraction of a core is rounded up.
+
+    Raises:
+        ConfigError: COLA_THREADS is not a positive whole number.
+    """
+    configured = os.environ.get("COLA_THREADS", "").strip()
+    if configured:
+        if not configured.isdecimal() or int(configured) == 0:
+            raise ConfigError(f"COLA_THREADS={configured} is not a positive whole number")
+        return int(configured)
+
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+        return min(cores, max(1, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):
+        # There is no container, or it has no quota.
         return cores

@@ -7,18 +7,33 @@ from prediction.types import Encoded
 
 
 class TextEncoder:
-    """A tokenizer.json with the model's limit. Raises an exception of tokenizers' if it cannot be read."""
+    """A tokenizer with the model's limit.
+
+    Args:
+        tokenizer_json: The contents of a tokenizer.json; its padding and truncation are ignored.
+        max_length: Tokens that are kept of a text, special tokens included.
+
+    Raises:
+        Exception: The tokenizer cannot be read; ``tokenizers`` has no class of its own for this.
+    """
 
     def __init__(self, tokenizer_json: str, max_length: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
+
         self.vocabulary: int = self._tokenizer.get_vocab_size()
-        unknown = getattr(self._tokenizer.model, "unk_token", None) or "[UNK]"
-        self._unknown_id = self._tokenizer.token_to_id(unknown)
+        unknown_token = getattr(self._tokenizer.model, "unk_token", None) or "[UNK]"
+        # -1, which is no token's, where the tokenizer has no unknown token.
+        unknown_id = self._tokenizer.token_to_id(unknown_token)
+        self._unknown_id = -1 if unknown_id is None else unknown_id
 
     def encode(self, text: str) -> Encoded:
-        """Check and tokenize one text. Raises InvalidText (also a ValueError) that says what to change."""
+        """Check and tokenize one text.
+
+        Raises:
+            InvalidText: It cannot be predicted; the message says what to change.
+        """
         if not isinstance(text, str):
             raise InvalidText(f"text must be a string, not {type(text).__name__}")
         if not text.strip():
@@ -27,14 +42,18 @@ class TextEncoder:
             raise InvalidText(
                 f"text has a NUL character at position {text.index(chr(0))}: remove it"
             )
+
         try:
             encoding = self._tokenizer.encode(text)
-        except TypeError:  # the tokenizer wants UTF-8, which has no lone surrogates
+        except TypeError:
+            # The tokenizer takes UTF-8, which cannot express half of a surrogate pair.
             raise InvalidText(
                 "text has half of a surrogate pair, which is no character: remove it"
             ) from None
-        if sum(encoding.special_tokens_mask) == len(encoding.ids):
-            raise InvalidText("text has only invisible characters: give a sentence")
+
         ids = encoding.ids
-        unknown = sum(token == self._unknown_id for token in ids)
-        return Encoded(text, ids, unknown, bool(encoding.overflowing))
+        if sum(encoding.special_tokens_mask) == len(ids):
+            raise InvalidText("text has only invisible characters: give a sentence")
+
+        unknown_tokens = ids.count(self._unknown_id)
+        return Encoded(text, ids, unknown_tokens, truncated=bool(encoding.overflowing))

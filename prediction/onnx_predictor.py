@@ -1,23 +1,17 @@
 """Predictions from models/model.onnx: onnxruntime, tokenizers and numpy, no torch.
 
-Sentences are packed, not
-padded: several share a row, `attention_mask` numbers them, and each answers with its own row of logits.
-Rows run side by side, one core each: more threads for one row pay only where there is no other row to run.
+Sentences are packed instead of padded: several share a row, ``attention_mask`` numbers them, and
+the model gives one row of logits per sentence. Rows run side by side on one core each, because
+more threads for one row pay off only where there is no other row to run.
 """
 
-import hashlib
 import json
-import os
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-# From 1.31 on, ONNX Runtime reports to its maker unless told not to, before it is imported.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from errors import ModelFileError
@@ -25,20 +19,31 @@ from prediction.cores import available_cores
 from prediction.encoder import TextEncoder
 from prediction.model_file import Lineage, Reference
 from prediction.rows import plan
-from prediction.types import Encoded, ModelInfo, Prediction
+from prediction.session import REMEDY, Session, open_session
+from prediction.types import Answer, Encoded, ModelInfo, Prediction
 
-SLICE_SENTENCES = (
-    64  # what a thread of ``predict_many`` tokenizes and predicts before it takes the next
-)
+# What a thread of ``predict_many`` tokenizes and predicts before it takes the next slice.
+SLICE_SENTENCES = 64
+
 METADATA = ("labels", "tokenizer", "max_length", "packing", "lineage", "reference")
-REMEDY = "make a good one with: python convert_model_to_onnx.py"
 
 
 class ColaONNXPredictor:
-    """Predictions from one ONNX file. Safe to use from several threads.
+    """Predictions from one ONNX file. Several threads may share a predictor.
 
-    ``threads`` run rows side by side. ``single_threads`` share one row that is run ``exclusive``; more than one cost
-    a second copy of the weights. Raises ModelFileError for a file that is missing, damaged or incomplete.
+    Args:
+        path: The model file.
+        threads: How many rows run side by side; by default one per available core.
+        single_threads: How many threads share a row that runs exclusively. More than one costs a
+            second copy of the weights.
+
+    Attributes:
+        info: What the file says about itself.
+        threads: See above.
+
+    Raises:
+        ModelFileError: The file is missing, damaged or incomplete.
+        ConfigError: COLA_THREADS is not a number of threads.
     """
 
     def __init__(
@@ -49,60 +54,97 @@ class ColaONNXPredictor:
     ) -> None:
         self.threads = available_cores() if threads is None else threads
         self._path = Path(path)
-        version, self._session = _open(self._path, 1)
-        self._single_session = (
-            _open(self._path, single_threads)[1] if single_threads > 1 else self._session
-        )
-        self.info, tokenizer = self._read_metadata(version)
-        self._encoder = self._read_tokenizer(tokenizer)
-        self._acceptable = self.info.labels.index("acceptable")
+
+        version, self._session = open_session(self._path, threads=1)
+        self._single_session = self._session
+        if single_threads > 1:
+            _, self._single_session = open_session(self._path, single_threads)
+
+        self.info, tokenizer_json = self._read_metadata(version)
+        self._encoder = self._read_tokenizer(tokenizer_json)
+        self._warm_up()
+
         self._pool = ThreadPoolExecutor(self.threads, "row") if self.threads > 1 else None
 
-    def predict(self, text: str) -> dict[str, Any]:
-        """``{"text": ..., "prediction": {"label": ..., "score": ...}}``. Raises InvalidText."""
+    def predict(self, text: str) -> Answer:
+        """Predict one text, on the caller's thread.
+
+        Returns:
+            ``{"text": ..., "prediction": {"label": ..., "score": ...}}``.
+
+        Raises:
+            InvalidText: It cannot be predicted; the message says what to change.
+        """
         return self.predict_encoded([self.encode(text)])[0].as_dict()
 
-    def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """The same for several texts, in order, on all of the predictor's threads. Raises InvalidText."""
+    def predict_batch(self, texts: Sequence[str]) -> list[Answer]:
+        """Predict several texts, in order, on all of the predictor's threads.
+
+        Raises:
+            InvalidText: One of them cannot be predicted.
+        """
         return [prediction.as_dict() for prediction in self.predict_many(texts)]
 
     def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
-        """Like predict_batch, with what a log line needs. Raises InvalidText."""
+        """Predict several texts like ``predict_batch``, with all that a log line says of them.
+
+        Raises:
+            InvalidText: One of them cannot be predicted.
+        """
         if self._pool is None or len(texts) == 1:
             return self._predict_slice(texts)
-        size = max(1, min(SLICE_SENTENCES, -(-len(texts) // self.threads)))
+
+        size = max(1, min(SLICE_SENTENCES, math.ceil(len(texts) / self.threads)))
         slices = [texts[start : start + size] for start in range(0, len(texts), size)]
-        return [
-            prediction
-            for part in self._pool.map(self._predict_slice, slices)
-            for prediction in part
-        ]
+        results = self._pool.map(self._predict_slice, slices)
+        return [prediction for predictions in results for prediction in predictions]
 
     def encode(self, text: str) -> Encoded:
-        """Check and tokenize one text. Raises InvalidText (also a ValueError) that says what to change."""
+        """Check and tokenize one text.
+
+        Raises:
+            InvalidText: It cannot be predicted; the message says what to change.
+        """
         return self._encoder.encode(text)
 
     def predict_encoded(
         self, encoded: Sequence[Encoded], exclusive: bool = False
     ) -> list[Prediction]:
-        """Predict encoded texts, in order, on the caller's thread; on ``single_threads`` if nothing else runs."""
+        """Predict encoded texts, in order, on the caller's thread.
+
+        Args:
+            encoded: What ``encode`` returned.
+            exclusive: Nothing else runs at the moment: share each row among ``single_threads``.
+        """
         session = self._single_session if exclusive else self._session
+        labels = self.info.labels
+
         predictions: dict[int, Prediction] = {}
         for row in plan(encoded, self.info.packing):
-            probabilities = _softmax(
-                self._run_row([encoded[position].ids for position in row], session)
-            )
+            logits = self._run_row([encoded[position].ids for position in row], session)
+            probabilities = _softmax(logits).tolist()
             for position, probability in zip(row, probabilities, strict=True):
-                predictions[position] = self._prediction(encoded[position], probability)
+                predictions[position] = Prediction.from_probabilities(
+                    encoded[position], probability, labels
+                )
+
         return [predictions[position] for position in range(len(encoded))]
 
     def _predict_slice(self, texts: Sequence[str]) -> list[Prediction]:
         return self.predict_encoded([self.encode(text) for text in texts])
 
-    def _run_row(
-        self, sentences: list[list[int]], session: ort.InferenceSession
-    ) -> NDArray[np.float32]:
+    def _run_row(self, sentences: list[list[int]], session: Session) -> NDArray[np.float32]:
+        """Run the model on one row of sentences.
+
+        Args:
+            sentences: Token ids; of equal length if the model does not pack.
+            session: Where to run it.
+
+        Returns:
+            Logits, float32 [sentences, labels].
+        """
         ids = np.array([token for sentence in sentences for token in sentence], np.int64)
+
         if self.info.packing:
             numbers = np.repeat(
                 np.arange(1, len(sentences) + 1),
@@ -112,21 +154,9 @@ class ColaONNXPredictor:
         else:
             ids = ids.reshape(len(sentences), -1)
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
         logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
         return logits
-
-    def _prediction(self, item: Encoded, probability: NDArray[np.float64]) -> Prediction:
-        best = int(probability.argmax())
-        return Prediction(
-            text=item.text,
-            label=self.info.labels[best],
-            score=float(probability[best]),
-            probability_acceptable=float(probability[self._acceptable]),
-            characters=len(item.text),
-            tokens=len(item.ids),
-            unknown_tokens=item.unknown_tokens,
-            truncated=item.truncated,
-        )
 
     def _read_metadata(self, version: str) -> tuple[ModelInfo, str]:
         """Return what the file says about itself, and its tokenizer.json."""
@@ -147,7 +177,8 @@ class ColaONNXPredictor:
                 lineage=lineage,
                 reference=Reference.from_json(json.loads(metadata["reference"])),
             )
-            has_label = "acceptable" in info.labels
+            if "acceptable" not in info.labels:
+                raise KeyError("acceptable")
         except KeyError as error:
             raise ModelFileError(
                 f"{self._path}: its labels or lineage are incomplete: no {error}; {REMEDY}"
@@ -157,64 +188,38 @@ class ColaONNXPredictor:
                 f"{self._path}: its metadata cannot be read ({error}); {REMEDY}"
             ) from None
 
-        if not has_label:
-            raise ModelFileError(f"{self._path}: its labels or lineage are incomplete; {REMEDY}")
         return info, metadata["tokenizer"]
 
-    def _read_tokenizer(self, text: str) -> TextEncoder:
+    def _read_tokenizer(self, tokenizer_json: str) -> TextEncoder:
         try:
-            encoder = TextEncoder(text, self.info.max_length)
-        except Exception as error:  # tokenizers raises bare Exception
+            encoder = TextEncoder(tokenizer_json, self.info.max_length)
+        except Exception as error:
+            # ``tokenizers`` raises nothing more specific.
             raise ModelFileError(
                 f"{self._path}: its tokenizer cannot be read ({error}); {REMEDY}"
             ) from None
-        size, matches = encoder.vocabulary, encoder.vocabulary == self.info.lineage.vocabulary
-        try:  # the last id must have a row in the embedding; this also warms the sessions up
-            for session in (self._session, self._single_session):
-                self._run_row([[size - 1]], session)
-        except Exception:  # onnxruntime's exceptions share no public base class
-            matches = False
-        if not matches:
-            raise ModelFileError(
-                f"{self._path}: its tokenizer ({size} tokens) is not the model's; {REMEDY}"
-            )
+
+        if encoder.vocabulary != self.info.lineage.vocabulary:
+            raise self._wrong_tokenizer(encoder.vocabulary)
         return encoder
+
+    def _warm_up(self) -> None:
+        """Run each session once, with the last token id, which must have a row in the embedding."""
+        try:
+            for session in (self._session, self._single_session):
+                self._run_row([[self._encoder.vocabulary - 1]], session)
+        except Exception:
+            # ONNX Runtime's exceptions share no public base class.
+            raise self._wrong_tokenizer(self._encoder.vocabulary) from None
+
+    def _wrong_tokenizer(self, vocabulary: int) -> ModelFileError:
+        return ModelFileError(
+            f"{self._path}: its tokenizer ({vocabulary} tokens) is not the model's; {REMEDY}"
+        )
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return probabilities, float64 [sentences, labels], of logits of the same shape."""
     exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
     return probabilities
-
-
-def _open(path: Path, threads: int) -> tuple[str, ort.InferenceSession]:
-    """The file's version and its session. The bytes are not held beside the session, to keep the peak low."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    # Threads that share a row meet after each matrix, too soon to go to sleep; between rows they do.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.enable_cpu_mem_arena = False  # an arena keeps the memory of the longest row ever seen
-    options.log_severity_level = 4
-    try:
-        with path.open("rb") as file:
-            version = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-            session = ort.InferenceSession(
-                path,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=[
-                    "SkipLayerNormFusion"
-                ],  # the fused kernel is slower than its parts
-            )
-            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                raise ModelFileError(f"{path}: was replaced while it was being read; try again")
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}; {REMEDY}") from None
-    except ModelFileError:
-        raise
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        reason = str(error).splitlines()[0]
-        raise ModelFileError(
-            f"{path}: not a model that ONNX Runtime can load ({reason}); {REMEDY}"
-        ) from None
-    return version, session

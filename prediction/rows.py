@@ -1,25 +1,43 @@
-"""Which sentences share a row."""
+"""Which sentences share a row of the model's input."""
 
 from collections.abc import Iterator, Sequence
 
 from prediction.types import Encoded
 
-# Tokens a row: more gain nothing from the matrix kernels and pay for attention, which grows with the square.
+# Longer rows gain nothing from the matrix kernels and pay for attention, whose cost grows with the
+# square of the length.
 ROW_TOKENS = 96
 
 
 def plan(encoded: Sequence[Encoded], packing: bool) -> Iterator[list[int]]:
-    """Positions of the sentences of each row. Without packing, a row's sentences are of one length."""
+    """Divide sentences into rows of at most ``ROW_TOKENS`` tokens; a longer one has its own row.
+
+    Args:
+        encoded: The sentences.
+        packing: Whether the model reads sentences of different length from one row. If not, those
+            of a row have the same length, so that they can be stacked without padding.
+
+    Yields:
+        The positions in ``encoded`` of one row's sentences.
+    """
     lengths = [len(item.ids) for item in encoded]
-    order = range(len(encoded)) if packing else sorted(range(len(encoded)), key=lengths.__getitem__)
+    order: Sequence[int] = range(len(encoded))
+    if not packing:
+        order = sorted(order, key=lengths.__getitem__)
+
     row: list[int] = []
     tokens = 0
     for position in order:
         length = lengths[position]
-        if row and (tokens + length > ROW_TOKENS or (not packing and length != lengths[row[-1]])):
+
+        is_full = tokens + length > ROW_TOKENS
+        is_other_length = not packing and bool(row) and length != lengths[row[-1]]
+        if row and (is_full or is_other_length):
             yield row
             row, tokens = [], 0
+
         row.append(position)
         tokens += length
+
     if row:
         yield row

@@ -1,0 +1,86 @@
+"""The files of sentences that the command line reads: .txt, .jsonl and .csv, record by record."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from errors import ConfigError
+
+SUFFIXES = (".txt", ".jsonl", ".csv")
+
+COLUMNS = ("sentence", "text")
+"""The column of a .csv file, or the key of a .jsonl record, that holds the sentence."""
+
+
+def open_input(source: str) -> IO[str]:
+    """Open a file, or standard input for ``-``.
+
+    A byte order mark is dropped. A byte that is not UTF-8 becomes half a surrogate pair, which no
+    prediction can be made for: it is an error of its record, not of the file.
+
+    Raises:
+        ConfigError: The file cannot be read, or its name has another suffix.
+    """
+    reading = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+
+    if source == "-":
+        return open(0, closefd=False, **reading)  # type: ignore[call-overload, no-any-return]
+
+    if Path(source).suffix not in SUFFIXES:
+        raise ConfigError(f"--input {source}: the name must end in .txt, .jsonl or .csv (or be -)")
+    try:
+        return open(source, newline="", **reading)  # type: ignore[call-overload, no-any-return]
+    except OSError as error:
+        raise ConfigError(f"--input {source}: {error.strerror}") from None
+
+
+def read_records(file: IO[str], source: str) -> Iterator[str]:
+    """Yield the sentences of a file, one by one.
+
+    Args:
+        file: What ``open_input`` returned.
+        source: Its name; the suffix says what the file holds.
+
+    Raises:
+        ConfigError: A record is malformed, or a .csv file has no column of sentences.
+    """
+    suffix = Path(source).suffix
+    if suffix == ".csv":
+        yield from _read_csv(file, source)
+    elif suffix == ".jsonl":
+        for number, line in enumerate(file, 1):
+            yield _read_json(line, f"--input {source}, line {number}")
+    else:
+        for line in file:
+            yield line.rstrip("\r\n")
+
+
+def _read_csv(file: IO[str], source: str) -> Iterator[str]:
+    # A sentence may be as long as it likes: only its first tokens are read.
+    csv.field_size_limit(sys.maxsize)
+
+    rows = csv.DictReader(file)
+    column = next((name for name in COLUMNS if name in (rows.fieldnames or ())), None)
+    if column is None:
+        raise ConfigError(f"--input {source}: no column is named {' or '.join(COLUMNS)}")
+
+    for row in rows:
+        yield row[column] or ""
+
+
+def _read_json(line: str, where: str) -> str:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"{where}: not JSON ({error})") from None
+
+    if isinstance(value, dict):
+        value = next((value[name] for name in COLUMNS if name in value), None)
+    if not isinstance(value, str):
+        raise ConfigError(
+            f"{where}: neither a string nor an object with a string named {' or '.join(COLUMNS)}"
+        )
+    return value
