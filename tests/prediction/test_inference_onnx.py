@@ -1,9 +1,6 @@
 """The predictor, with tests/helpers/tiny_model.onnx; needs nothing but requirements_inference.txt and pytest."""
 
 import hashlib
-import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,17 +12,6 @@ from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
-HEAVY = (
-    "torch",
-    "lightning",
-    "pytorch_lightning",
-    "transformers",
-    "datasets",
-    "hydra",
-    "wandb",
-    "sklearn",
-    "pandas",
-)
 SENTENCES = [
     line.split("\t")[3]
     for line in (ROOT / "corpus" / "in_domain_dev.tsv")
@@ -212,22 +198,3 @@ def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv("COLA_THREADS", wrong)
         with pytest.raises(ConfigError, match=f"COLA_THREADS={wrong}"):
             available_cores()
-
-
-def test_prediction_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, json; from inference_onnx import ColaONNXPredictor\n"
-        f"print(json.dumps(ColaONNXPredictor({str(TINY_MODEL)!r}).predict('The cat sleeps.')))\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    answer, heavy = result.stdout.splitlines()
-    assert json.loads(answer)["text"] == "The cat sleeps."
-    assert json.loads(heavy) == []
