@@ -18,13 +18,13 @@ from typing import Any
 import hydra
 import onnx
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from commands.files import write_json
 from commands.run import exit_with, run_command
-from configs.schema import plain
+from configs.schema import ExportConfig, Precision, as_config
 from corpus.format import OUT_OF_DOMAIN
 from errors import ColaError, ExportError
 from export import model_file, reference, variants
@@ -43,44 +43,42 @@ MAX_FLIPS = 0.025  # share of the validation set whose label int8 may change
 def main(cfg: DictConfig) -> None:
     """Compose the configuration and export."""
     told = [override.split("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task]
-    data = {
-        key.removeprefix("data."): OmegaConf.select(cfg, key)
-        for key in told
-        if key.startswith("data.")
-    }
+    config = as_config(cfg)
+    keys = [key.removeprefix("data.") for key in told if key.startswith("data.")]
+    data = {key: getattr(config.data, key) for key in keys}
     try:
-        export(plain(cfg)["export"], data)
+        export(config.export, data)
     except ColaError as error:
         exit_with(error)  # here, before Hydra adds lines of its own
 
 
-def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+def export(config: ExportConfig, data: Mapping[str, Any]) -> dict[str, Any]:
     """Export by the ``export`` group of the configuration; ``data`` overrides where the corpus comes from.
 
-    Returns the report. Raises ExportError if a gate fails: ``settings["output"]`` then is what it was.
+    Returns the report. Raises ExportError if a gate fails: ``config.output`` then is what it was.
     """
-    output, checkpoint = Path(settings["output"]), Path(settings["checkpoint"])
+    output, checkpoint = Path(config.output), Path(config.checkpoint)
     temporary = output.with_name(f".{output.name}.{os.getpid()}")
     require_writable(temporary)
     status = Console(stderr=True).status("")
     try:
         with status:
             status.update("asking PyTorch about the validation set")
-            subject = variants.prepare(checkpoint, data, calibrate=settings["calibrate"])
+            subject = variants.prepare(checkpoint, data, calibrate=config.calibrate)
             contestants = {"pytorch": variants.measure_pytorch(subject, checkpoint)}
             status.update("exporting the graph")
             graph = to_onnx(subject.model.network, subject.temperature)
             contestants["fp32"] = variants.measure(graph, subject, temporary)
             difference = require_parity(subject, temporary)
-            if settings["precision"] == "int8":
+            if config.precision is Precision.int8:
                 status.update("quantizing to 8 bits")
                 graph, contestants["int8"] = choose_scheme(
                     graph, subject, temporary, contestants["pytorch"]
                 )
-            shipped = contestants[settings["precision"]]
-            require_quality(shipped, settings["min_mcc"])
+            shipped = contestants[config.precision.value]
+            require_quality(shipped, config.min_mcc)
             lineage = replace(
-                model_file.describe_lineage(subject.model.records, settings["precision"]),
+                model_file.describe_lineage(subject.model.provenance, config.precision.value),
                 scheme=shipped.scheme,
                 temperature=subject.temperature,
                 parity=difference,
@@ -88,7 +86,7 @@ def export(settings: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
                 checkpoint_sha256=_sha256(checkpoint),
             )
             distributions = reference.describe(shipped.predictions, subject.labels)
-            model_file.write(temporary, graph, subject.model.records, lineage, distributions)
+            model_file.write(temporary, graph, subject.model.provenance, lineage, distributions)
             onnx.checker.check_model(temporary, full_check=True)
             temporary.chmod(0o644)
             os.replace(temporary, output)

@@ -3,11 +3,12 @@
     python train.py data.path=path/to/cola              # CoLA's three TSVs in a folder
     python train.py data.sources=[hub]                  # nyu-mll/glue or an error
 
-Reads a local folder, the Hugging Face Hub or ``corpus/``, in the order of ``data.sources``; writes nothing but
-the Hub's own cache.
+Reads a local folder, the Hugging Face Hub or ``corpus/``, in the order of ``data.sources``; writes
+nothing but the Hub's own cache.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +19,26 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
-from corpus import format as cola
+from configs.schema import DataConfig, ProcessingConfig, Source
+from corpus import format as corpus_format
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
 from corpus.generate import paradigms
 from errors import CorpusError
 from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
+from training.provenance import CorpusFacts
 from training.sampler import BucketBatchSampler
 
 OWN_CORPUS = Path(__file__).parent / "corpus"
-OWN_NAME = "own"
-GLUE_IN_DOMAIN_ROWS = (
-    527  # GLUE's validation set is CoLA's in-domain file followed by its out-of-domain file
-)
+
+GLUE_IN_DOMAIN_ROWS = 527
+"""Rows of CoLA's in-domain file; in GLUE's validation set the out-of-domain file follows them."""
+
+Splits = Mapping[str, Sequence[Sentence]]
+"""Sentences by split: ``train``, ``in_domain``, ``out_of_domain``."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,17 @@ class Corpus:
     """Labelled sentences by split, and where they came from."""
 
     name: str
-    splits: Mapping[str, Sequence[Sentence]]
-    skipped_sources: Mapping[str, str]  # source -> why it had none
+    """The source's name and, after a colon, which of its corpora: ``folder:cola``, ``own``."""
+
+    splits: Splits
+
+    skipped_sources: Mapping[str, str]
+    """Why each source that was tried before had no corpus."""
+
+    @property
+    def source(self) -> Source:
+        """The source it came from."""
+        return source_of(self.name)
 
     @property
     def validation(self) -> list[Sentence]:
@@ -52,89 +66,95 @@ class Corpus:
     @property
     def validation_splits(self) -> list[str]:
         """The split of each validation sentence."""
-        return [IN_DOMAIN] * len(self.splits[IN_DOMAIN]) + [OUT_OF_DOMAIN] * len(
-            self.splits[OUT_OF_DOMAIN]
-        )
+        return [
+            split for split in (IN_DOMAIN, OUT_OF_DOMAIN) for _ in range(len(self.splits[split]))
+        ]
 
-    def describe(self) -> dict[str, Any]:
-        """What a run records of its corpus."""
-        return {
-            "name": self.name,
-            "sha256": cola.digest(self.splits),
-            "sentences": {split: len(sentences) for split, sentences in self.splits.items()},
-            "acceptable": {
+    def describe(self) -> CorpusFacts:
+        """Return what a run records of its corpus."""
+        return CorpusFacts(
+            name=self.name,
+            sha256=corpus_format.digest(self.splits),
+            sentences={split: len(sentences) for split, sentences in self.splits.items()},
+            acceptable={
                 split: sum(s.label for s in sentences) for split, sentences in self.splits.items()
             },
-            **cola.audit(self.splits),
-            "skipped_sources": dict(self.skipped_sources),
-        }
+            **corpus_format.audit(self.splits),
+            skipped_sources=dict(self.skipped_sources),
+        )
 
 
-def load_corpus(settings: Mapping[str, Any]) -> Corpus:
-    """The corpus of the first source in ``settings['sources']`` that has one (see ``configs/data``).
+def source_of(name: str) -> Source:
+    """Return the source of a corpus with this name, as recorded by a checkpoint."""
+    return Source(name.partition(":")[0])
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Return the corpus of the first of ``config.sources`` that has one.
 
     Raises:
-        CorpusError: no source has one, or the one found is malformed.
+        CorpusError: No source has one, or the one found is malformed.
     """
-    key = tuple(tuple(value) if isinstance(value, list) else value for value in settings.values())
-    return _load_corpus(tuple(settings), key)
-
-
-@functools.cache  # prepare_data and setup ask for the same corpus: warn once, wait for the hub once
-def _load_corpus(names: tuple[str, ...], values: tuple[Any, ...]) -> Corpus:
-    settings = dict(zip(names, values, strict=True))
     skipped: dict[str, str] = {}
-    for source in settings["sources"]:
+    for source in config.sources:
         try:
-            name, splits = _READERS[source](settings)
-        except _Unavailable as reason:
-            skipped[source] = str(reason)
+            name, splits = _READERS[source](config)
+        except _UnavailableError as reason:
+            skipped[source.value] = str(reason)
             continue
+
         corpus = Corpus(name, splits, skipped)
-        if source == "corpus" and skipped:
+        if source is Source.own and skipped:
             _warn_of_fallback(corpus)
         return corpus
+
     reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
     raise CorpusError(
         f"no corpus in data.sources ({reasons}); set data.path to a folder with CoLA's TSVs, "
-        "or data.sources=[corpus] for the one in this repository"
+        "or data.sources=[own] for the one in this repository"
     )
 
 
-class _Unavailable(Exception):
+class _UnavailableError(Exception):
     """This source has no corpus: try the next."""
 
 
-def _read_folder(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence]]]:
-    if settings["path"] is None:
-        raise _Unavailable("data.path is not set")
-    folder = Path(settings["path"])
-    return f"folder:{folder.name}", cola.read_folder(folder)
+def _read_folder(config: DataConfig) -> tuple[str, Splits]:
+    if config.path is None:
+        raise _UnavailableError("data.path is not set")
+
+    folder = Path(config.path)
+    return f"folder:{folder.name}", corpus_format.read_folder(folder)
 
 
-def _read_own(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence]]]:
-    return OWN_NAME, cola.read_folder(OWN_CORPUS)
+def _read_own(config: DataConfig) -> tuple[str, Splits]:
+    return Source.own.value, corpus_format.read_folder(OWN_CORPUS)
 
 
-def _read_hub(settings: Mapping[str, Any]) -> tuple[str, dict[str, list[Sentence]]]:
+def _read_hub(config: DataConfig) -> tuple[str, Splits]:
+    # Heavy, and not needed for the other sources.
     from datasets import load_dataset
     from huggingface_hub import HfApi
 
-    name, revision = settings["hub_name"], settings["hub_revision"]
-    try:  # the library's own retries take half a minute to find that there is no network
-        HfApi().dataset_info(name, revision=revision, timeout=settings["hub_timeout"])
-        parts = load_dataset(name, settings["hub_config"], revision=revision)
+    name, revision = config.hub_name, config.hub_revision
+    try:
+        # Asked first, because load_dataset takes half a minute to find that there is no network.
+        HfApi().dataset_info(name, revision=revision, timeout=config.hub_timeout)
+
+        parts = load_dataset(name, config.hub_config, revision=revision)
         rows = {part: [_from_glue(row) for row in parts[part]] for part in ("train", "validation")}
-    except (
-        Exception
-    ) as error:  # each of the hub's libraries raises its own kinds; all mean: not from here
-        raise _Unavailable(f"{name} cannot be reached ({type(error).__name__}: {error})") from error
+    except Exception as error:
+        # Each of the hub's libraries raises errors of its own; all of them mean: not from here.
+        raise _UnavailableError(
+            f"{name} cannot be reached ({type(error).__name__}: {error})"
+        ) from error
+
     splits = {
         TRAIN: rows["train"],
         IN_DOMAIN: rows["validation"][:GLUE_IN_DOMAIN_ROWS],
         OUT_OF_DOMAIN: rows["validation"][GLUE_IN_DOMAIN_ROWS:],
     }
-    return f"hub:{name}/{settings['hub_config']}", splits
+    return f"hub:{name}/{config.hub_config}", splits
 
 
 def _from_glue(row: Mapping[str, Any]) -> Sentence:
@@ -146,10 +166,10 @@ def _from_glue(row: Mapping[str, Any]) -> Sentence:
     )
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any]], tuple[str, dict[str, list[Sentence]]]]] = {
-    "folder": _read_folder,
-    "hub": _read_hub,
-    "corpus": _read_own,
+_READERS: dict[Source, Callable[[DataConfig], tuple[str, Splits]]] = {
+    Source.folder: _read_folder,
+    Source.hub: _read_hub,
+    Source.own: _read_own,
 }
 
 
@@ -159,7 +179,8 @@ def _warn_of_fallback(corpus: Corpus) -> None:
     )
     text = (
         f"Training on this repository's own small corpus, not on CoLA:\n{reasons}\n"
-        "Set data.path to a folder with CoLA's TSVs, or data.sources=[corpus] if this is what you want."
+        "Set data.path to a folder with CoLA's TSVs, or data.sources=[own] "
+        "if this is what you want."
     )
     Console(stderr=True).print(
         Panel(escape(text), title="WARNING: not CoLA", style="bold yellow", expand=False)
@@ -167,85 +188,108 @@ def _warn_of_fallback(corpus: Corpus) -> None:
 
 
 class DataModule(pl.LightningDataModule):
-    """CoLA's token batches, in the form that ``training.examples.Encoder.collate`` gives.
+    """The corpus as batches (``training.examples.Batch``).
 
-    The first ``pretask_epochs`` tell whole sentences from broken ones, and learn paradigms from the grammar of
-    ``corpus/``; the others tell acceptable from unacceptable ones.
+    The first epochs are the pretext task: whole sentences and broken ones, and paradigms drawn
+    afresh from the grammar in ``corpus/``. The others are the corpus itself.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        config: Where the corpus comes from.
+        processing: How sentences become batches.
+        pretext_epochs: Number of epochs of the pretext task.
+        seed: The order of the sentences and the pretext task follow from it.
     """
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        data: Mapping[str, Any],
-        processing: Mapping[str, Any],
-        pretask_epochs: int = 0,
+        config: DataConfig,
+        processing: ProcessingConfig,
+        pretext_epochs: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(tokenizer, processing["max_length"], processing["padding"])
-        self.settings, self.processing = data, processing
-        self.pretask_epochs, self.seed = pretask_epochs, seed
+        self.encoder = Encoder(tokenizer, processing.max_length, processing.padding)
+        self.config, self.processing = config, processing
+        self.pretext_epochs, self.seed = pretext_epochs, seed
+
+    @functools.cached_property
+    def corpus(self) -> Corpus:
+        """The corpus, read when it is first asked for: it warns once and waits for the hub once."""
+        return load_corpus(self.config)
 
     def prepare_data(self) -> None:
-        """Download or read, on one process, so that ``setup`` finds it on all."""
-        load_corpus(self.settings)
+        """Read or download the corpus on one process, so that ``setup`` finds it on all."""
+        _ = self.corpus
 
     def setup(self, stage: str | None = None) -> None:
-        """Assign the corpus and its tokens."""
-        self.corpus = load_corpus(self.settings)
+        """Tokenize the corpus."""
         sentences = self.corpus.splits[TRAIN]
         self.train_examples = self.encoder.encode(sentences)
         self.validation_examples = self.encoder.encode(self.corpus.validation)
+
         self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
         self.corrupter = Corrupter([sentence.text for sentence in sentences])
 
     def train_dataloader(self) -> DataLoader[int]:
-        """The batches of the current epoch; the trainer asks anew for each."""
+        """Return the batches of the current epoch; the trainer asks anew for each."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        examples = self.train_examples
-        if epoch < self.pretask_epochs:
-            random = Random(f"{self.seed}-{epoch}")
-            broken = self.encoder.corrupt(self.whole_texts, self.corrupter, random)
-            examples = join(broken, self.encoder.encode(self._paradigms(random)))
+        if epoch >= self.pretext_epochs:
+            return self._loader(self.train_examples, shuffle=True, epoch=epoch)
+
+        rng = Random(f"{self.seed}-{epoch}")
+        broken = self.encoder.corrupt(self.whole_texts, self.corrupter, rng)
+        examples = join(broken, self.encoder.encode(self._paradigms(rng)))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
     def val_dataloader(self) -> DataLoader[int]:
+        """Return the batches of the validation set, in its order but for the sorting by length."""
         return self._loader(self.validation_examples, shuffle=False)
 
-    def _paradigms(self, random: Random) -> list[Sentence]:
-        return paradigms(random, for_own_corpus=self.corpus.name == OWN_NAME)
-
     def training_steps(self, max_epochs: int, world_size: int, limit_batches: float) -> int:
-        """Optimizer steps of all epochs together: an epoch of the pretask has another length than the others."""
+        """Return the number of optimizer steps of all epochs together.
+
+        Args:
+            max_epochs: Number of epochs, those of the pretext task included.
+            world_size: Number of processes.
+            limit_batches: Share of each epoch's batches that is used.
+        """
 
         def steps(sentences: int) -> int:
-            batches = -(-sentences // self.processing["batch_size"])
-            return int(-(-batches // world_size) * limit_batches)
+            batches = math.ceil(sentences / self.processing.batch_size)
+            return int(math.ceil(batches / world_size) * limit_batches)
 
-        pretask = self.pretask_epochs * steps(
-            2 * len(self.whole_texts) + len(self._paradigms(Random()))
+        # The number of paradigms does not depend on the random numbers.
+        pretext_sentences = 2 * len(self.whole_texts) + len(self._paradigms(Random()))
+
+        corpus_epochs = max_epochs - self.pretext_epochs
+        return self.pretext_epochs * steps(pretext_sentences) + corpus_epochs * steps(
+            len(self.train_examples.ids)
         )
-        return pretask + (max_epochs - self.pretask_epochs) * steps(len(self.train_examples.ids))
+
+    def _paradigms(self, rng: Random) -> list[Sentence]:
+        return paradigms(rng, for_own_corpus=self.corpus.source is Source.own)
 
     def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:
         trainer = self.trainer
 
         def batches_done() -> int:
-            return (
-                trainer.fit_loop.epoch_loop.batch_progress.current.completed
-                if trainer and shuffle
-                else 0
-            )
+            if not (trainer and shuffle):
+                return 0
+            return trainer.fit_loop.epoch_loop.batch_progress.current.completed
 
         sampler = BucketBatchSampler(
             [len(sentence) for sentence in examples.ids],
-            self.processing["batch_size"],
+            self.processing.batch_size,
             shuffle=shuffle,
-            bucket=self.processing["bucket"],
+            bucket=self.processing.bucket,
             seed=f"{self.seed}-{epoch}",
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             start_batch=batches_done,
         )
+
         collate = functools.partial(self.encoder.collate, examples)
-        return DataLoader(range(len(examples.ids)), batch_sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]
+        positions: Dataset[int] = range(len(examples.ids))  # type: ignore[assignment]
+        return DataLoader(positions, batch_sampler=sampler, collate_fn=collate)

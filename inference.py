@@ -28,9 +28,9 @@ class ColaPredictor:
 
     def __init__(self, path: str | Path = "models/best-checkpoint.ckpt") -> None:
         self._model = load_checkpoint(path)
-        records = self._model.records
-        self.labels: list[str] = records["labels"]
-        self._encoder = TextEncoder(records["tokenizer"], records["max_length"])
+        provenance = self._model.provenance
+        self.labels = provenance.labels
+        self._encoder = TextEncoder(provenance.tokenizer, provenance.max_length)
         self._temperature = fitted_temperature(Path(path))
 
     def predict(self, text: str) -> dict[str, Any]:

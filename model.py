@@ -1,20 +1,12 @@
 """The model: a pretrained encoder with a classification head, and how it is optimized.
 
-A checkpoint written by ``train.py`` holds the weights and, under ``cola``, its own records, so that it can be
-used without the hub, the package or the configuration it came from:
-
-    base_model          {"name", "revision", "sha256"}
-    network             the architecture, as transformers' configuration dictionary
-    tokenizer           tokenizer.json as one string, without truncation and padding
-    labels              names by number: ["unacceptable", "acceptable"]
-    max_length          tokens
-    config              the run's resolved configuration
-    corpus              name, sha256, counts (``data.Corpus.describe``)
-    git_commit, packages, created
-    validation_metrics  {"overall": {"mcc": ...}, "in_domain": ..., "out_of_domain": ...}
+A checkpoint written by ``train.py`` holds the weights and, as the entry ``cola``, its provenance
+(``training.provenance.Provenance``), so that it can be used without the hub, the package or the
+configuration it came from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,61 +22,92 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
+from configs.schema import Optimizer, TrainingConfig
 from errors import CheckpointError
+from prediction.model_file import Metrics
 from training.examples import NO_LABEL, Batch
 from training.metrics import evaluate
+from training.provenance import Provenance
 from training.validation import Validation, ValidationRows
 
 
 class ColaModel(pl.LightningModule):
-    """Tells acceptable sentences from unacceptable ones.
+    """Distinguishes acceptable from unacceptable sentences.
 
     Args:
-        network: a transformers model for sequence classification with two labels.
-        training: the ``training`` group of the configuration.
-        records: what the checkpoint says of itself (see this module's docstring).
+        network: A transformers model for sequence classification with two labels.
+        config: The ``training`` group of the configuration.
+        provenance: What a checkpoint of this model says about itself.
+        validation_splits: The split of each validation sentence; needed to validate.
+        total_steps: Optimizer steps of the whole run; needed to train with AdamW.
+
+    Attributes:
+        provenance: With the metrics of the last validation.
+        validation: Predictions of the last validation; None before the first.
     """
 
     def __init__(
-        self, network: PreTrainedModel, training: Mapping[str, Any], records: Mapping[str, Any]
+        self,
+        network: PreTrainedModel,
+        config: TrainingConfig,
+        provenance: Provenance,
+        *,
+        validation_splits: Sequence[str] = (),
+        total_steps: int = 0,
     ) -> None:
         super().__init__()
-        self.network, self.training_settings, self.records = network, training, dict(records)
+        self.network, self.config, self.provenance = network, config, provenance
+        self.validation_splits, self.total_steps = validation_splits, total_steps
+
         self.validation_rows = ValidationRows()
         self.validation: Validation | None = None
+
+        # Of the pretext task: which tokens are wrong.
         self.token_head = (
-            nn.Linear(network.config.hidden_size, 2) if training["pretask_epochs"] else None
+            nn.Linear(network.config.hidden_size, 2) if config.pretext_epochs else None
         )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits, float [sentences, 2], of tokens, int [sentences, tokens]."""
+        """Compute logits.
+
+        Args:
+            input_ids: int64 [sentences, tokens].
+            attention_mask: 1 for a token, 0 for padding, int64 [sentences, tokens].
+
+        Returns:
+            float [sentences, 2].
+        """
         logits: Tensor = self.network(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
         if "token_label" in batch:
-            return self._pretask_loss(batch)
+            return self._pretext_loss(batch)
+
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])
         loss = self._sentence_loss(embeddings, batch)
         self.log("train/loss", loss, prog_bar=True)
-        if step := self.training_settings["adversarial"]:
-            loss = loss + self._sentence_loss(
-                embeddings + step * worst_direction(loss, embeddings), batch
-            )
-        if (
-            self.token_head is not None
-        ):  # processes that train together expect a gradient for each parameter
+
+        if radius := self.config.adversarial:
+            moved = embeddings + radius * worst_direction(loss, embeddings)
+            loss = loss + self._sentence_loss(moved, batch)
+
+        # DDP needs a gradient for every parameter, also for the head that only the pretext task
+        # uses.
+        if self.token_head is not None:
             loss = loss + 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         return loss
 
     def _sentence_loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        """Compute the loss, given embeddings, float [sentences, tokens, width]."""
         logits = self.network(
             inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
         ).logits
         return self._cross_entropy(logits, batch)
 
-    def _pretask_loss(self, batch: Batch) -> Tensor:
-        """Of telling broken sentences from whole ones, and which of their tokens are wrong."""
+    def _pretext_loss(self, batch: Batch) -> Tensor:
+        """Compute how well it finds the broken sentences and, in them, the wrong tokens."""
         assert self.token_head is not None
         outputs = self.network(
             input_ids=batch["input_ids"],
@@ -93,16 +116,19 @@ class ColaModel(pl.LightningModule):
         )
         loss = self._cross_entropy(outputs.logits, batch)
         self.log("train/loss", loss, prog_bar=True)
+
+        # [sentences * tokens, 2] and [sentences * tokens]
         logits = self.token_head(outputs.hidden_states[-1]).flatten(0, 1)
         label = batch["token_label"].flatten()
         total = functional.cross_entropy(logits, label, ignore_index=NO_LABEL, reduction="sum")
-        return loss + total / (label != NO_LABEL).sum().clamp(
-            min=1
-        )  # a batch may have no labelled token
+
+        # The mean over the labelled tokens; a batch may have none.
+        return loss + total / (label != NO_LABEL).sum().clamp(min=1)
 
     def _cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
-        smoothing = self.training_settings["label_smoothing"]
-        return functional.cross_entropy(logits, batch["label"], label_smoothing=smoothing)
+        return functional.cross_entropy(
+            logits, batch["label"], label_smoothing=self.config.label_smoothing
+        )
 
     def configure_gradient_clipping(
         self,
@@ -110,88 +136,108 @@ class ColaModel(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        # Lightning's own refuses a fused optimizer under bf16, without need: gradients are not scaled there.
+        """Clip the gradient to its largest norm, and log the norm before."""
+        # Lightning's own clipping refuses a fused optimizer under bf16, where it would do no harm:
+        # gradients are scaled under fp16 only.
         norm = nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or float("inf"))
         self.log("train/gradient_norm", norm)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        with torch.autocast(
-            self.device.type, enabled=False
-        ):  # judged in fp32, as the exported model will be
+        """Collect the predictions for a batch."""
+        # Evaluated in fp32, as the exported model will be, also where training is in bf16.
+        with torch.autocast(self.device.type, enabled=False):
             logits = self(batch["input_ids"], batch["attention_mask"])
         self.validation_rows.update(batch["index"], batch["label"], logits)
 
     def on_validation_epoch_end(self) -> None:
-        self.validation = Validation.from_rows(self.validation_rows.compute())
+        """Evaluate all predictions at once; log the metrics and keep them for the checkpoint."""
+        result = Validation.from_rows(self.validation_rows.compute())
         self.validation_rows.reset()
-        splits = self.trainer.datamodule.corpus.validation_splits  # type: ignore[attr-defined]
-        results = evaluate(
-            self.validation.probability,
-            self.validation.label,
-            [splits[i] for i in self.validation.index],
-        )
-        self.records["validation_metrics"] = results
-        loss = functional.cross_entropy(self.validation.logits, self.validation.label)
+        self.validation = result
+
+        splits = [self.validation_splits[index] for index in result.index]
+        metrics = evaluate(result.probability, result.label, splits)
+        self.provenance = replace(self.provenance, validation_metrics=metrics)
+
+        loss = functional.cross_entropy(result.logits, result.label)
         self.log("val/loss", loss, sync_dist=True)
-        for group, values in results.items():
+        self._log_metrics(metrics)
+
+    def _log_metrics(self, metrics: Metrics) -> None:
+        """Log ``val/mcc`` overall, ``val/mcc_in_domain`` of a split, and so on."""
+        for group, values in metrics.items():
             suffix = "" if group == "overall" else f"_{group}"
             for name, value in values.items():
-                if value is not None and name != "sentences":
-                    self.log(
-                        f"val/{name}{suffix}",
-                        value,
-                        prog_bar=name + suffix == "mcc",
-                        sync_dist=True,
-                    )
+                if value is None or name == "sentences":
+                    continue
+                in_progress_bar = name + suffix == "mcc"
+                self.log(f"val/{name}{suffix}", value, prog_bar=in_progress_bar, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["cola"] = self.records
+        """Add the provenance."""
+        checkpoint["cola"] = self.provenance.to_json()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        settings = self.training_settings
-        if settings["optimizer"] == "adam":
-            return torch.optim.Adam(self.parameters(), lr=settings["lr"])
-        groups = parameter_groups(
-            self, settings["lr"], settings["weight_decay"], settings["layer_decay"]
-        )
+        """Return the optimizer of ``training.optimizer``, for AdamW with its schedule."""
+        config = self.config
+        if config.optimizer is Optimizer.adam:
+            return torch.optim.Adam(self.parameters(), lr=config.lr)
+
+        groups = parameter_groups(self, config.lr, config.weight_decay, config.layer_decay)
         optimizer = torch.optim.AdamW(groups, fused=True)
-        trainer, data = self.trainer, self.trainer.datamodule  # type: ignore[attr-defined]
-        steps = data.training_steps(
-            trainer.max_epochs, trainer.world_size, settings["limit_train_batches"]
-        )
-        schedule = get_linear_schedule_with_warmup(
-            optimizer, int(settings["warmup_share"] * steps), steps
-        )
+
+        warmup_steps = int(config.warmup_share * self.total_steps)
+        schedule = get_linear_schedule_with_warmup(optimizer, warmup_steps, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def worst_direction(loss: Tensor, embeddings: Tensor) -> Tensor:
-    """For each sentence the direction of length 1 in which its embeddings raise the loss most, float [sentences,
-    tokens, width] as ``embeddings`` (adversarial training for text: Miyato et al. 2017, section 3)."""
+    """Return the direction in which each sentence's embeddings raise the loss most.
+
+    Adversarial training for text: Miyato et al. 2017, section 3.
+
+    Args:
+        loss: Computed from ``embeddings``, float [].
+        embeddings: float [sentences, tokens, width].
+
+    Returns:
+        Shaped as ``embeddings``; its norm over tokens and width is 1 for each sentence.
+    """
     gradient: Tensor = torch.autograd.grad(loss, embeddings, retain_graph=True)[0]
-    direction: Tensor = gradient / gradient.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None]
+
+    # A sentence without any gradient keeps the direction 0.
+    norm = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
+    direction: Tensor = gradient / norm[:, None, None]
     return direction
 
 
 def parameter_groups(
     model: ColaModel, lr: float, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Optimizer groups: biases and norms are not decayed; each layer's rate is ``layer_decay`` times the next one's.
+    """Return the optimizer's groups of parameters.
 
-    The head has depth 0 and the full rate, the top encoder layer depth 1, the embeddings the greatest depth
-    (layer-wise learning-rate decay: Howard and Ruder 2018).
+    Biases and norms are not decayed. The learning rate of a layer is ``layer_decay`` times that of
+    the layer above: the head has depth 0 and the full rate, the top encoder layer depth 1, the
+    embeddings the greatest depth (layer-wise learning-rate decay: Howard and Ruder 2018).
+
+    Args:
+        model: The model whose parameters are grouped.
+        lr: Learning rate of the head.
+        weight_decay: Of the parameters that are decayed.
+        layer_decay: 1 for one rate for all layers.
     """
     layers = int(model.network.config.num_hidden_layers)
+
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         depth = _depth(name, layers)
-        decayed = parameter.ndim > 1
+        is_decayed = parameter.ndim > 1
         group = groups.setdefault(
-            (depth, decayed),
+            (depth, is_decayed),
             {
                 "params": [],
                 "lr": lr * layer_decay**depth,
-                "weight_decay": weight_decay if decayed else 0.0,
+                "weight_decay": weight_decay if is_decayed else 0.0,
             },
         )
         group["params"].append(parameter)
@@ -199,6 +245,7 @@ def parameter_groups(
 
 
 def _depth(parameter_name: str, layers: int) -> int:
+    """Return how far below the head a parameter is, by transformers' names."""
     parts = parameter_name.split(".")
     if "embeddings" in parts:
         return layers + 1
@@ -208,25 +255,28 @@ def _depth(parameter_name: str, layers: int) -> int:
 
 
 def load_checkpoint(path: str | Path) -> ColaModel:
-    """The model of a checkpoint, ready to predict; needs nothing but the file.
+    """Return the model of a checkpoint, ready to predict; needs nothing but the file.
 
     Raises:
-        CheckpointError: the file is missing, damaged or not one of ``train.py``'s.
+        CheckpointError: The file is missing, damaged or not one of ``train.py``'s.
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        records, weights = checkpoint["cola"], checkpoint["state_dict"]
+        provenance, weights = Provenance.from_json(checkpoint["cola"]), checkpoint["state_dict"]
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no checkpoint {path}; run `make train` to make one"
         ) from error
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:
+        # torch raises errors of many kinds for a damaged file.
         raise CheckpointError(
-            f"{path} is not a checkpoint of train.py ({type(error).__name__}); run `make train` to make one"
+            f"{path} is not a checkpoint of train.py ({type(error).__name__}); "
+            "run `make train` to make one"
         ) from error
+
     network = AutoModelForSequenceClassification.from_config(
-        AutoConfig.for_model(**records["network"])
+        AutoConfig.for_model(**provenance.network)
     )
-    model = ColaModel(network, records["config"]["training"], records)
+    model = ColaModel(network, provenance.config.training, provenance)
     model.load_state_dict(weights)
     return model.eval()

@@ -1,11 +1,12 @@
-"""Stage 1: train the classifier. Corpus -> models/best-checkpoint.ckpt and models/training_report.json.
+"""Chapter 3: train the classifier on the corpus.
 
-    python train.py                                     # on what it finds: CoLA from the Hub, else corpus/
-    python train.py data.path=path/to/cola              # on CoLA's TSVs in a folder
-    python train.py -m training.lr=5e-5,1e-4            # a grid, ranked at the end
+    python train.py                                # CoLA from the Hub, else corpus/
+    python train.py data.path=path/to/cola         # on CoLA's TSVs in a folder
+    python train.py -m training.lr=5e-5,1e-4       # a grid, ranked at the end
     python train.py training.resume=runs/.../resume.ckpt
 
-Reads configs/ and the corpus; writes runs/<time>/ (logs, pictures, resume.ckpt) and models/.
+Reads configs/, the corpus and the base weights; writes models/best-checkpoint.ckpt,
+models/training_report.json, and runs/<time>/ (logs, pictures, resume.ckpt).
 """
 
 import logging
@@ -14,7 +15,7 @@ import resource
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,114 +26,138 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
 
-from commands.files import write_json
-from commands.run import exit_with, run_command
-from configs.schema import plain
+from commands import files
+from commands.run import exit_on_error, run_command
+from configs.schema import Config, as_config
+from corpus.format import Sentence
 from data import DataModule
-from errors import CheckpointError, ColaError, ConfigError
+from errors import CheckpointError, ConfigError
 from model import ColaModel
-from training import provenance, report, tracking, weights
+from training import pictures, provenance, report, tracking, weights
 from training.callbacks import LearningCurves, SeedEachStep, StopOnSignal, Throughput
 from training.metrics import evaluate
+from training.report import TrainingReport
 
 # cuBLAS is deterministic only with a fixed workspace, which must be set before CUDA starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
+HARMLESS_WARNINGS = (
+    # Tokens are in memory: a worker process would only cost time.
+    ".*does not have many workers.*",
+    # It is resumable: see BucketBatchSampler.start_batch.
+    ".*your dataloader is not resumable.*",
+    ".*number of training batches .* is smaller than the logging interval.*",
+    # Hydra's own files are in it.
+    ".*Checkpoint directory .* exists and is not empty.*",
+    # Between Lightning and torch.
+    ".*LeafSpec.*",
+)
+
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
-def main(cfg: DictConfig) -> dict[str, Any]:
-    """Compose the configuration and train. A run of a grid keeps its model in its own folder."""
+@exit_on_error
+def main(cfg: DictConfig) -> TrainingReport:
+    """Train with the composed configuration; Hydra hands the report to ``RankRuns``."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     is_grid = HydraConfig.get().mode == RunMode.MULTIRUN
-    try:
-        return train(plain(cfg), run_dir, run_dir / "models" if is_grid else Path(cfg.models_dir))
-    except ColaError as error:
-        if is_grid:
-            raise  # the other runs go on
-        exit_with(error)  # here, before Hydra adds lines of its own
+
+    # A run of a grid keeps its model in its own folder.
+    models_dir = run_dir / "models" if is_grid else Path(cfg.models_dir)
+
+    return train(as_config(cfg), run_dir, models_dir)
 
 
-def train(config: Mapping[str, Any], run_dir: Path, models_dir: Path) -> dict[str, Any]:
-    """Train, publish the best checkpoint and its report to ``models_dir``, and return the report.
+def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
+    """Train, and publish the best checkpoint and its report to ``models_dir``.
+
+    Args:
+        config: The configuration.
+        run_dir: Folder of this run, for logs, pictures and ``resume.ckpt``.
+        models_dir: Folder of the published checkpoint.
+
+    Returns:
+        The report.
 
     Raises:
-        ColaError: see ``errors.py``. ``models_dir`` then holds what it held before.
+        ColaError: See ``errors.py``. ``models_dir`` then holds what it held before.
     """
     started = time.perf_counter()
     quieten()
-    require_writable(models_dir)
-    pl.seed_everything(config["seed"], workers=True, verbose=False)
-    tokenizer = weights.load_tokenizer(config["model"])
+
+    # Refuse now what would only fail after an hour of training.
+    files.require_writable(models_dir, f"models_dir={models_dir}")
+    checkpoint_dir = resume_folder(config.training.resume) or run_dir
+
+    # All random numbers follow from the seed.
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+
+    # The corpus, as tokens.
+    tokenizer = weights.load_tokenizer(config.model)
     data = DataModule(
-        tokenizer,
-        config["data"],
-        config["processing"],
-        config["training"]["pretask_epochs"],
-        config["seed"],
+        tokenizer, config.data, config.processing, config.training.pretext_epochs, config.seed
     )
     data.prepare_data()
     data.setup()
-    network = weights.load_network(config["model"], tokenizer)
-    facts = weights.describe(config["model"], network, tokenizer) | provenance.collect(
-        config, data.corpus.describe()
-    )
-    model = ColaModel(network, config["training"], facts)
 
-    folder = resume_folder(config["training"]["resume"]) or run_dir
-    throughput, curves = Throughput(), LearningCurves()
-    logger = tracking.make_logger(config, run_dir)
-    failed = True
-    try:
-        trainer = make_trainer(config, folder, logger, [throughput, curves])
-        trainer.fit(model, data, ckpt_path=config["training"]["resume"], weights_only=True)
-        best = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+    # The pretrained network, and what its checkpoint will say about itself.
+    network = weights.load_network(config.model, tokenizer)
+    origin = provenance.collect(
+        config,
+        data.corpus.describe(),
+        weights.architecture(network),
+        weights.tokenizer_json(tokenizer),
+    )
+
+    with tracking.record(config, run_dir) as logger:
+        # The trainer, which knows the number of processes, and so of steps.
+        throughput, curves = Throughput(), LearningCurves()
+        callbacks = [tracking.TrackValidation(data.corpus.validation), throughput, curves]
+        trainer = make_trainer(config, checkpoint_dir, logger, callbacks)
+
+        # The model with the network in it.
+        model = ColaModel(
+            network,
+            config.training,
+            origin,
+            validation_splits=data.corpus.validation_splits,
+            total_steps=data.training_steps(
+                trainer.max_epochs or 0, trainer.world_size, config.training.limit_train_batches
+            ),
+        )
+
+        # Train; then validate the best checkpoint once more, for the report.
+        trainer.fit(model, data, ckpt_path=config.training.resume, weights_only=True)
+        best = best_checkpoint(trainer)
         trainer.validate(model, data, ckpt_path=best, verbose=False, weights_only=True)
-        result = summarize(model, trainer, throughput)
+
+        # Publish. Of several processes, one does it.
+        published, picture_dir = models_dir / "best-checkpoint.ckpt", run_dir / "pictures"
+        seconds = time.perf_counter() - started
+        result = summarize(model, trainer, throughput, seconds, picture_dir, published)
         if trainer.is_global_zero:
-            result |= {
-                "seconds": time.perf_counter() - started,
-                "pictures": str(run_dir / "pictures"),
-            }
-            publish(best, models_dir, result)
-            draw(model, data, curves, run_dir / "pictures")
-            tracking.log_checkpoint(logger, models_dir / "best-checkpoint.ckpt")
-            (folder / "resume.ckpt").unlink(missing_ok=True)
+            publish(best, result)
+            draw(model, data.corpus.validation, curves, picture_dir)
+            tracking.log_checkpoint(logger, published)
+            (checkpoint_dir / "resume.ckpt").unlink(missing_ok=True)
             report.print_summary(result)
-        failed = False
-    finally:
-        tracking.finish(failed=failed)
     return result
 
 
 def quieten() -> None:
-    """Silence what a person who trains cannot act on."""
+    """Silence the messages that a person who trains cannot act on."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",  # tokens are in memory: a worker process would only cost time
-        ".*your dataloader is not resumable.*",  # it is: see BucketBatchSampler.start_batch
-        ".*number of training batches .* is smaller than the logging interval.*",
-        ".*Checkpoint directory .* exists and is not empty.*",  # Hydra's own files are there
-        ".*LeafSpec.*",  # between Lightning and torch
-    ):
+    for message in HARMLESS_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 
 
-def require_writable(folder: Path) -> None:
-    """Raise ConfigError now rather than after an hour of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"models_dir={folder} cannot be written ({error.strerror}); set another"
-        ) from error
-
-
 def resume_folder(resume: str | None) -> Path | None:
-    """The run folder that a run is resumed in: its best checkpoint so far stands there."""
+    """Return the folder of the run that is resumed, which holds its best checkpoint so far.
+
+    Raises:
+        CheckpointError: There is no file ``resume``.
+    """
     if resume is None:
         return None
     if not Path(resume).is_file():
@@ -143,15 +168,24 @@ def resume_folder(resume: str | None) -> Path | None:
 
 
 def make_trainer(
-    config: Mapping[str, Any], folder: Path, logger: Any, callbacks: list[pl.Callback]
+    config: Config, folder: Path, logger: Logger | None, callbacks: Sequence[pl.Callback]
 ) -> pl.Trainer:
-    """Lightning's trainer with this project's callbacks; checkpoints go to ``folder``."""
-    settings = config["training"]
+    """Return Lightning's trainer with this project's callbacks.
+
+    Args:
+        config: The configuration.
+        folder: Where checkpoints go.
+        logger: Where metrics are recorded.
+        callbacks: Further callbacks.
+    """
+    training = config.training
+
+    # The best epoch's weights, for use; everything after each epoch, to resume.
     best = ModelCheckpoint(
         dirpath=folder,
         filename="best-checkpoint",
-        monitor=settings["monitor"],
-        mode=settings["monitor_mode"],
+        monitor=training.monitor,
+        mode=training.monitor_mode,
         save_weights_only=True,
         enable_version_counter=False,
     )
@@ -161,83 +195,136 @@ def make_trainer(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks = [SeedEachStep(config["seed"]), StopOnSignal(folder / "resume.ckpt"), *callbacks]
-    if settings["patience"] is not None:
-        callbacks.append(
-            EarlyStopping(
-                settings["monitor"], patience=settings["patience"], mode=settings["monitor_mode"]
-            )
-        )
+
+    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
+    early_stopping = []
+    if training.patience is not None:
+        early_stopping = [
+            EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)
+        ]
+
     return pl.Trainer(
-        max_epochs=settings["pretask_epochs"] + settings["max_epochs"],
-        reload_dataloaders_every_n_epochs=1,  # an epoch of the pretask has its own data
-        accelerator=settings["accelerator"],
-        devices=settings["devices"],
-        num_nodes=settings["num_nodes"],
-        strategy=settings["strategy"],
-        precision=choose_precision(settings["precision"]),
-        deterministic=settings["deterministic"],
-        gradient_clip_val=settings["gradient_clip"],
-        log_every_n_steps=settings["log_every_n_steps"],
-        limit_train_batches=settings["limit_train_batches"],
-        limit_val_batches=settings["limit_val_batches"],
+        max_epochs=training.pretext_epochs + training.max_epochs,
+        # Each epoch of the pretext task has data of its own.
+        reload_dataloaders_every_n_epochs=1,
+        accelerator=training.accelerator,
+        devices=training.devices,
+        num_nodes=training.num_nodes,
+        strategy=training.strategy,
+        precision=choose_precision(training.precision),
+        deterministic=training.deterministic,
+        gradient_clip_val=training.gradient_clip,
+        log_every_n_steps=training.log_every_n_steps,
+        limit_train_batches=training.limit_train_batches,
+        limit_val_batches=training.limit_val_batches,
         logger=logger or False,
-        callbacks=[best, tracking.TrackValidation(), *callbacks, resume],
-        use_distributed_sampler=False,  # BucketBatchSampler shares the batches out
+        callbacks=[best, *every_run, *callbacks, *early_stopping, resume],
+        # BucketBatchSampler distributes the batches.
+        use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
 
 
 def choose_precision(precision: str) -> Any:
-    """``auto`` is bf16 where the GPU, or else the CPU, computes in it (on a CPU twice as fast), else fp32."""
+    """Return Lightning's name of the precision to train in.
+
+    ``auto`` is bf16 where the GPU, or else the CPU, computes in it (a CPU is then twice as fast),
+    else fp32.
+
+    Raises:
+        ConfigError: fp16, whose gradients would have to be scaled.
+    """
     if precision.startswith("16"):
         raise ConfigError(
             f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true"
         )
     if precision != "auto":
         return precision
+
     if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.cpu.get_capabilities().get("avx512_bf16") else "32-true"
+        has_bf16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return "bf16-mixed" if has_bf16 else "32-true"
 
 
-def summarize(model: ColaModel, trainer: pl.Trainer, throughput: Throughput) -> dict[str, Any]:
-    """The run's report, but for its seconds and its files."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    kept = ("base_model", "corpus", "git_commit", "created", "packages", "config")
-    return {
-        "metrics": model.records["validation_metrics"],
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
-        "processes": trainer.world_size,
-        "sentences_per_second": throughput.sentences_per_second,
-        "peak_memory_mb": peak,
-        **{key: model.records[key] for key in kept},
-    }
+def best_checkpoint(trainer: pl.Trainer) -> Path:
+    """Return the checkpoint with the best value of ``training.monitor``."""
+    best = trainer.checkpoint_callback
+    assert isinstance(best, ModelCheckpoint)
+    return Path(best.best_model_path)
 
 
-def publish(best: Path, models_dir: Path, result: dict[str, Any]) -> None:
-    """Move the best checkpoint and its report into ``models_dir``, readable by everyone."""
-    target = models_dir / "best-checkpoint.ckpt"
-    temporary = target.with_suffix(".tmp")
-    shutil.move(best, temporary)
-    temporary.chmod(0o644)
-    os.replace(temporary, target)
-    result["checkpoint"] = str(target)
-    write_json(models_dir / "training_report.json", result)
+def summarize(
+    model: ColaModel,
+    trainer: pl.Trainer,
+    throughput: Throughput,
+    seconds: float,
+    picture_dir: Path,
+    published: Path,
+) -> TrainingReport:
+    """Return the run's report.
+
+    Args:
+        model: The model, after the validation of its best checkpoint.
+        trainer: Its trainer.
+        throughput: The speed of its steps.
+        seconds: Duration of the run.
+        picture_dir: Folder of the pictures.
+        published: Where the checkpoint will be.
+    """
+    origin = model.provenance
+    return TrainingReport(
+        metrics=origin.validation_metrics,
+        epochs=trainer.current_epoch,
+        steps=trainer.global_step,
+        processes=trainer.world_size,
+        sentences_per_second=throughput.sentences_per_second,
+        # Linux counts it in KiB.
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        base_model=origin.base_model,
+        corpus=origin.corpus,
+        git_commit=origin.git_commit,
+        created=origin.created,
+        packages=origin.packages,
+        config=origin.config,
+        seconds=seconds,
+        pictures=str(picture_dir),
+        checkpoint=str(published),
+    )
 
 
-def draw(model: ColaModel, data: DataModule, curves: LearningCurves, folder: Path) -> None:
-    """The pictures of the best checkpoint's predictions."""
+def publish(best: Path, result: TrainingReport) -> None:
+    """Move the best checkpoint to ``result.checkpoint`` and write the report beside it."""
+    published = Path(result.checkpoint)
+    with files.replace_atomically(published) as temporary:
+        shutil.move(best, temporary)
+        # A server may run as somebody else.
+        temporary.chmod(0o644)
+
+    files.write_json(published.with_name("training_report.json"), result.to_json())
+
+
+def draw(
+    model: ColaModel, sentences: Sequence[Sentence], curves: LearningCurves, folder: Path
+) -> None:
+    """Draw the pictures of the best checkpoint's predictions.
+
+    Args:
+        model: The model, after the validation of its best checkpoint.
+        sentences: The validation set.
+        curves: The learning curves of the run.
+        folder: Where the pictures go.
+    """
     assert model.validation is not None
-    sentences = data.corpus.validation
-    sources = [sentences[index].source for index in model.validation.index]
     probability, label = model.validation.probability, model.validation.label
+
+    sources = [sentences[index].source for index in model.validation.index]
     by_source = {
-        source: values["mcc"] for source, values in evaluate(probability, label, sources).items()
+        source: metrics["mcc"] for source, metrics in evaluate(probability, label, sources).items()
     }
-    report.draw_pictures(folder, probability, label, by_source, curves.points)
+    pictures.draw_pictures(folder, probability, label, by_source, curves.points)
 
 
 if __name__ == "__main__":

@@ -62,9 +62,13 @@ def export_both(subject: Subject, folder: Path) -> dict[str, Path]:
     largest = quantization.observe(graph, padded_batches(subject.calibration_sentences, 1))
     graphs = {"fp32": graph, "int8": quantization.quantize(graph, quantization.SCHEMES[0], largest)}
     for precision, model in graphs.items():
-        lineage = model_file.describe_lineage(subject.model.records, precision)
+        lineage = model_file.describe_lineage(subject.model.provenance, precision)
         model_file.write(
-            folder / f"{precision}.onnx", model, subject.model.records, lineage, Reference.empty()
+            folder / f"{precision}.onnx",
+            model,
+            subject.model.provenance,
+            lineage,
+            Reference.empty(),
         )
     return {precision: folder / f"{precision}.onnx" for precision in graphs}
 

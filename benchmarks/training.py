@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from configs.schema import plain
+from configs.schema import as_config
 from data import DataModule
 from model import ColaModel
 from train import quieten
-from training import weights
+from training import provenance, weights
 from training.callbacks import Throughput
 
 ROUNDS = 5
@@ -53,13 +54,28 @@ def main() -> None:
 def sentences_per_second(overrides: list[str], steps: int) -> tuple[float, str]:
     """Speed of the training steps alone, and the corpus they were measured on."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = plain(compose("config", overrides))
-    pl.seed_everything(config["seed"], verbose=False)
-    tokenizer = weights.load_tokenizer(config["model"])
-    data = DataModule(tokenizer, config["data"], config["processing"], seed=config["seed"])
+        config = as_config(compose("config", overrides))
+    training = replace(config.training, pretext_epochs=0)
+
+    pl.seed_everything(config.seed, verbose=False)
+    tokenizer = weights.load_tokenizer(config.model)
+    data = DataModule(tokenizer, config.data, config.processing, seed=config.seed)
     data.setup()
-    training = config["training"] | {"pretask_epochs": 0}
-    model = ColaModel(weights.load_network(config["model"], tokenizer), training, {})
+
+    network = weights.load_network(config.model, tokenizer)
+    origin = provenance.collect(
+        config,
+        data.corpus.describe(),
+        weights.architecture(network),
+        weights.tokenizer_json(tokenizer),
+    )
+    model = ColaModel(
+        network,
+        training,
+        origin,
+        total_steps=data.training_steps(1, 1, training.limit_train_batches),
+    )
+
     throughput = Throughput()
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
@@ -71,7 +87,7 @@ def sentences_per_second(overrides: list[str], steps: int) -> tuple[float, str]:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            gradient_clip_val=training["gradient_clip"],
+            gradient_clip_val=training.gradient_clip,
             callbacks=[throughput],
             default_root_dir=folder,
         )

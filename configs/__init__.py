@@ -1,0 +1,1 @@
+"""What may be configured: Hydra's YAML files by group, and ``schema.py`` with their types."""

@@ -1,9 +1,12 @@
-"""What may be configured, with types: Hydra refuses an unknown key or a wrong type when it composes.
+"""The typed schema of the configuration: what each key is and means.
 
-The values stand in the YAML files beside this one; here stands only what each key is and means.
+Hydra refuses an unknown key or a wrong type when it composes. The values are in the YAML files
+beside this one. ``as_config`` turns a composed configuration into these dataclasses, which every
+consumer then reads; ``plain`` and ``from_plain`` are for what a run records of its configuration.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -12,33 +15,52 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 
 class Source(Enum):
-    """Where a corpus may come from."""
+    """Where a corpus may come from; the name that a run records of its corpus begins with it."""
 
     folder = "folder"
+    """A local folder with CoLA's three TSV files."""
+
     hub = "hub"
-    corpus = "corpus"
+    """The Hugging Face Hub."""
+
+    own = "own"
+    """This repository's own corpus, in ``corpus/``."""
+
+    # An alias of `own`, by which it was called in commands and checkpoints made before.
+    corpus = "own"  # noqa: PIE796
 
 
 class Padding(Enum):
     """How far the sentences of a batch are padded."""
 
     longest = "longest"
+    """To the longest sentence of the batch."""
+
     max_length = "max_length"
+    """To ``processing.max_length`` tokens, as the MLOps-Basics tutorial does."""
 
 
 class Optimizer(Enum):
-    """``adam`` is the tutorial's: constant learning rate, decay on nothing."""
+    """How the weights are updated."""
 
     adamw = "adamw"
+    """Warm-up, then linear decay of the learning rate; weight decay on all but biases and norms."""
+
     adam = "adam"
+    """As in the MLOps-Basics tutorial: a constant learning rate and no weight decay."""
 
 
 class LoggerKind(Enum):
     """Where metrics are recorded."""
 
     wandb = "wandb"
+    """Weights & Biases, offline if there is no account."""
+
     csv = "csv"
+    """``csv/metrics.csv`` in the run's folder."""
+
     none = "none"
+    """Nowhere but in the report."""
 
 
 class Precision(Enum):
@@ -50,97 +72,242 @@ class Precision(Enum):
 
 @dataclass
 class DataConfig:
-    sources: list[Source] = MISSING  # tried in this order
-    path: str | None = MISSING  # folder with CoLA's three TSVs
+    """Where sentences come from."""
+
+    sources: list[Source] = MISSING
+    """Tried in this order; the first that has a corpus wins."""
+
+    path: str | None = MISSING
+    """Folder with CoLA's three TSVs, for the source ``folder``. null: that source is skipped."""
+
     hub_name: str = MISSING
+    """Data set on the Hugging Face Hub, for the source ``hub``."""
+
     hub_config: str = MISSING
-    hub_revision: str = MISSING  # a commit, so that the data cannot change under us
-    hub_timeout: float = MISSING  # seconds until an unreachable hub is given up
+    """Configuration of that data set."""
+
+    hub_revision: str = MISSING
+    """Commit of that data set, so that the data cannot change under us."""
+
+    hub_timeout: float = MISSING
+    """Seconds after which an unreachable hub is given up."""
 
 
 @dataclass
 class ModelConfig:
-    name: str = MISSING  # a local folder, or the model's name on the Hub
-    revision: str | None = MISSING  # commit on the Hub
-    package: str | None = (
-        MISSING  # installed package that ships weights and tokenizer in its folder `model`
-    )
-    sha256: str | None = MISSING  # of model.safetensors; checked before use
-    from_scratch: dict[str, Any] | None = (
-        MISSING  # an architecture with random weights instead of pretrained ones
-    )
-    dropout: float | None = MISSING  # of the hidden layers and the head; null keeps the model's own
+    """Which pretrained encoder to start from."""
+
+    name: str = MISSING
+    """A local folder, or the model's name on the Hub."""
+
+    revision: str | None = MISSING
+    """Commit of the model on the Hub. null: the newest."""
+
+    package: str | None = MISSING
+    """Installed package with weights and tokenizer in its folder ``model``. null: none."""
+
+    sha256: str | None = MISSING
+    """Expected SHA-256 of the package's ``model.safetensors``. null: it is not checked."""
+
+    from_scratch: dict[str, Any] | None = MISSING
+    """Architecture to build with random weights (arguments of transformers'
+    ``AutoConfig.for_model``). null: pretrained weights.
+    """
+
+    dropout: float | None = MISSING
+    """Dropout of the hidden layers, the attention and the head. null: the model's own."""
 
 
 @dataclass
 class ProcessingConfig:
-    batch_size: int = MISSING  # sentences a step, for each process
-    max_length: int = MISSING  # tokens; longer sentences are truncated
+    """How sentences become batches."""
+
+    batch_size: int = MISSING
+    """Sentences per step and process."""
+
+    max_length: int = MISSING
+    """Tokens; longer sentences are truncated."""
+
     padding: Padding = MISSING
-    bucket: bool = MISSING  # batches of similar length
+    """How far the sentences of a batch are padded."""
+
+    bucket: bool = MISSING
+    """Whether sentences of similar length share a batch, so that little is padded."""
 
 
 @dataclass
 class TrainingConfig:
-    pretask_epochs: int = MISSING  # first, of telling whole sentences from broken ones
-    max_epochs: int = MISSING  # then, of the corpus
+    """Epochs, optimizer, devices."""
+
+    pretext_epochs: int = MISSING
+    """Epochs of the pretext task, before the corpus: distinguish whole sentences from sentences
+    that were broken on purpose (``training/corruption.py``). 0: none.
+    """
+
+    max_epochs: int = MISSING
+    """Epochs of the corpus, after the pretext task."""
+
     optimizer: Optimizer = MISSING
+    """With ``adam``, ``weight_decay``, ``warmup_share`` and ``layer_decay`` are not used."""
+
     lr: float = MISSING
-    weight_decay: float = MISSING  # not applied to biases and norms
-    warmup_share: float = MISSING  # of all steps; then the rate falls linearly to 0
-    layer_decay: float = MISSING  # learning rate of a layer = that of the layer above times this
+    """Learning rate of the head, at its peak."""
+
+    weight_decay: float = MISSING
+    """Not applied to biases and norms."""
+
+    warmup_share: float = MISSING
+    """Share of all steps in which the rate rises linearly from 0; then it falls linearly to 0."""
+
+    layer_decay: float = MISSING
+    """Learning rate of a layer = that of the layer above times this. 1: one rate for all layers."""
+
     label_smoothing: float = MISSING
-    adversarial: float = MISSING  # length of the step away from a sentence's embeddings; 0 is off
-    gradient_clip: float | None = MISSING  # largest norm
-    monitor: str = MISSING  # the metric that picks the best checkpoint and stops early
-    monitor_mode: str = MISSING  # max or min
-    patience: int | None = MISSING  # validations without improvement before stopping; null: never
+    """Share of each label's weight that is spread evenly over both labels. 0: none."""
+
+    adversarial: float = MISSING
+    """Length of the step by which each sentence's embeddings are moved in the direction that raises
+    its loss most (Miyato et al. 2017); the sentence is learned a second time from there. 0: off. An
+    epoch then takes 1.8 times as long.
+    """
+
+    gradient_clip: float | None = MISSING
+    """Largest norm of the gradient. null: no limit."""
+
+    monitor: str = MISSING
+    """Logged name of the metric that chooses the best checkpoint and stops early."""
+
+    monitor_mode: str = MISSING
+    """``max`` or ``min``: which values of ``monitor`` are better."""
+
+    patience: int | None = MISSING
+    """Validations without improvement before training stops. null: it never stops early."""
+
     deterministic: bool = MISSING
+    """Whether to use deterministic algorithms only."""
+
     log_every_n_steps: int = MISSING
-    limit_train_batches: float = MISSING  # share of an epoch
+    """Steps between two records of the training loss."""
+
+    limit_train_batches: float = MISSING
+    """Share of an epoch's training batches that is used."""
+
     limit_val_batches: float = MISSING
+    """Share of the validation batches that is used."""
+
     accelerator: str = MISSING
+    """Lightning's ``accelerator``: ``cpu``, ``gpu``, ``auto``, ..."""
+
     devices: Any = MISSING
+    """Lightning's ``devices``: a number, a list of indices, or ``auto``."""
+
     num_nodes: int = MISSING
+    """Machines that train together."""
+
     strategy: str = MISSING
-    precision: str = MISSING  # auto: bf16-mixed where the hardware has it, else 32-true
-    resume: str | None = MISSING  # a resume.ckpt of an earlier run
+    """Lightning's ``strategy``; ``ddp`` for several processes."""
+
+    precision: str = MISSING
+    """Lightning's ``precision``; ``auto`` is ``bf16-mixed`` where the hardware has it, else
+    ``32-true``. fp16 is refused.
+    """
+
+    resume: str | None = MISSING
+    """``resume.ckpt`` of an interrupted run, which is continued. null: start anew."""
 
 
 @dataclass
 class LoggerConfig:
+    """Where a run is recorded."""
+
     kind: LoggerKind = MISSING
     project: str | None = MISSING
+    """Project on Weights & Biases."""
+
     entity: str | None = MISSING
+    """User or team on Weights & Biases. null: the account's default."""
 
 
 @dataclass
 class ExportConfig:
+    """The ONNX file and the gates before it."""
+
     checkpoint: str = MISSING
+    """Checkpoint of ``train.py`` to export."""
+
     output: str = MISSING
+    """The model file to write."""
+
     precision: Precision = MISSING
+    """Precision of the weights in that file."""
+
     calibrate: bool = MISSING
+    """Whether to fit a temperature to the scores, so that they are probabilities."""
+
     min_mcc: float = MISSING
+    """Smallest Matthews correlation on the validation set with which a model is exported."""
 
 
 @dataclass
 class Config:
+    """The whole configuration, one field per group."""
+
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     processing: ProcessingConfig = field(default_factory=ProcessingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+
     experiment_name: str = MISSING
+    """Name of the experiment, recorded in the report."""
+
     seed: int = MISSING
-    models_dir: str = MISSING  # where the checkpoint, the model and the reports go
+    """All random numbers of a run follow from it."""
+
+    models_dir: str = MISSING
+    """Folder of the checkpoint, the model file and the reports."""
 
 
 ConfigStore.instance().store(name="schema", node=Config)
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain dictionaries, lists, strings and numbers."""
-    container = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+def as_config(cfg: DictConfig) -> Config:
+    """Return a composed configuration as typed objects, with all interpolations resolved."""
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, Config)
+    return config
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """Return the configuration as a JSON document, for what a run records."""
+    return asdict(config, dict_factory=lambda items: {key: _plain_value(v) for key, v in items})
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]
+    return value
+
+
+def from_plain(recorded: Mapping[str, Any]) -> Config:
+    """Return the configuration that ``plain`` recorded, or an older version of it.
+
+    Raises:
+        omegaconf.errors.OmegaConfBaseException: A key is unknown or its value has another type.
+    """
+    training = dict(recorded["training"])
+
+    # The key's name until the pretext task was called by the literature's word.
+    if "pretask_epochs" in training:
+        training["pretext_epochs"] = training.pop("pretask_epochs")
+
+    # A checkpoint from before adversarial training was trained without it.
+    training.setdefault("adversarial", 0.0)
+
+    complete = dict(recorded) | {"training": training}
+    merged = OmegaConf.merge(OmegaConf.structured(Config), complete)
+    assert isinstance(merged, DictConfig)
+    return as_config(merged)

@@ -2,19 +2,18 @@
 
 import json
 import platform
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import helper
 from tokenizers import Tokenizer
 
+from configs.schema import plain
 from export.packing import PACKABLE
 from prediction.model_file import Lineage, LineageCorpus, Reference, TrainedBy
-from training.provenance import git_commit
+from training.provenance import Provenance, git_commit
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "tokenizers", "numpy")
 
@@ -22,14 +21,16 @@ PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "tokenizers", "numpy
 def write(
     path: Path,
     graph: onnx.ModelProto,
-    records: Mapping[str, Any],
+    provenance: Provenance,
     lineage: Lineage,
     reference: Reference,
 ) -> None:
     """Write ``graph`` with its ``metadata_props``, each a JSON document.
 
     Args:
-        records: the checkpoint's (see ``model.py``): labels, tokenizer, max_length.
+        path: where the file goes.
+        graph: the exported graph.
+        provenance: the checkpoint's.
         lineage: see ``describe_lineage``.
         reference: see ``export.reference.describe``.
     """
@@ -37,12 +38,12 @@ def write(
     model.CopyFrom(graph)
 
     metadata = {
-        "labels": json.dumps(records["labels"]),
-        "max_length": json.dumps(records["max_length"]),
-        "packing": json.dumps(records["network"]["model_type"] in PACKABLE),
+        "labels": json.dumps(provenance.labels),
+        "max_length": json.dumps(provenance.max_length),
+        "packing": json.dumps(provenance.network["model_type"] in PACKABLE),
         "lineage": json.dumps(lineage.to_json()),
         "reference": json.dumps(reference.to_json()),
-        "tokenizer": records["tokenizer"],
+        "tokenizer": provenance.tokenizer,
     }
     helper.set_model_props(model, metadata)
     model.producer_name = "convert_model_to_onnx.py"
@@ -51,17 +52,17 @@ def write(
     path.write_bytes(model.SerializeToString())
 
 
-def describe_lineage(records: Mapping[str, Any], precision: str) -> Lineage:
+def describe_lineage(provenance: Provenance, precision: str) -> Lineage:
     """Return where a model file comes from, before anything is measured with it."""
-    base, corpus = records["base_model"], records["corpus"]
+    base, corpus = provenance.base_model, provenance.corpus
     return Lineage(
-        base_model=base["name"],
-        base_revision=base["revision"],
-        base_sha256=base["sha256"],
-        corpus=LineageCorpus(corpus["name"], corpus["sha256"], corpus["sentences"]),
-        trained=TrainedBy(records["created"], records["git_commit"], records["packages"]),
-        config=records["config"],
-        vocabulary=Tokenizer.from_str(records["tokenizer"]).get_vocab_size(),
+        base_model=base.name,
+        base_revision=base.revision,
+        base_sha256=base.sha256,
+        corpus=LineageCorpus(corpus.name, corpus.sha256, corpus.sentences),
+        trained=TrainedBy(provenance.created, provenance.git_commit, provenance.packages),
+        config=plain(provenance.config),
+        vocabulary=Tokenizer.from_str(provenance.tokenizer).get_vocab_size(),
         git_commit=git_commit(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         packages={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},

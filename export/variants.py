@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from configs.schema import DataConfig
 from corpus.format import IN_DOMAIN, TRAIN
-from data import Corpus, load_corpus
+from data import Corpus, load_corpus, source_of
 from export import model_file
 from export.calibration import fit_temperature
 from export.packing import can_pack
@@ -24,6 +25,7 @@ from prediction.model_file import Metrics, Reference
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Prediction
 from training.metrics import evaluate
+from training.provenance import Provenance
 
 Feed = dict[str, NDArray[np.int64]]
 BATCH_SIZES = (1, 8, 32)
@@ -47,7 +49,7 @@ class Subject:
     @property
     def labels(self) -> list[str]:
         """The right label of each sentence, by name."""
-        names: list[str] = self.model.records["labels"]
+        names = self.model.provenance.labels
         return [names[number] for number in self.label.tolist()]
 
 
@@ -80,8 +82,8 @@ class Contestant:
 def prepare(checkpoint: Path, data: Mapping[str, Any], *, calibrate: bool) -> Subject:
     """Load the checkpoint and the corpus it was validated on, and ask PyTorch about the latter."""
     model = load_checkpoint(checkpoint)
-    corpus = load_corpus(_data_settings(model.records, data))
-    encoder = TextEncoder(model.records["tokenizer"], model.records["max_length"])
+    corpus = load_corpus(_data_config(model.provenance, data))
+    encoder = TextEncoder(model.provenance.tokenizer, model.provenance.max_length)
     texts = [sentence.text for sentence in corpus.validation]
     sentences = [encoder.encode(text).ids for text in texts]
     training = corpus.splits[TRAIN]
@@ -97,12 +99,10 @@ def prepare(checkpoint: Path, data: Mapping[str, Any], *, calibrate: bool) -> Su
     )
 
 
-def _data_settings(records: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded settings, with the source pinned to the one that the corpus came from."""
-    source = {"folder": "folder", "hub": "hub", "own": "corpus"}[
-        records["corpus"]["name"].partition(":")[0]
-    ]
-    return {**records["config"]["data"], "sources": [source], **overrides}
+def _data_config(provenance: Provenance, overrides: Mapping[str, Any]) -> DataConfig:
+    """Return the recorded configuration, with the source pinned to the one of the corpus."""
+    pinned = replace(provenance.config.data, sources=[source_of(provenance.corpus.name)])
+    return replace(pinned, **overrides)
 
 
 def measure_pytorch(subject: Subject, checkpoint: Path) -> Contestant:
@@ -120,9 +120,9 @@ def measure(
     graph: onnx.ModelProto, subject: Subject, path: Path, scheme: str | None = None
 ) -> Contestant:
     """Write ``graph`` to ``path`` and measure that file as it will be used."""
-    records = subject.model.records
-    lineage = model_file.describe_lineage(records, "int8" if scheme else "fp32")
-    model_file.write(path, graph, records, lineage, Reference.empty())
+    provenance = subject.model.provenance
+    lineage = model_file.describe_lineage(provenance, "int8" if scheme else "fp32")
+    model_file.write(path, graph, provenance, lineage, Reference.empty())
     predictions = ColaONNXPredictor(path).predict_many(subject.texts)
     probability = torch.tensor([item.probability_acceptable for item in predictions])
     session = open_session(path)
@@ -192,7 +192,7 @@ def largest_difference(subject: Subject, session: ort.InferenceSession) -> tuple
     then the same way on sentences of random tokens, from one token to the longest allowed.
     """
     generator = np.random.default_rng(0)
-    most, network = subject.model.records["max_length"], subject.model.network
+    most, network = subject.model.provenance.max_length, subject.model.network
     vocabulary = int(network.config.vocab_size)
     lengths = [1, 2, most, *generator.integers(1, most, 13).tolist()]
     random = [generator.integers(vocabulary, size=length).tolist() for length in lengths]

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from configs.schema import Config
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["tests.helpers.aws_fixtures", "tests.helpers.search_fixtures"]
@@ -27,17 +30,17 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def compose(small_corpus: Path) -> Callable[..., dict[str, Any]]:
-    """Composes a plain configuration for quick runs; arguments are further overrides."""
+def compose(small_corpus: Path) -> "Callable[..., Config]":
+    """Composes a configuration for quick runs; arguments are further overrides."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
-    from configs.schema import plain
+    from configs.schema import as_config
 
-    def build(*overrides: str) -> dict[str, Any]:
+    def build(*overrides: str) -> "Config":
         quick = ["experiment=smoke", f"data.path={small_corpus}", "logger=none"]
         with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            return plain(hydra_compose("config", [*quick, *overrides]))
+            return as_config(hydra_compose("config", [*quick, *overrides]))
 
     return build
 

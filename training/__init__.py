@@ -1,1 +1,16 @@
-"""What ``data.py``, ``model.py`` and ``train.py`` stand on."""
+"""The parts of ``data.py``, ``model.py`` and ``train.py``; imports none of the three.
+
+======================  ============================================================
+``corruption.py``       sentences made wrong on purpose, for the pretext task
+``examples.py``         sentences as tokens and labels, batches of them as tensors
+``sampler.py``          which sentences share a batch
+``weights.py``          where pretrained weights and their tokenizer come from
+``validation.py``       the predictions for the validation set
+``metrics.py``          what these predictions are worth
+``provenance.py``       what a checkpoint says about itself
+``callbacks.py``        seeding, stopping on request, timing, learning curves
+``tracking.py``         Weights & Biases, CSV files
+``report.py``           ``training_report.json`` and the tables on the terminal
+``pictures.py``         the pictures of a finished run
+======================  ============================================================
+"""

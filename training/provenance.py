@@ -1,11 +1,16 @@
-"""What a run records of itself besides its metrics: settings, corpus, code, packages, time."""
+"""What a checkpoint says about itself, so that it can be used by itself."""
 
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from configs.schema import Config, from_plain, plain
+from prediction.model_file import Metrics
+from prediction.types import LABELS
 
 PACKAGES = (
     "torch",
@@ -18,20 +23,136 @@ PACKAGES = (
 )
 
 
-def collect(config: Mapping[str, Any], corpus: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a checkpoint's records that tells where it comes from."""
-    return {
-        "config": dict(config),
-        "corpus": dict(corpus),
-        "max_length": config["processing"]["max_length"],
-        "git_commit": git_commit(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+@dataclass(frozen=True)
+class BaseModel:
+    """The pretrained model that training started from, as the group ``model`` names it."""
+
+    name: str
+    revision: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What a run records of its corpus."""
+
+    name: str
+    """``folder:NAME``, ``hub:NAME/CONFIGURATION``, or ``own`` for the corpus of this repository."""
+
+    sha256: str
+    """Of every label and sentence in order (``corpus.format.digest``)."""
+
+    sentences: dict[str, int]
+    """Number of sentences of each split."""
+
+    acceptable: dict[str, int]
+    """Number of acceptable sentences of each split."""
+
+    duplicated: int
+    """Training sentences that occur more than once."""
+
+    contradictory: int
+    """Training sentences that carry both labels."""
+
+    leaked: int
+    """Validation sentences that are in the training set too."""
+
+    skipped_sources: dict[str, str]
+    """Why each source that was tried before had no corpus."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The entry ``cola`` of a checkpoint."""
+
+    base_model: BaseModel
+
+    network: dict[str, Any]
+    """The architecture, as transformers' configuration dictionary."""
+
+    tokenizer: str
+    """``tokenizer.json``, without truncation and padding."""
+
+    labels: list[str]
+    """Names of the labels 0 and 1."""
+
+    config: Config
+    """The run's resolved configuration."""
+
+    corpus: CorpusFacts
+
+    max_length: int
+    """Tokens; longer sentences are truncated."""
+
+    git_commit: str | None
+    """See ``git_commit``."""
+
+    packages: dict[str, str]
+    """Versions of the packages in ``PACKAGES``."""
+
+    created: str
+    """Start of the run, ISO 8601 in UTC."""
+
+    validation_metrics: Metrics = field(default_factory=dict)
+    """Of the last validation before the checkpoint was saved; empty before the first."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as a JSON document."""
+        return {
+            **vars(self),
+            "base_model": asdict(self.base_model),
+            "config": plain(self.config),
+            "corpus": asdict(self.corpus),
+        }
+
+    @classmethod
+    def from_json(cls, recorded: Mapping[str, Any]) -> "Provenance":
+        """Return what ``to_json`` recorded, also in a checkpoint made by an older version.
+
+        Raises:
+            KeyError, TypeError, omegaconf.errors.OmegaConfBaseException: It was not ``to_json``.
+        """
+        return cls(
+            **{
+                **recorded,
+                "base_model": BaseModel(**recorded["base_model"]),
+                "config": from_plain(recorded["config"]),
+                "corpus": CorpusFacts(**recorded["corpus"]),
+            }
+        )
+
+
+def collect(
+    config: Config, corpus: CorpusFacts, network: dict[str, Any], tokenizer: str
+) -> Provenance:
+    """Return the provenance of a run that starts now.
+
+    Args:
+        config: The run's configuration.
+        corpus: Facts about the corpus that it trains on.
+        network: Architecture (``weights.architecture``).
+        tokenizer: ``tokenizer.json`` (``weights.tokenizer_json``).
+    """
+    model = config.model
+    return Provenance(
+        base_model=BaseModel(model.name, model.revision, model.sha256),
+        network=network,
+        tokenizer=tokenizer,
+        labels=LABELS,
+        config=config,
+        corpus=corpus,
+        max_length=config.processing.max_length,
+        git_commit=git_commit(),
+        packages={name: version(name) for name in PACKAGES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, with ``-dirty`` if it was changed since; None outside a git checkout."""
+    """Return the commit of the running code, or None outside a git checkout.
+
+    It ends in ``-dirty`` if the code was changed since.
+    """
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         result = subprocess.run(

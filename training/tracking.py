@@ -1,39 +1,42 @@
-"""Where a run is recorded: Weights & Biases (offline where there is no account), CSV files, or nowhere."""
+"""Where a run is recorded: Weights & Biases (offline without an account), CSV files, nowhere."""
 
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytorch_lightning as pl
 import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
+from configs.schema import Config, LoggerKind, plain
+from corpus.format import Sentence
 from errors import ConfigError
 from prediction.types import LABELS
 from training.validation import Validation
 
-INIT_TIMEOUT = 30  # seconds until an unreachable W&B server is given up
+INIT_TIMEOUT = 30
+"""Seconds after which an unreachable W&B server is given up."""
 
 
-def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
-    """The logger that ``config['logger']`` asks for, with the resolved configuration recorded in it.
+def make_logger(config: Config, run_dir: Path) -> Logger | None:
+    """Return the logger that ``config.logger`` names, with the whole configuration recorded in it.
 
     Raises:
-        ConfigError: there is a W&B account, but its server does not answer.
+        ConfigError: There is a W&B account, but its server does not answer.
     """
-    settings = config["logger"]
-    if settings["kind"] == "none":
+    if config.logger.kind is LoggerKind.none:
         return None
-    if settings["kind"] == "csv":
+    if config.logger.kind is LoggerKind.csv:
         return CSVLogger(str(run_dir), name="", version="csv")
+
     offline = os.environ.get("WANDB_MODE") == "offline" or not has_account()
     logger = WandbLogger(
         save_dir=str(run_dir),
-        project=settings["project"],
-        entity=settings["entity"],
+        project=config.logger.project,
+        entity=config.logger.entity,
         settings=wandb.Settings(
             mode="offline" if offline else "online",
             init_timeout=INIT_TIMEOUT,
@@ -41,8 +44,10 @@ def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
             console="off",
         ),
     )
+
+    # `experiment` starts the run, and with it the connection.
     try:
-        logger.experiment.config.update(dict(config))
+        logger.experiment.config.update(plain(config))
     except wandb.errors.CommError as error:
         raise ConfigError(
             f"W&B does not answer ({error}); set WANDB_MODE=offline or logger=csv"
@@ -50,10 +55,30 @@ def make_logger(config: Mapping[str, Any], run_dir: Path) -> Logger | None:
     return logger
 
 
+@contextmanager
+def record(config: Config, run_dir: Path) -> Iterator[Logger | None]:
+    """Record a run; close the record at the end, as failed if an error is raised.
+
+    Yields:
+        The logger that ``config.logger`` names.
+
+    Raises:
+        ConfigError: See ``make_logger``.
+    """
+    logger = make_logger(config, run_dir)
+    failed = True
+    try:
+        yield logger
+        failed = False
+    finally:
+        finish(failed=failed)
+
+
 def has_account() -> bool:
-    """Whether there is a key for W&B, in the environment or in ~/.netrc, without asking anybody for one."""
+    """Return whether the environment or ~/.netrc has a key for W&B; nobody is asked for one."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     try:
         return netrc.netrc().authenticators(host) is not None
@@ -62,9 +87,10 @@ def has_account() -> bool:
 
 
 def finish(*, failed: bool) -> None:
-    """Close the W&B run, also of a training that failed, and say how to upload an offline one."""
+    """Close the W&B run, if there is one, and print how to upload it if it is offline."""
     if wandb.run is None:
         return
+
     folder, offline = Path(wandb.run.dir).parent, wandb.run.settings.mode == "offline"
     wandb.finish(exit_code=1 if failed else 0)
     if offline:
@@ -72,48 +98,56 @@ def finish(*, failed: bool) -> None:
 
 
 class TrackValidation(pl.Callback):
-    """After each validation: confusion matrix, ROC curve and the table of wrong predictions."""
+    """Records confusion matrix, ROC curve and wrong predictions in W&B, after each validation.
+
+    Args:
+        sentences: The validation set.
+    """
+
+    def __init__(self, sentences: Sequence[Sentence]) -> None:
+        self.sentences = sentences
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record ``pl_module.validation``."""
         result: Validation | None = getattr(pl_module, "validation", None)
-        if (
-            not trainer.is_global_zero
-            or result is None
-            or not isinstance(trainer.logger, WandbLogger)
-        ):
+        if result is None or not trainer.is_global_zero:
             return
-        probability, label = result.probability, result.label
-        sentences = trainer.datamodule.corpus.validation  # type: ignore[attr-defined]
-        rows: Sequence[list[Any]] = [
-            [sentences[i].text, sentences[i].source, LABELS[truth], LABELS[int(p > 0.5)], p]
-            for i, truth, p in zip(
-                result.index.tolist(), label.tolist(), probability.tolist(), strict=True
-            )
-            if (p > 0.5) != bool(truth)
-        ]
-        columns: list[str | int] = [
-            "sentence",
-            "source",
-            "label",
-            "predicted",
-            "probability_acceptable",
-        ]
-        both = [[1 - p, p] for p in probability.tolist()]
-        predicted = (probability > 0.5).long().tolist()
+        if not isinstance(trainer.logger, WandbLogger):
+            return
+
+        label, probability = result.label.tolist(), result.probability.tolist()
+        predicted = (result.probability > 0.5).long().tolist()
+        both_probabilities = [[1 - p, p] for p in probability]
+
         trainer.logger.experiment.log(
             {
                 "confusion_matrix": wandb.plot.confusion_matrix(
-                    y_true=label.tolist(), preds=predicted, class_names=LABELS
+                    y_true=label, preds=predicted, class_names=LABELS
                 ),
-                "roc": wandb.plot.roc_curve(label.tolist(), both, labels=LABELS),
-                "wrong_predictions": wandb.Table(columns=columns, data=list(rows)),
+                "roc": wandb.plot.roc_curve(label, both_probabilities, labels=LABELS),
+                "wrong_predictions": self._wrong_predictions(result),
                 "trainer/global_step": trainer.global_step,
             }
         )
 
+    def _wrong_predictions(self, result: Validation) -> wandb.Table:
+        table = wandb.Table(
+            columns=["sentence", "source", "label", "predicted", "probability_acceptable"]
+        )
+        for index, label, probability in zip(
+            result.index.tolist(), result.label.tolist(), result.probability.tolist(), strict=True
+        ):
+            predicted = int(probability > 0.5)
+            if predicted != label:
+                sentence = self.sentences[index]
+                table.add_data(
+                    sentence.text, sentence.source, LABELS[label], LABELS[predicted], probability
+                )
+        return table
+
 
 def log_checkpoint(logger: Logger | None, checkpoint: Path) -> None:
-    """Record the best checkpoint as a W&B artifact."""
+    """Record the best checkpoint as an artifact, if the run is recorded in W&B."""
     if isinstance(logger, WandbLogger):
         artifact = wandb.Artifact("best-checkpoint", type="model")
         artifact.add_file(str(checkpoint), policy="immutable")

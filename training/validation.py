@@ -10,28 +10,30 @@ from torchmetrics.utilities import dim_zero_cat
 
 @dataclass(frozen=True)
 class Validation:
-    """Predictions for the validation set in its own order: index, label int [n]; logits float [n, 2]."""
+    """Predictions for the validation set, in its own order."""
 
     index: Tensor
+    """Position of each sentence in the validation set, int64 [n]."""
+
     label: Tensor
+    """0 or 1, int64 [n]."""
+
     logits: Tensor
+    """float32 [n, 2]."""
 
     @classmethod
     def from_rows(cls, rows: Tensor) -> "Validation":
-        """From ``ValidationRows.compute()``."""
+        """Return the predictions that ``ValidationRows.compute`` collected, float64 [n, 4]."""
         return cls(rows[:, 0].long(), rows[:, 1].long(), rows[:, 2:].float())
 
     @property
     def probability(self) -> Tensor:
-        """Probability of ``acceptable``, float [n]."""
+        """Probability of ``acceptable``, float32 [n]."""
         return self.logits.softmax(dim=1)[:, 1]
 
 
 class ValidationRows(Metric):
-    """Collects predictions over batches and processes; each sentence counts once.
-
-    Computes float64 [n, 4]: index, label and two logits, in the order of the index.
-    """
+    """Collects predictions over batches and processes; each sentence counts once."""
 
     full_state_update = False
     rows: list[Tensor]
@@ -41,13 +43,21 @@ class ValidationRows(Metric):
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, index: Tensor, label: Tensor, logits: Tensor) -> None:
-        self.rows.append(
-            torch.cat([torch.stack([index, label], dim=1).double(), logits.double()], dim=1)
-        )
+        """Add a batch.
+
+        Args:
+            index: Positions in the validation set, int [sentences].
+            label: 0 or 1, int [sentences].
+            logits: float [sentences, 2].
+        """
+        facts = torch.stack([index, label], dim=1)
+        self.rows.append(torch.cat([facts.double(), logits.double()], dim=1))
 
     def compute(self) -> Tensor:
+        """Return index, label and two logits per sentence, float64 [n, 4], ordered by index."""
         rows = dim_zero_cat(self.rows).cpu()
-        places = {
-            index: place for place, index in enumerate(rows[:, 0].tolist())
-        }  # a process may repeat a batch
-        return rows[[places[index] for index in sorted(places)]]
+
+        # The sampler repeats batches so that all processes get equally many: keep one row per
+        # sentence.
+        row_of = {index: row for row, index in enumerate(rows[:, 0].tolist())}
+        return rows[[row_of[index] for index in sorted(row_of)]]

