@@ -18,10 +18,10 @@ FAILED, INTERRUPTED = 2, 130
 _NOISE = ("full_key:", "object_type=", "To append")
 
 # Hydra prints a stack trace of its own for whatever a command raises, unless HYDRA_FULL_ERROR=1
-# makes it pass the exception on. run_command wants the exception, so it sets that variable. But a person
-# may set it too, to see the stack trace: then run_command must not catch anything. A training on
-# several devices starts child processes that inherit the environment; this mark tells them which of
-# the two it was.
+# makes it pass the exception on. run_command wants the exception, so it sets that variable. But a
+# person may set it too, to see the stack trace: then run_command must not catch anything. A
+# training on several devices starts child processes that inherit the environment; this mark tells
+# them which of the two it was.
 _MARK = "COLA_REPORTS_ERRORS"
 
 
