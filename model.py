@@ -93,8 +93,7 @@ class ColaModel(pl.LightningModule):
             moved = embeddings + radius * worst_direction(loss, embeddings)
             loss = loss + self._sentence_loss(moved, batch)
 
-        # DDP needs a gradient for every parameter, also for the head that only the pretext task
-        # uses.
+        # DDP needs a gradient for every parameter, so also for the head of the pretext task.
         if self.token_head is not None:
             loss = loss + 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         return loss
@@ -117,7 +116,7 @@ class ColaModel(pl.LightningModule):
         loss = self._cross_entropy(outputs.logits, batch)
         self.log("train/loss", loss, prog_bar=True)
 
-        # [sentences * tokens, 2] and [sentences * tokens]
+        # One row per token of all sentences.
         logits = self.token_head(outputs.hidden_states[-1]).flatten(0, 1)
         label = batch["token_label"].flatten()
         total = functional.cross_entropy(logits, label, ignore_index=NO_LABEL, reduction="sum")

@@ -60,10 +60,10 @@ def draw_pictures(
 
 def _draw_calibration(axes: Axes, probability: Tensor, label: Tensor) -> None:
     # Ten bins of equal width; those without a prediction are left out.
-    bins = (probability * 10).long().clamp(max=9)
-    filled = [bin for bin in range(10) if (bins == bin).any()]
-    share = torch.stack([label[bins == bin].double().mean() for bin in filled])
-    score = torch.stack([probability[bins == bin].double().mean() for bin in filled])
+    bin_of = (probability * 10).long().clamp(max=9)
+    members = [bin_of == number for number in range(10) if (bin_of == number).any()]
+    share = torch.stack([label[chosen].double().mean() for chosen in members])
+    score = torch.stack([probability[chosen].double().mean() for chosen in members])
 
     axes.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
     axes.plot(score, share, "o-", label="model")

@@ -1,4 +1,4 @@
-"""The configuration: every file composes, every key is read, what is unknown or of a wrong type is refused."""
+"""The configuration: every file composes, every key is read, mistakes are refused."""
 
 import ast
 import dataclasses

@@ -1,6 +1,6 @@
-"""A classifier of 0.2 MB for tests, trained on corpus/ in half a minute: tests/helpers/tiny_model.onnx.
+"""A classifier of 0.2 MB for tests, trained on corpus/ in half a minute: tiny_model.onnx.
 
-python -m tests.helpers.tiny_model      # make that file again, after a change to what export/ writes
+python -m tests.helpers.tiny_model      # make that file again, after a change to export/
 """
 
 import json

@@ -1,6 +1,6 @@
 """What the exported model knows: it must order minimal pairs rightly and not mind what does not matter.
 
-    make train ARGS="data.sources=[corpus]" && python -m pytest -m slow tests/test_behavior.py -s
+    make train ARGS="data.sources=[own]" && python -m pytest -m slow tests/test_behavior.py -s
 
 Tests models/model.onnx, or the file that COLA_MODEL names, if it was trained on corpus/; prints the shares reached.
 """

@@ -1,4 +1,4 @@
-"""``python train.py`` as a person runs it: mistakes end in one line, a grid in a table, two processes in one result."""
+"""``python train.py`` as a person runs it: a mistake, a grid, two processes."""
 
 import json
 import subprocess
@@ -14,15 +14,18 @@ SMOKE = ("experiment=smoke", "logger=none")
 
 @pytest.fixture
 def quick(small_corpus: Path) -> tuple[str, ...]:
+    """Arguments for a run of seconds."""
     return (*SMOKE, f"data.path={small_corpus}")
 
 
 @pytest.fixture
 def broken_corpus(small_corpus: Path, tmp_path: Path) -> Path:
+    """Copy the small corpus, and give one sentence a label that is neither 0 nor 1."""
     folder = tmp_path / "broken"
     folder.mkdir()
     for path in small_corpus.glob("*.tsv"):
         (folder / path.name).write_bytes(path.read_bytes())
+
     with (folder / "in_domain_dev.tsv").open("a") as file:
         file.write("source\tmaybe\t\tA sentence.\n")
     return folder
@@ -54,6 +57,7 @@ def test_a_mistake_ends_in_one_line(
 ) -> None:
     filled = [text.format(broken=broken_corpus, missing=tmp_path / "missing") for text in arguments]
     result = run("train.py", *quick, *filled)
+
     assert result.returncode == 2
     assert "Traceback" not in result.stderr + result.stdout
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -78,10 +82,10 @@ def test_two_processes_validate_every_sentence_once(
     two = ("training.strategy=ddp", "training.devices=2", "training.accelerator=cpu")
     result = run("train.py", *quick, *two, environment={"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
+
     report = json.loads((tmp_path / "models" / "training_report.json").read_text())
     assert report["processes"] == 2
-    counts = report["corpus"]["sentences"]
-    assert (
-        report["metrics"]["overall"]["sentences"] == counts["in_domain"] + counts["out_of_domain"]
-    )
-    assert -1 <= report["metrics"]["overall"]["mcc"] <= 1
+
+    counts, overall = report["corpus"]["sentences"], report["metrics"]["overall"]
+    assert overall["sentences"] == counts["in_domain"] + counts["out_of_domain"]
+    assert -1 <= overall["mcc"] <= 1

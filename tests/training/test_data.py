@@ -21,10 +21,15 @@ Compose = Callable[..., Config]
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host has an address."""
+
     def refuse(*arguments: Any, **options: Any) -> Any:
         raise socket.gaierror("no network in this test")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+# Sources
 
 
 def test_a_folder_comes_before_the_rest(compose: Compose, small_corpus: Path) -> None:
@@ -122,6 +127,9 @@ def test_a_given_folder_that_is_missing_is_not_replaced_by_another_source(compos
         data.load_corpus(compose("data.path=nowhere").data)
 
 
+# Batches
+
+
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=200),
     batch_size=st.integers(1, 33),
@@ -174,7 +182,8 @@ def test_batches_are_padded_to_their_longest_and_buckets_save_padding(compose: C
         assert sum(len(mask) for mask in masks) == len(module.corpus.splits["train"])
         if config.processing.padding is Padding.longest:
             assert all(int(mask.sum(dim=1).max()) == mask.shape[1] for mask in masks)
-        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+        tokens = sum(int(mask.sum()) for mask in masks)
+        return 1 - tokens / sum(int(mask.numel()) for mask in masks)
 
     bucketed = padding()
     random_order = padding("processing.bucket=false")

@@ -1,11 +1,13 @@
 """Optimizer groups, the collecting of predictions, and checkpoints that are refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import HfApi
 
 from configs.schema import Config
 from errors import CheckpointError, WeightsError
@@ -19,7 +21,11 @@ Compose = Callable[..., Config]
 
 
 def build(compose: Compose, *overrides: str) -> ColaModel:
+    """Return an untrained model of the composed configuration."""
     return build_model(compose(*overrides))
+
+
+# Optimizer groups
 
 
 def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
@@ -42,6 +48,9 @@ def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> N
     assert rates["network.bert.encoder.layer.1.output.dense.weight"] == 0.5
     assert rates["network.bert.encoder.layer.0.output.dense.weight"] == 0.25
     assert rates["network.bert.embeddings.word_embeddings.weight"] == 0.125
+
+
+# Adversarial training
 
 
 def batch_of_three() -> Batch:
@@ -91,10 +100,16 @@ def test_adversarial_training_adds_a_larger_loss_and_reaches_every_parameter(
     assert adversarial > 2 * plain
 
 
+# The network
+
+
 def test_dropout_of_the_configuration_reaches_the_network(compose: Compose) -> None:
     module = build(compose, "model.dropout=0.25")
-    found = {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)}
-    assert found == {0.25}
+    dropouts = {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)}
+    assert dropouts == {0.25}
+
+
+# Predictions for the validation set
 
 
 def test_a_repeated_sentence_counts_once() -> None:
@@ -106,6 +121,9 @@ def test_a_repeated_sentence_counts_once() -> None:
     assert result.label.tolist() == [0, 1, 1]
     assert result.logits[1].tolist() == [0.0, 3.0]
     assert result.probability.shape == (3,)
+
+
+# Pretrained weights
 
 
 def test_pretrained_weights_come_from_the_installed_package(compose: Compose) -> None:
@@ -128,15 +146,16 @@ def test_a_model_that_nobody_has_is_an_error_that_says_what_to_do(
     def refuse(*arguments: Any, **options: Any) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(weights.HfApi, "model_info", refuse)
+    monkeypatch.setattr(HfApi, "model_info", refuse)
     with pytest.raises(WeightsError, match="model=minilm") as error:
         weights.resolve(compose("model.name=nobody/has-this", "model.package=null").model)
     assert "nobody/has-this" in str(error.value)
 
 
-def test_the_tokenizer_is_recorded_without_its_source_s_truncation(compose: Compose) -> None:
-    import json
+# Checkpoints
 
+
+def test_the_tokenizer_is_recorded_without_its_source_s_truncation(compose: Compose) -> None:
     tokenizer = weights.load_tokenizer(compose().model)
     recorded = json.loads(weights.tokenizer_json(tokenizer))
     assert recorded["truncation"] is None

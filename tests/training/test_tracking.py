@@ -12,6 +12,7 @@ import torch
 
 import train
 from configs.schema import Config, plain
+from model import ColaModel
 from training import tracking
 
 Compose = Callable[..., Config]
@@ -19,7 +20,10 @@ BLOCK, HEADER = 32768, 7
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The records of a ``.wandb`` file: LevelDB's log format (blocks of 32 KiB; a record may span several)."""
+    """Yield the records of a ``.wandb`` file.
+
+    The format is that of LevelDB's log: blocks of 32 KiB, of which a record may span several.
+    """
     content, offset, parts = path.read_bytes(), HEADER, []
     assert content[:4] == b":W&B"
     while offset + HEADER <= len(content):
@@ -36,8 +40,9 @@ def records(path: Path) -> Iterator[bytes]:
 
 
 def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
-    """Metric keys, configuration and artifact names of the one offline run in a folder."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    """Return metric keys, configuration and artifact names of the one offline run in a folder."""
+    # Generated code, in which mypy sees no names.
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
 
@@ -46,6 +51,7 @@ def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
     while not any(Record.FromString(data).HasField("exit") for data in records(path)):
         assert time.monotonic() < deadline, "the run's file has no end"
         time.sleep(0.1)
+
     keys: set[str] = set()
     config: dict[str, Any] = {}
     artifacts: set[str] = set()
@@ -64,6 +70,7 @@ def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
 
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No key for W&B in the environment or in a home folder."""
     torch.set_num_threads(1)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
@@ -105,7 +112,7 @@ def test_a_failed_training_closes_its_run(
     def fail(*arguments: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(train.ColaModel, "training_step", fail)
+    monkeypatch.setattr(ColaModel, "training_step", fail)
     with pytest.raises(RuntimeError, match="out of luck"):
         train.train(compose("logger=wandb"), tmp_path / "run", tmp_path / "models")
     assert wandb.run is None

@@ -1,4 +1,4 @@
-"""Training as a whole: what it leaves behind, that it repeats itself, that it can be stopped and resumed."""
+"""Training as a whole: what it writes, that it repeats itself, that it can be resumed."""
 
 import functools
 import json
@@ -15,6 +15,7 @@ import torch
 import data
 import train
 from configs.schema import Config, Padding, plain
+from corpus.generate import paradigms
 from errors import CheckpointError, ConfigError, Interrupted
 from model import load_checkpoint
 from tests.helpers.untrained_model import build_model
@@ -35,10 +36,12 @@ PICTURES = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Tests may run in parallel.
+    """One thread, since tests may run in parallel; few sentences in the pretext task."""
     torch.set_num_threads(1)
-    few = functools.partial(data.paradigms, per_phenomenon=5)
-    monkeypatch.setattr(data, "paradigms", few)
+    monkeypatch.setattr(data, "paradigms", functools.partial(paradigms, per_phenomenon=5))
+
+
+# Results
 
 
 def test_a_run_leaves_checkpoint_report_and_pictures(compose: Compose, tmp_path: Path) -> None:
@@ -68,7 +71,8 @@ def test_the_checkpoint_predicts_what_training_measured(compose: Compose, tmp_pa
     result = train.train(config, tmp_path / "run", tmp_path / "models")
     model = load_checkpoint(tmp_path / "models" / "best-checkpoint.ckpt")
     assert model.provenance.validation_metrics == result.metrics
-    module = train.DataModule(load_tokenizer(config.model), config.data, config.processing)
+
+    module = data.DataModule(load_tokenizer(config.model), config.data, config.processing)
     module.setup()
     with torch.no_grad():
         right = [
@@ -86,6 +90,9 @@ def test_the_same_configuration_gives_the_same_metrics(compose: Compose, tmp_pat
     assert other.metrics != runs[0].metrics
 
 
+# Interruption
+
+
 class StopAtStep(pl.Callback):
     """Sends this process the signal that Ctrl-C sends, in the middle of an epoch."""
 
@@ -97,7 +104,8 @@ class StopAtStep(pl.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-# The last 14 steps are the corpus's epoch: in the pretext task, at its end, after it, at the very end.
+# The last 14 steps are those of the corpus. The run is stopped within the pretext task, at its end,
+# after it, and at the very end.
 @pytest.mark.parametrize("steps_left", [30, 15, 14, 13, 1])
 def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
@@ -105,6 +113,7 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     longer = "training.pretext_epochs=1"
     whole = train.train(compose(longer), tmp_path / "whole", tmp_path / "models")
 
+    # Run the same again, and send the signal in the middle.
     make_trainer = train.make_trainer
 
     def interrupting(
@@ -119,6 +128,7 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
         train.train(compose(longer), tmp_path / "run", tmp_path / "models")
     monkeypatch.setattr(train, "make_trainer", make_trainer)
 
+    # What it saved is a checkpoint, and enough to go on from.
     checkpoint = tmp_path / "run" / "resume.ckpt"
     assert str(checkpoint) in str(stopped.value)
     assert load_checkpoint(checkpoint).provenance.labels == ["unacceptable", "acceptable"]
@@ -140,6 +150,9 @@ def test_an_interrupted_run_leaves_the_published_model_alone(
     with pytest.raises(Interrupted):
         train.train(compose("seed=1"), tmp_path / "run2", tmp_path / "models")
     assert {path: path.read_bytes() for path in (tmp_path / "models").iterdir()} == before
+
+
+# Warnings and errors
 
 
 def test_a_model_that_learned_nothing_is_warned_of(
