@@ -1,122 +1,140 @@
 """How soon a new process answers: with the ONNX file, and with the checkpoint in PyTorch.
 
-    python benchmarks/cold_start.py [MODEL.onnx CHECKPOINT.ckpt]
+    python -m benchmarks.cold_start
 
-Both are started in turn, with their files in the operating system's cache; the clock runs from the start of the process
-to the first answer. Prints a table and, as its last line, one JSON document, which it also writes to
-benchmarks/results/cold_start.json.
+Both are started in turn, with their files in the operating system's cache; the clock runs from the
+start of the process to its first answer. Prints a table and, as its last line, one JSON document,
+which it also writes to benchmarks/results/cold_start.json.
 """
 
-import json
+import argparse
 import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from packaging.requirements import Requirement
+
+from benchmarks import results
+from benchmarks.results import ROOT, ColdStartRun
+
 SENTENCE = "The boy is sitting on a bench"
-ROUNDS = {"onnx": 11, "pytorch": 4}
-CODE = {
-    "onnx": "from inference_onnx import ColaONNXPredictor as P; print(P({path!r}).predict({sentence!r}), flush=True)",
-    "pytorch": "from inference import ColaPredictor as P; print(P({path!r}).predict({sentence!r}), flush=True)",
-}
-REQUIREMENTS = {"onnx": "requirements_inference.txt", "pytorch": "requirements.txt"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to answer: the class that predicts, what it needs, and how often it is started."""
+
+    predictor: str
+    """MODULE.CLASS of a predictor, made from the path of a model."""
+    requirements: str
+    rounds: int
+
+    def code(self, model: Path) -> str:
+        """Return a program that prints one prediction."""
+        module, _, name = self.predictor.rpartition(".")
+        answer = f"{name}({str(model)!r}).predict({SENTENCE!r})"
+        return f"from {module} import {name}; print({answer}, flush=True)"
+
+
+ONNX = Way("inference_onnx.ColaONNXPredictor", "requirements_inference.txt", rounds=11)
+PYTORCH = Way("inference.ColaPredictor", "requirements.txt", rounds=4)
 
 
 def main() -> None:
-    paths = dict(
-        zip(
-            CODE,
-            [
-                *sys.argv[1:],
-                *("models/model.onnx", "models/best-checkpoint.ckpt")[len(sys.argv) - 1 :],
-            ],
-            strict=True,
-        )
-    )
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in CODE}
-    for number in range(max(ROUNDS.values()) + 1):
-        for name, code in CODE.items():
-            if number <= ROUNDS[name]:
-                runs[name].append(
-                    first_answer(
-                        code.format(path=str(Path(paths[name]).resolve()), sentence=SENTENCE)
-                    )
-                )
-    results: dict[str, Any] = {
-        name: {
-            "seconds": statistics.median(
-                seconds for seconds, _ in measured[1:]
-            ),  # the first filled the cache
-            "peak_memory_mb": max(memory for _, memory in measured[1:]),
-            "installed_mb": installed_megabytes(REQUIREMENTS[name]),
-        }
-        for name, measured in runs.items()
-    }
-    results["times_sooner"] = results["pytorch"]["seconds"] / results["onnx"]["seconds"]
+    """Measure both ways; print and record the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", nargs="?", type=Path, default="models/model.onnx")
+    parser.add_argument("checkpoint", nargs="?", type=Path, default="models/best-checkpoint.ckpt")
+    arguments = parser.parse_args()
+
+    models = {ONNX: arguments.model.resolve(), PYTORCH: arguments.checkpoint.resolve()}
+    starts = {way: list[tuple[float, float]]() for way in models}
+    for number in range(max(way.rounds for way in models) + 1):
+        for way, model in models.items():
+            if number <= way.rounds:
+                starts[way].append(first_answer(way.code(model)))
+
+    onnx, pytorch = summarize(ONNX, starts[ONNX]), summarize(PYTORCH, starts[PYTORCH])
     line = "{:8} {seconds:6.3f} s {peak_memory_mb:6.0f} MB, installed {installed_mb:6.0f} MB"
-    for name in CODE:
-        print(line.format(name, **results[name]))
-    text = json.dumps(results)
-    (ROOT / "benchmarks" / "results" / "cold_start.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+    print(line.format("onnx", **onnx))
+    print(line.format("pytorch", **pytorch))
+
+    times_sooner = pytorch["seconds"] / onnx["seconds"]
+    results.record("cold_start", {"onnx": onnx, "pytorch": pytorch, "times_sooner": times_sooner})
 
 
 def first_answer(code: str) -> tuple[float, float]:
-    """Seconds until a new process has printed its answer, and its peak memory in MB."""
+    """Return the seconds until a new process has printed its answer, and its peak memory in MB."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     line = process.stdout.readline()
     seconds = time.perf_counter() - start
+
+    # wait4 tells how much memory this one child took; the process object must then know its end.
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode or SENTENCE.encode() not in line:
         raise SystemExit(f"no answer from: {code}")
+
     process.stdout.close()
     return seconds, usage.ru_maxrss / 1024
 
 
-def installed_megabytes(requirements: str) -> float:
-    """Size of the packages that a requirements file leads to, as they are installed here."""
-    from packaging.requirements import Requirement
+def summarize(way: Way, starts: list[tuple[float, float]]) -> ColdStartRun:
+    """Return the median of the seconds and the highest memory, without the first start."""
+    # The first start filled the operating system's cache.
+    counted = starts[1:]
+    return {
+        "seconds": statistics.median(seconds for seconds, _ in counted),
+        "peak_memory_mb": max(memory for _, memory in counted),
+        "installed_mb": installed_megabytes(way.requirements),
+    }
 
-    waiting = read_names(requirements)
-    sizes: dict[str, float] = {}
+
+def installed_megabytes(requirements: str) -> float:
+    """Return the size of the packages that a requirements file leads to, as installed here."""
+    waiting = [Requirement(line) for line in read_names(requirements)]
+    sizes: dict[str, int] = {}
     while waiting:
-        requirement = Requirement(waiting.pop())
-        key = requirement.name.lower().replace("_", "-")
+        key = waiting.pop().name.lower().replace("_", "-")
         if key in sizes:
             continue
+
+        # A package that is not installed is optional, or of another platform.
         try:
             package = distribution(key)
         except PackageNotFoundError:
-            continue  # of another platform, or optional
-        sizes[key] = sum(
-            file.locate().stat().st_size for file in package.files or () if file.locate().is_file()
-        )  # type: ignore[attr-defined]
-        needed = (Requirement(text) for text in package.requires or ())
-        waiting += [
-            item.name
-            for item in needed
-            if item.marker is None or item.marker.evaluate({"extra": ""})
-        ]
+            continue
+
+        paths = [Path(str(file.locate())) for file in package.files or ()]
+        sizes[key] = sum(path.stat().st_size for path in paths if path.is_file())
+
+        needed = [Requirement(text) for text in package.requires or ()]
+        waiting += [item for item in needed if is_needed(item)]
+
     return sum(sizes.values()) / 1e6
 
 
-def read_names(requirements: str) -> list[str]:
-    names = []
+def is_needed(requirement: Requirement) -> bool:
+    """Return whether a package is needed on this platform, without any extra."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def read_names(requirements: str) -> Iterator[str]:
+    """Yield the packages that a requirements file names, also by another such file."""
     for line in (ROOT / requirements).read_text(encoding="utf-8").splitlines():
-        line = line.partition("#")[0].strip()
-        if line.startswith("-r"):
-            names += read_names(line.split()[1])
-        elif line and not line.startswith("-"):
-            names.append(line)
-    return names
+        words = line.partition("#")[0].split()
+        if words[:1] == ["-r"]:
+            yield from read_names(words[1])
+        elif words and not words[0].startswith("-"):
+            yield " ".join(words)
 
 
 if __name__ == "__main__":

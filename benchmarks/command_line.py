@@ -1,13 +1,14 @@
-"""How much of the model's speed is left on the command line: a file of 200,000 lines against the bare session.
+"""How much of the model's speed the command line keeps: 200,000 lines against the bare session.
 
-    python benchmarks/command_line.py [models/model.onnx]
+    python -m benchmarks.command_line
 
-The bare session runs the same rows of tokens, made beforehand, on as many threads: half of them before the command
-and half after it. Prints, as its last line, one JSON document, which it also writes to
-benchmarks/results/command_line.json.
+The bare session runs the same rows of tokens, made beforehand, on as many threads: half of them
+before the command and half after it. Prints, as its last line, one JSON document, which it also
+writes to benchmarks/results/command_line.json.
 """
 
-import json
+import argparse
+import math
 import random
 import statistics
 import subprocess
@@ -16,32 +17,40 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
+from benchmarks import results
+from benchmarks.results import ROOT, CommandLine
 from corpus.format import read_folder
-from export.variants import packed_rows
+from export.variants import Feed, packed_rows
 from prediction.command_line import BATCH
 from prediction.onnx_predictor import SLICE_SENTENCES, ColaONNXPredictor
 from prediction.rows import plan
+from prediction.session import open_session
 
 LINES = 200_000
+POLL_SECONDS = 0.25
 
 
 def main() -> None:
-    model = sys.argv[1] if len(sys.argv) > 1 else "models/model.onnx"
+    """Measure the bare session and the command; record the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", nargs="?", type=Path, default="models/model.onnx")
+    model: Path = parser.parse_args().model
+
     texts = [sentence.text for split in read_folder(ROOT / "corpus").values() for sentence in split]
     lines = random.Random(0).choices(texts, k=LINES)
     predictor = ColaONNXPredictor(model)
-    first = bare_speed(predictor, lines[: LINES // 2])
+
+    # Half before and half after, because a machine's speed changes within minutes.
+    before = bare_speed(model, predictor, lines[: LINES // 2])
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.txt"
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         seconds, memory = run_command(model, source)
-    bare = statistics.mean([first, bare_speed(predictor, lines[LINES // 2 :])])
-    document: dict[str, Any] = {
+    after = bare_speed(model, predictor, lines[LINES // 2 :])
+
+    bare = statistics.mean([before, after])
+    result: CommandLine = {
         "lines": LINES,
         "threads": predictor.threads,
         "bare_sentences_per_second": bare,
@@ -49,58 +58,62 @@ def main() -> None:
         "share": LINES / seconds / bare,
         "memory_mb_by_tenths": memory,
     }
-    text = json.dumps(document)
-    (ROOT / "benchmarks" / "results" / "command_line.json").write_text(
-        text + "\n", encoding="utf-8"
-    )
-    print(text)
+    results.record("command_line", result)
 
 
-def bare_speed(predictor: ColaONNXPredictor, lines: list[str]) -> float:
-    """Sentences/s of the session alone, on the rows that the command line makes of these lines."""
-    share = -(-BATCH // predictor.threads)
-    size = min(SLICE_SENTENCES, share)
-    feeds = []
+def bare_speed(model: Path, predictor: ColaONNXPredictor, lines: list[str]) -> float:
+    """Return the sentences/s of the session alone, on the command line's rows of these lines."""
+    size = min(SLICE_SENTENCES, math.ceil(BATCH / predictor.threads))
+    feeds: list[Feed] = []
     for start in range(0, len(lines), size):
         encoded = [predictor.encode(text) for text in lines[start : start + size]]
         for row in plan(encoded, packing=True):
-            feeds += packed_rows([encoded[place].ids for place in row], len(row))
+            feeds += packed_rows([encoded[position].ids for position in row], len(row))
+
+    # The same as the predictor opens.
+    _, session = open_session(model, threads=1)
     with ThreadPoolExecutor(predictor.threads) as pool:
         start_time = time.perf_counter()
-        for _ in pool.map(lambda feed: predictor._session.run(["logits"], feed), feeds):
+        for _ in pool.map(lambda feed: session.run(["logits"], feed), feeds):
             pass
         return len(lines) / (time.perf_counter() - start_time)
 
 
-def run_command(model: str, source: Path) -> tuple[float, list[float]]:
-    """Seconds of the command, from start to end, and its memory (MB) each time that a tenth of the file is done."""
+def run_command(model: Path, source: Path) -> tuple[float, list[float]]:
+    """Predict a file.
+
+    Returns:
+        The seconds of the command, from start to end, and its memory (MB) each time that a tenth
+        of the file is done.
+    """
     output = source.with_suffix(".jsonl")
-    command = [
-        "inference_onnx.py",
-        "--model",
-        model,
-        "--input",
-        str(source),
-        "--output",
-        str(output),
-    ]
+    command = [sys.executable, "inference_onnx.py", "--model", str(model.resolve())]
+    command += ["--input", str(source), "--output", str(output)]
+
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
+    process = subprocess.Popen(command, cwd=ROOT)
     memory: list[float] = []
     while process.poll() is None:
-        time.sleep(0.25)
-        status = Path(f"/proc/{process.pid}/status").read_text() if process.poll() is None else ""
-        resident = [
-            int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")
-        ]
-        memory += resident
+        time.sleep(POLL_SECONDS)
+        memory += resident_megabytes(process.pid)
     seconds = time.perf_counter() - start
+
     if process.returncode:
         raise SystemExit("the command failed")
     with output.open("rb") as file:
         assert sum(1 for _ in file) == LINES
+
     step = max(1, len(memory) // 10)
     return seconds, [round(value, 1) for value in memory[step - 1 :: step]]
+
+
+def resident_megabytes(pid: int) -> list[float]:
+    """Return the memory that a process holds, as a list that is empty once it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS")]
 
 
 if __name__ == "__main__":

@@ -1,44 +1,50 @@
-"""Fill the tables of measured results, in the README and in docs/, from the files that the benchmarks wrote.
+"""Fill the tables of measured results, in the README and in docs/, from the benchmarks' files.
 
-python benchmarks/fill_readme.py            # or `make readme`
-python benchmarks/fill_readme.py --check    # exit code 1 if a document says something else
+python -m benchmarks.fill_readme            # or `make readme`
+python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
 """
 
-import json
+import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+from benchmarks import results
+from benchmarks.results import ROOT
+
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
 END = "<!-- end of results -->"
 
 Row = tuple[str, str, str]
+"""What was measured, the figures, and the benchmark that measured them."""
 
 
-def quality(runs: dict[str, Any]) -> Iterator[Row]:
+def quality(runs: dict[str, results.QualityRun]) -> Iterator[Row]:
+    """Yield a row per training run."""
     for name, run in runs.items():
         mcc = run["mcc"]
         yield (
             f"MCC, `{name}`",
-            f"**{mcc['overall']:.3f}** (in-domain {mcc['in_domain']:.3f}, out-of-domain {mcc['out_of_domain']:.3f}; "
+            f"**{mcc['overall']:.3f}** (in-domain {mcc['in_domain']:.3f}, "
+            f"out-of-domain {mcc['out_of_domain']:.3f}; "
             f"{run['sentences']['overall']:,} sentences, {run['minutes']:.0f} min on 2 cores)",
             "`benchmarks/quality.py`",
         )
 
 
-def corpus_baseline(result: dict[str, Any]) -> Iterator[Row]:
+def corpus_baseline(result: results.CorpusBaseline) -> Iterator[Row]:
+    """Yield the row of the better features."""
     best = result["features"]["words"]
     yield (
         "MCC of TF-IDF + logistic regression on `corpus/`",
-        f"{best['in_domain']['mcc']:.3f} in-domain, {best['out_of_domain']['mcc']:.3f} out-of-domain",
+        f"{best['in_domain']['mcc']:.3f} in-domain, "
+        f"{best['out_of_domain']['mcc']:.3f} out-of-domain",
         "`benchmarks/corpus_baseline.py`",
     )
 
 
-def training(result: dict[str, Any]) -> Iterator[Row]:
+def training(result: results.Training) -> Iterator[Row]:
+    """Yield the row of an epoch's speed."""
     speed = result["sentences_per_second"]
     yield (
         "training, against padding to 128",
@@ -48,24 +54,19 @@ def training(result: dict[str, Any]) -> Iterator[Row]:
     )
 
 
-def forwarder(result: dict[str, Any]) -> Iterator[Row]:
-    yield (
-        "log events forwarded",
-        f"{result['events_per_second']['ours']:,}/s on one core",
-        "`benchmarks/forwarder.py`",
-    )
-
-
-def inference(result: dict[str, Any]) -> Iterator[Row]:
+def inference(result: results.Inference) -> Iterator[Row]:
+    """Yield a row for a single sentence, and one for packed batches."""
     ratios = result["ratios"]
     speed = {
         row["contestant"]: row["sentences_per_second"]
         for row in result["rows"]
         if (row["batch"], row["threads"]) == (1, 1)
     }
+
     yield (
         "int8, one sentence at a time, one thread",
-        f"**{speed['ONNX int8']:,.0f} sentences/s**: {ratios['int8_over_eager_batch_1']:.1f} times eager PyTorch, "
+        f"**{speed['ONNX int8']:,.0f} sentences/s**: "
+        f"{ratios['int8_over_eager_batch_1']:.1f} times eager PyTorch, "
         f"{ratios['int8_over_padded_to_128_batch_1']:.0f} times the tutorial's padding to 128",
         "`benchmarks/inference.py`",
     )
@@ -77,17 +78,19 @@ def inference(result: dict[str, Any]) -> Iterator[Row]:
     )
 
 
-def cold_start(result: dict[str, Any]) -> Iterator[Row]:
-    ours, theirs = result["onnx"], result["pytorch"]
+def cold_start(result: results.ColdStart) -> Iterator[Row]:
+    """Yield the row of a new process."""
+    onnx, pytorch = result["onnx"], result["pytorch"]
     yield (
         "process start to first prediction",
-        f"**{ours['seconds']:.2f} s**, {ours['peak_memory_mb']:.0f} MB "
-        f"(PyTorch and Lightning: {theirs['seconds']:.1f} s, {theirs['peak_memory_mb']:.0f} MB)",
+        f"**{onnx['seconds']:.2f} s**, {onnx['peak_memory_mb']:.0f} MB "
+        f"(PyTorch and Lightning: {pytorch['seconds']:.1f} s, {pytorch['peak_memory_mb']:.0f} MB)",
         "`benchmarks/cold_start.py`",
     )
 
 
-def command_line(result: dict[str, Any]) -> Iterator[Row]:
+def command_line(result: results.CommandLine) -> Iterator[Row]:
+    """Yield the row of a long file."""
     yield (
         f"a file of {result['lines']:,} lines",
         f"{result['command_line_sentences_per_second']:,.0f} sentences/s, "
@@ -96,28 +99,37 @@ def command_line(result: dict[str, Any]) -> Iterator[Row]:
     )
 
 
-def serving(result: dict[str, Any]) -> Iterator[Row]:
+def serving(result: results.Serving) -> Iterator[Row]:
+    """Yield a row for one client and one for 32, each beside the best of the other servers."""
     servers = result["servers"]
-    ours, peers = (
-        servers["ours_int8"],
-        {k: v for k, v in servers.items() if not k.startswith("ours")},
-    )
-    for clients in ("1", "32"):
-        best = max(
-            (peer[clients] for peer in peers.values() if clients in peer),
-            key=lambda row: row["requests_per_second"],
-        )
-        mine = ours[clients]
-        yield (
-            f"served, {clients} client{'s' * (clients != '1')}",
-            f"**{mine['requests_per_second']:,.0f} requests/s**, p99 {mine['p99_ms']:.0f} ms "
-            f"(fp32, as the others: {servers['ours_fp32'][clients]['requests_per_second']:,.0f}; "
-            f"best of {len(peers)} other set-ups: {best['requests_per_second']:,.0f}, p99 {best['p99_ms']:.0f} ms)",
+    peers = {name: server for name, server in servers.items() if not name.startswith("ours")}
+
+    def row(clients: str, load: Callable[[results.ServerResult], results.Load]) -> Row:
+        int8, fp32 = load(servers["ours_int8"]), load(servers["ours_fp32"])
+        best = max(map(load, peers.values()), key=lambda peer: peer["requests_per_second"])
+        return (
+            f"served, {clients}",
+            f"**{int8['requests_per_second']:,.0f} requests/s**, p99 {int8['p99_ms']:.0f} ms "
+            f"(fp32, as the others: {fp32['requests_per_second']:,.0f}; "
+            f"best of {len(peers)} other set-ups: {best['requests_per_second']:,.0f}, "
+            f"p99 {best['p99_ms']:.0f} ms)",
             "`benchmarks/serving.py`",
         )
 
+    yield row("1 client", lambda server: server["1"])
+    yield row("32 clients", lambda server: server["32"])
 
-SECTIONS = {
+
+def forwarder(result: results.Forwarder) -> Iterator[Row]:
+    """Yield the row of the log forwarder."""
+    yield (
+        "log events forwarded",
+        f"{result['events_per_second']['ours']:,}/s on one core",
+        "`benchmarks/forwarder.py`",
+    )
+
+
+SECTIONS: dict[str, Callable[[Any], Iterator[Row]]] = {
     "quality": quality,
     "corpus_baseline": corpus_baseline,
     "training": training,
@@ -130,38 +142,42 @@ SECTIONS = {
 
 
 def summary() -> str:
-    """The README's table: a row or two of each benchmark."""
-    rows = [
-        row
-        for name, section in SECTIONS.items()
-        if (path := RESULTS / f"{name}.json").is_file()
-        for row in section(json.loads(path.read_text()))
-    ]
+    """Return the README's table: a row or two of each benchmark."""
+    rows: list[Row] = []
+    for name, section in SECTIONS.items():
+        result = results.read(name)
+        if result is not None:
+            rows += section(result)
+
     return table([("what", "measured", "by"), ("---",) * 3, *rows])
 
 
 def serving_peers() -> str:
-    """The table of chapter 7: each server that benchmarks/serving.py measured, and the limit of any."""
-    result = json.loads((RESULTS / "serving.json").read_text())
-    clients = ("1", "8", "32")
-    head = ["server", *(f"{n} client{'s' * (n != '1')}" for n in clients), "memory MB", "start s"]
+    """Return the table of chapter 7: each server that was measured, and the limit of any."""
+    result: results.Serving = results.read("serving")
+    head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s"]
+
     rows = [
         [
             name.replace("_", ", "),
-            *(f"{row[n]['requests_per_second']:,.0f}, {row[n]['p99_ms']:.0f}" for n in clients),
-            f"{row['memory_mb']:.0f}",
-            f"{row['start_s']:.1f}",
+            *(
+                f"{load['requests_per_second']:,.0f}, {load['p99_ms']:.0f}"
+                for load in (server["1"], server["8"], server["32"])
+            ),
+            f"{server['memory_mb']:.0f}",
+            f"{server['start_s']:.1f}",
         ]
-        for name, row in result["servers"].items()
+        for name, server in result["servers"].items()
     ]
     limits = [
-        [f"{name}, in process", "", "", f"{rate:,.0f}", "", ""]
-        for name, rate in result["in_process_sentences_per_second"].items()
+        [f"{precision}, in process", "", "", f"{rate:,.0f}", "", ""]
+        for precision, rate in result["in_process_sentences_per_second"].items()
     ]
     return table([head, ["---"] * len(head), *rows, *limits])
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
@@ -169,15 +185,22 @@ DOCUMENTS = {ROOT / "README.md": summary, ROOT / "docs" / "07_serve.md": serving
 
 
 def main() -> int:
-    changed = False
-    for path, results in DOCUMENTS.items():
-        text = path.read_text()
+    """Fill the tables, or compare them with the results; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    is_check = parser.parse_args().check
+
+    is_stale = False
+    for path, make_table in DOCUMENTS.items():
+        text = path.read_text(encoding="utf-8")
         before, rest = text.split(START)
-        filled = before + START + results() + END + rest.split(END)[1]
-        changed |= filled != text
-        if "--check" not in sys.argv:
-            path.write_text(filled)
-    return int(changed and "--check" in sys.argv)
+        filled = before + START + make_table() + END + rest.split(END)[1]
+
+        is_stale |= filled != text
+        if not is_check:
+            path.write_text(filled, encoding="utf-8")
+
+    return int(is_check and is_stale)
 
 
 if __name__ == "__main__":

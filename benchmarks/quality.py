@@ -2,38 +2,50 @@
 
     python train.py data.path=path/to/cola models_dir=/tmp/default
     python train.py data.path=path/to/cola experiment=quality models_dir=/tmp/quality
-    python benchmarks/quality.py /tmp/default /tmp/quality
+    python -m benchmarks.quality /tmp/default /tmp/quality
 
-Reads the training_report.json of each folder; adds to benchmarks/results/quality.json, by experiment and
-corpus. The last line of output is that document.
+Reads the training_report.json of each folder and adds it to benchmarks/results/quality.json, by
+experiment and corpus. The last line of output is that document.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
-RESULT = Path(__file__).parent / "results" / "quality.json"
+from benchmarks import results
+from benchmarks.results import QualityRun
 
 
-def main(folders: list[str]) -> None:
-    runs: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+def main() -> None:
+    """Add the reports that the command line names."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path, help="the models_dir of finished runs")
+    folders: list[Path] = parser.parse_args().folders
+
+    runs: dict[str, QualityRun] = results.read("quality") or {}
     for folder in folders:
-        report = json.loads((Path(folder) / "training_report.json").read_text())
-        name = f"{report['config']['experiment_name']} on {report['corpus']['name'].removeprefix('folder:')}"
-        runs[name] = {
-            "mcc": {split: values["mcc"] for split, values in report["metrics"].items()},
-            "sentences": {
-                split: values["sentences"] for split, values in report["metrics"].items()
-            },
-            "minutes": report["seconds"] / 60,
-            "model": report["base_model"]["name"],
-            "git_commit": report["git_commit"],
-            "seed": report["config"]["seed"],
-        }
-    RESULT.write_text(json.dumps(runs, indent=2) + "\n")
+        name, run = read_report(folder / "training_report.json")
+        runs[name] = run
+
+    results.write("quality", runs)
     print(json.dumps(runs))
 
 
+def read_report(path: Path) -> tuple[str, QualityRun]:
+    """Return the name of a training run, and what is kept of its report."""
+    report = json.loads(path.read_text(encoding="utf-8"))
+    config, metrics = report["config"], report["metrics"]
+
+    corpus = report["corpus"]["name"].removeprefix("folder:")
+    return f"{config['experiment_name']} on {corpus}", {
+        "mcc": {split: values["mcc"] for split, values in metrics.items()},
+        "sentences": {split: values["sentences"] for split, values in metrics.items()},
+        "minutes": report["seconds"] / 60,
+        "model": report["base_model"]["name"],
+        "git_commit": report["git_commit"],
+        "seed": config["seed"],
+    }
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

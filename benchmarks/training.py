@@ -1,22 +1,18 @@
-"""How fast an epoch is: batches as long as their sentences, against the tutorial's padding to 128 tokens.
+"""How fast an epoch is: batches as long as their sentences, against padding to 128 tokens.
 
-    python benchmarks/training.py                            # on corpus/
-    python benchmarks/training.py data.path=path/to/cola     # on CoLA
+    python -m benchmarks.training                            # on corpus/
+    python -m benchmarks.training data.path=path/to/cola     # on CoLA
 
-Both ways train the same model from the same weights with the same optimizer, in turn. Prints a table and, as its last
-line, one JSON document, which it also writes to benchmarks/results/training.json.
+Both ways train the same model from the same weights with the same optimizer, in turn. Prints a
+table and, as its last line, one JSON document, which it also writes to
+benchmarks/results/training.json.
 """
 
-import json
+import argparse
 import statistics
-import sys
 import tempfile
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pytorch_lightning as pl
 import torch
@@ -25,7 +21,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from configs.schema import as_config
+from benchmarks import results
+from benchmarks.results import ROOT, Spread, Training
+from configs.schema import Config, as_config
 from data import DataModule
 from model import ColaModel
 from train import quieten
@@ -33,31 +31,47 @@ from training import provenance, weights
 from training.callbacks import Throughput
 
 ROUNDS = 5
-# As many steps as take some seconds: a padded one takes about ten times as long.
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to make batches, and as many steps as take some seconds."""
+
+    overrides: tuple[str, ...]
+    steps: int
+
+
 WAYS = {
-    "ours": (["processing.padding=longest", "processing.bucket=true"], 40),
-    "padded to 128": (["processing.padding=max_length", "processing.bucket=false"], 6),
+    "ours": Way(("processing.padding=longest", "processing.bucket=true"), steps=40),
+    # A padded step takes about ten times as long.
+    "padded to 128": Way(("processing.padding=max_length", "processing.bucket=false"), steps=6),
 }
 
 
 def main() -> None:
+    """Train both ways in turn; print and record the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("overrides", nargs="*", help="of the configuration, such as data.path=...")
+    overrides: list[str] = parser.parse_args().overrides
+
     quieten()
     speeds: dict[str, list[float]] = {name: [] for name in WAYS}
     corpus = ""
     for _ in track(range(ROUNDS), description="rounds"):
-        for name, (overrides, steps) in WAYS.items():
-            speed, corpus = sentences_per_second([*sys.argv[1:], *overrides], steps)
+        for name, way in WAYS.items():
+            with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+                config = as_config(compose("config", [*overrides, *way.overrides]))
+            speed, corpus = sentences_per_second(config, way.steps)
             speeds[name].append(speed)
+
     report(speeds, corpus)
 
 
-def sentences_per_second(overrides: list[str], steps: int) -> tuple[float, str]:
-    """Speed of the training steps alone, and the corpus they were measured on."""
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = as_config(compose("config", overrides))
+def sentences_per_second(config: Config, steps: int) -> tuple[float, str]:
+    """Return the speed of the training steps alone, and the corpus they were measured on."""
     training = replace(config.training, pretext_epochs=0)
-
     pl.seed_everything(config.seed, verbose=False)
+
     tokenizer = weights.load_tokenizer(config.model)
     data = DataModule(tokenizer, config.data, config.processing, seed=config.seed)
     data.setup()
@@ -69,12 +83,8 @@ def sentences_per_second(overrides: list[str], steps: int) -> tuple[float, str]:
         weights.architecture(network),
         weights.tokenizer_json(tokenizer),
     )
-    model = ColaModel(
-        network,
-        training,
-        origin,
-        total_steps=data.training_steps(1, 1, training.limit_train_batches),
-    )
+    total_steps = data.training_steps(1, 1, training.limit_train_batches)
+    model = ColaModel(network, training, origin, total_steps=total_steps)
 
     throughput = Throughput()
     with tempfile.TemporaryDirectory() as folder:
@@ -92,33 +102,37 @@ def sentences_per_second(overrides: list[str], steps: int) -> tuple[float, str]:
             default_root_dir=folder,
         )
         trainer.fit(model, data)
+
     return throughput.sentences_per_second, data.corpus.name
 
 
 def report(speeds: dict[str, list[float]], corpus: str) -> None:
-    ratios = [
-        ours / padded for ours, padded in zip(speeds["ours"], speeds["padded to 128"], strict=True)
-    ]
+    """Print a table of the speeds (sentences/s of each round) and record them."""
+    pairs = zip(speeds["ours"], speeds["padded to 128"], strict=True)
+    ratios = [ours / padded for ours, padded in pairs]
+
     table = Table(title=f"training, sentences/s on {corpus}, {torch.get_num_threads()} threads")
     for column in ("way", "median", "min", "max"):
         table.add_column(column)
     for name, values in [*speeds.items(), ("ratio", ratios)]:
         table.add_row(name, *(f"{pick(values):.1f}" for pick in (statistics.median, min, max)))
     Console().print(table)
-    document: dict[str, Any] = {
-        "benchmark": "training",
+
+    result: Training = {
         "corpus": corpus,
         "threads": torch.get_num_threads(),
         "rounds": ROUNDS,
         "sentences_per_second": {
             name: statistics.median(values) for name, values in speeds.items()
         },
-        "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio": spread(ratios),
     }
-    path = ROOT / "benchmarks" / "results" / "training.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    print(json.dumps(document))
+    results.record("training", result)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return the median and the extremes."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 if __name__ == "__main__":

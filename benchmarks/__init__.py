@@ -1,0 +1,20 @@
+"""What the README and the chapters say about speed and quality, measured.
+
+==================== ===============================================================================
+``training``         an epoch with batches as long as their sentences, against padding to 128
+``quality``          the metrics of finished training runs on CoLA
+``corpus_baseline``  how far TF-IDF n-grams go on the corpus of this repository
+``inference``        PyTorch and ONNX Runtime, fp32 and int8, padded and packed
+``cold_start``       from the start of a process to its first answer
+``command_line``     a file of 200,000 lines, against the session alone
+``serving``          this API beside other servers of the same model, under load
+``forwarder``        log events per second that the forwarder makes into documents
+``drift``            one check of a window of a million predictions
+``fill_readme``      writes the tables of the README and of chapter 7 from the results
+==================== ===============================================================================
+
+Each is run as ``python -m benchmarks.NAME`` and writes ``benchmarks/results/NAME.json`` (see
+``results``). ``servers``, ``server_process`` and ``peer_weights`` are parts of ``serving``,
+``matrix_product`` is a part of ``inference``; ``serving_peers/`` holds the scripts of the other
+servers, which run in environments of their own.
+"""

@@ -1,0 +1,213 @@
+"""Where measured results are kept: ``benchmarks/results/NAME.json``, and what each file holds.
+
+``BENCHMARK_RESULTS`` names another folder, for a run that shall not replace the committed results.
+"""
+
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "benchmarks" / "results"
+
+# Instructions that multiply int8 and bfloat16, as Linux names them on x86-64 and on ARM.
+VNNI = {"avx512_vnni", "avx_vnni", "asimddp"}
+BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+class Machine(TypedDict):
+    """The processor that gave a result."""
+
+    cpu: str
+    cores: int
+    """Cores that the process may use."""
+    has_vnni: bool
+    has_bf16: bool
+
+
+class QualityRun(TypedDict):
+    """One finished training run, in quality.json by ``EXPERIMENT on CORPUS``."""
+
+    mcc: dict[str, float]
+    """Matthews correlation per split: overall, in_domain, out_of_domain."""
+    sentences: dict[str, int]
+    minutes: float
+    model: str
+    git_commit: str | None
+    seed: int
+
+
+class CorpusBaseline(TypedDict):
+    """What corpus_baseline.json holds: scores by features, split and metric."""
+
+    features: dict[str, dict[str, dict[str, float]]]
+
+
+class Spread(TypedDict):
+    """The median of the rounds, and the lowest and highest of them."""
+
+    median: float
+    min: float
+    max: float
+
+
+class Training(TypedDict):
+    """What training.json holds."""
+
+    corpus: str
+    threads: int
+    rounds: int
+    sentences_per_second: dict[str, float]
+    ratio: Spread
+    """Speed of "ours" over that of "padded to 128"."""
+
+
+class InferenceRow(TypedDict):
+    """One way to predict, with one batch size and number of threads."""
+
+    contestant: str
+    batch: int
+    threads: int
+    sentences_per_second: float
+    p50_ms: float
+    """Latency of a batch."""
+    p99_ms: float
+
+
+class Inference(TypedDict):
+    """What inference.json holds."""
+
+    cores: int | None
+    rounds: int
+    rows: list[InferenceRow]
+    ratios: dict[str, float]
+    gemm: dict[str, float]
+
+
+class ColdStartRun(TypedDict):
+    """One way to predict, from the start of its process."""
+
+    seconds: float
+    peak_memory_mb: float
+    installed_mb: float
+
+
+class ColdStart(TypedDict):
+    """What cold_start.json holds."""
+
+    onnx: ColdStartRun
+    pytorch: ColdStartRun
+    times_sooner: float
+
+
+class CommandLine(TypedDict):
+    """What command_line.json holds."""
+
+    lines: int
+    threads: int
+    bare_sentences_per_second: float
+    command_line_sentences_per_second: float
+    share: float
+    memory_mb_by_tenths: list[float]
+    """Resident memory each time that a tenth of the file is done."""
+
+
+class Load(TypedDict):
+    """One server under one number of closed-loop clients."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    errors: float
+
+
+# Servers are loaded by 1, 8 and 32 clients; those names are no identifiers.
+ServerResult = TypedDict(
+    "ServerResult",
+    {
+        "start_s": float,
+        "agreement": float,
+        "1": Load,
+        "8": Load,
+        "32": Load,
+        "memory_mb": float,
+    },
+)
+
+
+class Serving(TypedDict):
+    """What serving.json holds."""
+
+    cores: int
+    rounds: int
+    seconds: int
+    sentences: int
+    in_process_sentences_per_second: dict[str, float]
+    """The limit of any server: the predictor without one, by precision."""
+    servers: dict[str, ServerResult]
+
+
+class Forwarder(TypedDict):
+    """What forwarder.json holds."""
+
+    events_per_second: dict[str, int]
+    ratio_to_plain: float
+    batch_events: int
+    batch_kilobytes_packed: int
+    peak_megabytes_a_batch: float
+    rounds: int
+    python: NotRequired[str]
+    cores: NotRequired[int | None]
+
+
+def record(name: str, result: Mapping[str, object]) -> None:
+    """Write a result with the machine and the command that gave it; print it as the last line."""
+    document = {"benchmark": name, **result, "machine": machine(), "command": command(name)}
+    write(name, document)
+    print(json.dumps(document))
+
+
+def write(name: str, document: Mapping[str, object]) -> None:
+    """Write one of the results files."""
+    path = _path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read(name: str) -> Any:
+    """Return what one of the results files holds, None if there is none."""
+    path = _path(name)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def command(name: str) -> str:
+    """Return the command that runs, without the folders that only this machine has."""
+    arguments = [re.sub(r"/\S*/", "", argument) for argument in sys.argv[1:]]
+    return shlex.join(["python", "-m", f"benchmarks.{name}", *arguments])
+
+
+def machine() -> Machine:
+    """Return what this process runs on."""
+    facts: dict[str, str] = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        facts = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+
+    instructions = set((facts.get("flags") or facts.get("Features") or "").split())
+    return {
+        "cpu": facts.get("model name") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "has_vnni": bool(instructions & VNNI),
+        "has_bf16": bool(instructions & BF16),
+    }
+
+
+def _path(name: str) -> Path:
+    return Path(os.environ.get("BENCHMARK_RESULTS", FOLDER)) / f"{name}.json"
