@@ -45,6 +45,7 @@ def client(service: str) -> Any:
     Raises:
         DeployError: No region is configured.
     """
+    # The default is to wait a minute for a connection, several times over.
     config = Config(
         connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}
     )
@@ -59,6 +60,7 @@ def one_line_errors() -> Iterator[None]:
     Raises:
         DeployError: The block failed; ``code`` is AWS's own name of the error, if it sent one.
     """
+    # Raised `from None`: the message says what to do, and AWS's stack trace would only hide it.
     try:
         yield
     except NoCredentialsError:
@@ -68,6 +70,8 @@ def one_line_errors() -> Iterator[None]:
         raise DeployError(message) from None
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+
+        # AWS says what it refuses, rarely what to do about it.
         hint = f" ({_HINTS[code]})" if code in _HINTS else ""
         raise DeployError(f"{error.operation_name}: {message}{hint}", code) from None
     except (BotoCoreError, WaiterError) as error:

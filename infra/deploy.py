@@ -50,6 +50,7 @@ def up(
         print(f"pushing {local_image} to {outputs.repository_uri}")
         image_uri = image.push(local_image, outputs.repository_uri, registry)
     elif outputs.function_name:
+        # The stack's own ImageUri is the one of its last update; releases since then are newer.
         image_uri = release.live_image(outputs.function_name)
     else:
         image_uri = ""
@@ -61,6 +62,7 @@ def up(
     stack.apply(forwarder | parameters | {"ImageUri": image_uri})
 
     if image_uri:
+        # The update changed the function and the methods; callers see neither before these two.
         outputs = stack.outputs()
         rest_api.redeploy_stage(outputs)
         version = release.release(outputs, image_uri, stack.poll_seconds)

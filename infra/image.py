@@ -30,6 +30,7 @@ def push(image: str, repository: str, registry: str | None = None) -> str:
     uri = f"{registry or host}/{name}"
     tag = f"{_git('rev-parse', '--short=12', 'HEAD')}-{_image_id(image)}"
 
+    # To push a tag that exists is an error: tags are immutable.
     digest = _find_digest(name, tag)
     if digest is None:
         _upload(image, f"{uri}:{tag}", registry or host)
@@ -59,12 +60,15 @@ def _upload(image: str, target: str, host: str) -> None:
         grant = client("ecr").get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
 
+    # A configuration of its own also hides the context that says where Docker listens.
     endpoint = _docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
     with tempfile.TemporaryDirectory() as config:
         environment = {
             "DOCKER_HOST": os.environ.get("DOCKER_HOST", endpoint),
             "DOCKER_CONFIG": config,
         }
+
+        # The password on standard input: a process's arguments are visible to all of the machine.
         login = ("login", "--username", user, "--password-stdin", host)
         _docker(*login, stdin=password, environment=environment)
 
@@ -72,6 +76,7 @@ def _upload(image: str, target: str, host: str) -> None:
         try:
             _docker("push", "--quiet", target, environment=environment)
         finally:
+            # Removes the registry's name of the image; the image keeps its own.
             _docker("rmi", "--no-prune", target, environment=environment)
 
 

@@ -49,6 +49,7 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
     version = _publish(function, image, poll_seconds)
     alias = _read_alias(function)
     if alias.version == version:
+        # It is live already: there is nothing to move, but it should answer.
         rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
     else:
         _switch(outputs, version, alias)
@@ -111,6 +112,7 @@ def _publish(function: str, image: str, poll_seconds: float) -> str:
     config = waiter_config(_PUBLISH_MINUTES, poll_seconds)
 
     with one_line_errors():
+        # Lambda pulls and prepares an image, which takes time: only where it is another one.
         if functions.get_function(FunctionName=function)["Code"]["ImageUri"] != image:
             functions.update_function_code(FunctionName=function, ImageUri=image)
         waiter = functions.get_waiter("function_updated_v2")
@@ -164,6 +166,7 @@ def _try_version(function: str, version: str) -> None:
 
 def _check_invocation(function_error: str | None, body: bytes) -> None:
     """Check what a direct invocation returned: the answer itself, or one for API Gateway."""
+    # A function that raised returns its error in place of an answer.
     if function_error is not None:
         reason = json.loads(body).get("errorMessage", body)
         raise DeployError(f"{function_error}: {reason}")
@@ -177,6 +180,7 @@ def _check_invocation(function_error: str | None, body: bytes) -> None:
 
 def _move_alias(function: str, version: str, before: _Alias) -> None:
     """Move the alias, unless someone else has moved it since ``before``."""
+    # Lambda refuses if the alias has another revision by now.
     with one_line_errors():
         client("lambda").update_alias(
             FunctionName=function,
@@ -188,6 +192,7 @@ def _move_alias(function: str, version: str, before: _Alias) -> None:
 
 
 def _move_alias_back(function: str, before: _Alias) -> None:
+    # Whatever its revision is by now: what does not predict must not stay live.
     with one_line_errors():
         client("lambda").update_alias(
             FunctionName=function,

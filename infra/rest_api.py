@@ -41,6 +41,7 @@ def predict_url(outputs: StackOutputs) -> str:
     if outputs.predict_url is None:
         raise DeployError("the stack serves nothing yet: give it an image with `make deploy`")
 
+    # The output names Amazon's host, which no emulator is.
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         stage = f"{endpoint}/restapis/{outputs.rest_api_id}/{outputs.stage_name}"
@@ -91,6 +92,7 @@ def check_answer(status: int, body: bytes | str) -> PredictionAnswer:
         raise DeployError(f"the answer (status {status}) is not a JSON object: {body[:80]!r}")
 
     if status != 200:
+        # The function's errors have a message inside "error", API Gateway's have one at the top.
         error = answer.get("error")
         message = error.get("message") if isinstance(error, dict) else answer.get("message", answer)
         raise DeployError(f"status {status}: {message!s:.200}")
@@ -118,6 +120,7 @@ def _read_key(key_id: str) -> str:
 
 def _send(request: urllib.request.Request) -> tuple[int, bytes]:
     """Return the status and the body of the response, whatever the status is."""
+    # API Gateway itself gives up after 29 seconds.
     try:
         with urllib.request.urlopen(request, timeout=35) as response:  # noqa: S310
             return response.status, response.read()

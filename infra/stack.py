@@ -119,6 +119,7 @@ class Stack:
         body = TEMPLATE.read_text(encoding="utf-8")
         before = self._describe()
 
+        # CloudFormation would refuse an unknown parameter too, without saying which ones there are.
         with one_line_errors():
             template = cloudformation.validate_template(TemplateBody=body)
         declared = {parameter["ParameterKey"] for parameter in template["Parameters"]}
@@ -126,11 +127,14 @@ class Stack:
             known = ", ".join(sorted(declared))
             raise DeployError(f"the template has no parameter {unknown[0]!r}; it has {known}")
 
+        # An update puts a parameter that is not sent back to its default, and refuses one that the
+        # template no longer has.
         given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
         kept = before.parameters & declared - set(parameters) if before else set()
         request = {
             "StackName": self.name,
             "TemplateBody": body,
+            # The template makes roles.
             "Capabilities": ["CAPABILITY_IAM"],
             "Parameters": given
             + [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)],
@@ -139,10 +143,12 @@ class Stack:
         try:
             with one_line_errors():
                 if before is None:
+                    # A stack whose creation failed cannot be updated: it must go.
                     cloudformation.create_stack(**request, OnFailure="DELETE")
                 else:
                     cloudformation.update_stack(**request)
         except DeployError as error:
+            # For CloudFormation an update that changes nothing is an error.
             if "No updates are to be performed" in str(error):
                 return
             raise
@@ -168,6 +174,7 @@ class Stack:
                 return None
             raise
 
+        # A deleted stack may still be listed for a while.
         stacks = [s for s in answer["Stacks"] if s["StackStatus"] != "DELETE_COMPLETE"]
         if not stacks:
             return None
@@ -208,6 +215,7 @@ def _first_failure(stack_id: str) -> str:
     with one_line_errors():
         events = client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"]
 
+    # When one resource fails, CloudFormation cancels those that are under way.
     failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]
     failed = [e for e in failed if "cancelled" not in e.get("ResourceStatusReason", "")] or failed
     if not failed:

@@ -64,6 +64,7 @@ def _set_values(key: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _quoted(value: object) -> str:
+    # Hydra reads quoted strings, lists and numbers as JSON writes them.
     is_plain = isinstance(value, str) and _UNQUOTED.fullmatch(value)
     return str(value) if is_plain else json.dumps(value)
 

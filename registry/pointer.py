@@ -80,6 +80,8 @@ class Pointer:
         try:
             document = yaml.safe_load(text)
             out = document["outs"][0]
+
+            # Facts that it lacks are None; those of a later version are ignored.
             meta = document.get("meta", {})
             known = {field.name: meta.get(field.name) for field in fields(Facts)}
             return cls(md5=str(out["md5"]), size=int(out["size"]), facts=Facts(**known))
@@ -101,6 +103,7 @@ def read_pointer(root: Path) -> Pointer | None:
 
 def write_pointer(root: Path, facts: Facts) -> None:
     """Write a pointer to the model with these facts; ``dvc commit`` then adds its md5 and size."""
+    # The paths of a pointer are relative to its folder, unless `wdir` names another.
     out = {"path": MODEL, "hash": "md5"}
     document = {"wdir": "..", "meta": asdict(facts), "outs": [out]}
     (root / POINTER).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

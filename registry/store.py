@@ -82,6 +82,7 @@ def dvc(root: Path, remote: str, *arguments: str) -> str:
     Raises:
         StoreError: The command failed.
     """
+    # As a module of this Python, so that it is the version that is installed with the project.
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,

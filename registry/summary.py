@@ -28,6 +28,7 @@ def summarize(folder: Path) -> None:
     training = _read(folder / "training_report.json")
     export = _read(folder / "export_report.json")
 
+    # The report holds all variants that were measured; this is the one in model.onnx.
     exported = export["contestants"][export["lineage"]["precision"]]
     checkpoint = {
         split: {name: values[name] for name in CHECKPOINT_METRICS}
@@ -40,6 +41,7 @@ def summarize(folder: Path) -> None:
         "checkpoint": checkpoint,
     }
 
+    # A picture that training no longer draws must not stay.
     pictures = folder / "pictures"
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir()

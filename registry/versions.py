@@ -34,9 +34,12 @@ def push(root: Path, remote: str) -> str:
     path = root / POINTER
     with _restored_on_failure(path) as before:
         write_pointer(root, facts)
+
+        # Without --force, DVC asks whether the file may differ from the pointer.
         store.dvc(root, remote, "commit", "--force", POINTER)
         output = store.dvc(root, remote, "push", "-r", remote, POINTER)
 
+    # DVC ends with 0 in both cases; only its output tells them apart.
     is_uploaded = "everything is up to date" not in output.lower()
     md5 = Pointer.parse(path.read_text(encoding="utf-8")).md5[:8]
     if path.read_bytes() == before:
@@ -105,6 +108,7 @@ def compare(root: Path, model: str = MODEL) -> Comparison:
     if pointer is None:
         return Comparison(new, None)
 
+    # An MCC says something beside another one only if both are of the same sentences.
     current = pointer.facts
     if current.mcc is None or new.mcc is None or current.corpus_sha256 != new.corpus_sha256:
         raise StoreError(

@@ -1,5 +1,6 @@
 """The pipeline: dvc.yaml, its parameters, and one whole run of it."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -7,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from configs.schema import Config
 from errors import ConfigError
 from registry import overrides
 from registry.pointer import MODEL
@@ -43,14 +44,14 @@ def test_an_unknown_group_of_params_is_refused() -> None:
 
 
 def test_every_parameter_is_a_key_of_the_configuration(
-    compose: Callable[..., dict[str, Any]],
+    compose: Callable[..., Config],
 ) -> None:
     params = yaml.safe_load(overrides.PARAMS.read_text())
 
     # It is committed without an experiment in it.
     assert overrides.overrides(params, list(params)) == []
 
-    config = compose()
+    config = dataclasses.asdict(compose())
     for group, keys in params.items():
         for key in keys or []:
             assert key in config[group], f"{group}.{key}"
@@ -114,7 +115,7 @@ def test_repro_twice_does_nothing_the_second_time(repo: Path) -> None:
         "logger=none",
         "++training.limit_train_batches=0.05",
         "training.lr=2e-3",
-        "++data.sources=[corpus]",
+        "++data.sources=[own]",
         "export.precision=fp32",
         "++export.min_mcc=-1",
     )
