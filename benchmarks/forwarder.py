@@ -26,7 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from monitoring.forwarder import decode, encode, to_documents
+from monitoring.forwarder import to_documents
+from monitoring.log_events import CloudWatchLogsEvent, LogEvent, decode, encode
 
 WORDS = (
     "the",
@@ -74,11 +75,11 @@ def record(random_: random.Random, milliseconds: int) -> dict[str, Any]:
     }
 
 
-def batch(events: int, seed: int = 0) -> dict[str, Any]:
+def batch(events: int, seed: int = 0) -> CloudWatchLogsEvent:
     """A subscription event with `events` log events, predictions between START and REPORT lines (1 in 5)."""
     random_ = random.Random(seed)
     start = 1_790_000_000_000
-    log_events = []
+    log_events: list[LogEvent] = []
     for number in range(events):
         at = start + 37 * number
         noise = number % 5 == 4
@@ -98,12 +99,12 @@ def batch(events: int, seed: int = 0) -> dict[str, Any]:
     )
 
 
-def ours(event: dict[str, Any]) -> int:
+def ours(event: CloudWatchLogsEvent) -> int:
     """Bytes of the bulk body that the forwarder makes of `event`."""
     return len(b"".join(document.action() for document in to_documents(decode(event))))
 
 
-def plain(event: dict[str, Any]) -> int:
+def plain(event: CloudWatchLogsEvent) -> int:
     """The same documents, each step in the plainest way."""
     payload = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
     lines = []
@@ -128,7 +129,7 @@ def plain(event: dict[str, Any]) -> int:
     return len("\n".join(lines).encode())
 
 
-def seconds(function: Callable[[dict[str, Any]], int], event: dict[str, Any]) -> float:
+def seconds(function: Callable[[CloudWatchLogsEvent], int], event: CloudWatchLogsEvent) -> float:
     """CPU seconds of one call."""
     start = time.process_time()
     function(event)

@@ -1,9 +1,16 @@
-"""Bulk delivery into Elasticsearch: nothing lost, nothing twice.
+"""Bulk delivery into Elasticsearch: nothing is lost, nothing arrives twice.
 
-Documents are created under ids of their own, so that delivering a batch again changes nothing: a document
-that is there already (409) counts as delivered. Retried is only what can succeed (429, 5xx, no connection);
-documents that the server refuses for good are returned with its reasons; whatever is left when the time is
-over raises, so that the caller's batch is delivered again.
+Every document is created under an id of its own, so delivering a batch again changes nothing: a
+document that exists already (409) counts as delivered. Elasticsearch's answers fall into three
+cases:
+
+1. The document can still succeed (429, 5xx, no connection): it is tried again, with growing
+   pauses, until the time is up.
+2. The document can never succeed (400, 413): it is returned with the server's reason.
+3. The time is up, or the whole request is refused (401, 403, 404): an error is raised, so that
+   the caller's batch is delivered again as a whole.
+
+The API: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk
 """
 
 import json
@@ -11,113 +18,155 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from errors import DeliveryError, ElasticError
-from monitoring.elastic import Elastic
+from monitoring.elastic import Elastic, JsonObject
 
-MAX_BULK_BYTES = 5 * 1024 * 1024  # Amazon's small domains refuse bodies over 10 MiB
+MAX_BULK_BYTES = 5 * 1024 * 1024
+"""The size of one request. Amazon's small domains refuse bodies over 10 MiB."""
+
+ACTION_BYTES = 100
+"""About what a document's action line takes in a request."""
+
 REQUEST_TIMEOUT = 15.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds, between tries
-REFUSED = {400, 413}  # the document's own fault: no retry can help
-DELIVERED = {200, 201, 409}  # 409: it was there already
+"""Seconds."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between two tries; each pause is twice as long as the one before."""
+
+REFUSED = {400, 413}
+"""Statuses of a document that no retry can help: the fault is in the document."""
+
+DELIVERED = {200, 201, 409}
+"""Statuses of a document that is in the index; 409: it was there before."""
+
+Refusals = dict[str, str]
+"""The server's reason by document id."""
 
 
 @dataclass(slots=True)
 class Document:
-    """A document to create: its id, its index, and its source as JSON bytes without a newline."""
+    """A document to create."""
 
     id: str
     index: str
+
     source: bytes
+    """JSON without a newline."""
 
     def action(self) -> bytes:
-        """The two lines of the bulk request that create this document."""
+        """Return the two lines of the bulk request that create this document."""
         head = f'{{"create":{{"_index":{json.dumps(self.index)},"_id":{json.dumps(self.id)}}}}}\n'
         return b"%b%b\n" % (head.encode(), self.source)
 
 
-Refused = dict[str, str]  # document id -> the server's reason
+def deliver(documents: Iterable[Document], server: Elastic, deadline: float) -> Refusals:
+    """Create all documents; return those that the server refused for good, with its reasons.
 
+    Args:
+        documents: What to create. They are read batch by batch.
+        server: Where to create them.
+        deadline: When to give up, in seconds of ``time.monotonic()``.
 
-def deliver(documents: Iterable[Document], server: Elastic, deadline: float) -> Refused:
-    """Create all `documents`; return those that the server refused for good, with its reasons.
-
-    `deadline` is in `time.monotonic()` seconds. Raises DeliveryError if documents are left when it passes,
-    ElasticError at once if the server refuses the whole request (401, 403, 404: a setting is wrong).
+    Raises:
+        DeliveryError: Documents are left at the deadline.
+        ElasticError: The server refused a whole request (401, 403, 404): a setting is wrong.
     """
-    refused: Refused = {}
+    refused: Refusals = {}
     for batch in _batches(documents):
         _deliver_batch(batch, server, deadline, refused)
     return refused
 
 
 def _deliver_batch(
-    batch: list[Document], server: Elastic, deadline: float, refused: Refused
+    batch: list[Document], server: Elastic, deadline: float, refused: Refusals
 ) -> None:
+    """Try until every document of the batch is delivered or added to ``refused``."""
     pause, reason = FIRST_PAUSE, "no time was left to try"
+
     while batch:
-        left = deadline - time.monotonic()
-        if left <= 0:
+        seconds_left = deadline - time.monotonic()
+        if seconds_left <= 0:
             raise DeliveryError(f"{len(batch)} documents not delivered in time: {reason}")
+
         try:
-            batch, reason = _try_batch(batch, server, min(left, REQUEST_TIMEOUT), refused)
+            batch, reason = _try_batch(batch, server, min(seconds_left, REQUEST_TIMEOUT), refused)
+
         except ElasticError as error:
-            if error.status == 413 and len(batch) > 1:  # a proxy with a limit smaller than ours
+            # A proxy before the server may have a limit smaller than MAX_BULK_BYTES.
+            if error.status == 413 and len(batch) > 1:
                 middle = len(batch) // 2
                 _deliver_batch(batch[:middle], server, deadline, refused)
                 batch = batch[middle:]
                 continue
-            if error.status not in (0, 429) and error.status < 500:
+
+            may_pass = error.status in (0, 429) or error.status >= 500
+            if not may_pass:
                 raise
             reason = str(error)
+
         if batch:
+            # Forwarders that failed together must not all come back at the same moment.
             jittered = pause * random.uniform(0.5, 1.0)
             time.sleep(max(0.0, min(jittered, deadline - time.monotonic())))
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _try_batch(
-    batch: list[Document], server: Elastic, timeout: float, refused: Refused
+    batch: list[Document], server: Elastic, timeout: float, refused: Refusals
 ) -> tuple[list[Document], str]:
-    """One bulk request. Returns the documents that are worth another try, and why the last one failed."""
+    """Send one bulk request.
+
+    Returns:
+        The documents that are worth another try, and why the last of them failed.
+    """
     body = b"".join(document.action() for document in batch)
     answer = server.request(
         "POST", "/_bulk", body, timeout=timeout, content_type="application/x-ndjson"
     )
     if not answer.get("errors"):
         return [], ""
-    again, reason = [], ""
+
+    retryable, reason = [], ""
     for document, item in zip(batch, answer["items"], strict=True):
+        # An item has one key, the action: {"create": {"status": ..., "error": ...}}.
         result = next(iter(item.values()))
         status = result["status"]
+
         if status in REFUSED:
             refused[document.id] = _item_reason(result)
         elif status not in DELIVERED:
-            again.append(document)
+            retryable.append(document)
             reason = f"status {status}: {_item_reason(result)}"
-    return again, reason
+
+    return retryable, reason
 
 
-def _item_reason(result: dict[str, Any]) -> str:
+def _item_reason(result: JsonObject) -> str:
+    """Return why a document was not created, in one line."""
     error = result.get("error")
     if not isinstance(error, dict):
         return str(error)
-    cause = error.get("caused_by")
-    return f"{error.get('type')}: {error.get('reason')}" + (
-        f" ({cause.get('reason')})" if cause else ""
-    )
+
+    reason = f"{error.get('type')}: {error.get('reason')}"
+    if cause := error.get("caused_by"):
+        reason += f" ({cause.get('reason')})"
+    return reason
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Cut the documents into batches of at most ``MAX_BULK_BYTES`` (or of one document)."""
     batch: list[Document] = []
     size = 0
+
     for document in documents:
-        length = len(document.source) + 100
+        length = len(document.source) + ACTION_BYTES
         if batch and size + length > MAX_BULK_BYTES:
             yield batch
             batch, size = [], 0
+
         batch.append(document)
         size += length
+
     if batch:
         yield batch

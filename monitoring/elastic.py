@@ -1,15 +1,20 @@
 """The one way this package speaks HTTP to Elasticsearch and Kibana.
 
-A thin JSON client instead of the official one, because the official 9.x client refuses every server that
-is not Elastic's own, Amazon's Elasticsearch 7.10 domain included. Standard library only; botocore is
-imported only to sign for an Amazon domain or to read Secrets Manager.
+This is a thin JSON client and not the official one, because the official 9.x client refuses every
+server that is not Elastic's own, Amazon's Elasticsearch 7.10 domain included. It needs the
+standard library only; botocore is imported only to sign requests to an Amazon domain or to read
+Secrets Manager.
 
-Reads from the environment (`Elastic.from_environment`):
+``Elastic.from_environment`` reads:
+
     ELASTICSEARCH_URL         https://host:9200, or an Amazon domain's endpoint
-    ELASTICSEARCH_API_KEY     the base64 key that Elasticsearch shows as `encoded`, or
+    ELASTICSEARCH_API_KEY     the base64 key that Elasticsearch shows as ``encoded``, or
     ELASTICSEARCH_USERNAME, ELASTICSEARCH_PASSWORD, or
-    ELASTICSEARCH_SECRET_ARN  a Secrets Manager secret, JSON with `api_key` or `username` and `password`;
-    none of them and an Amazon domain: requests are signed (SigV4) with the caller's AWS credentials.
+    ELASTICSEARCH_SECRET_ARN  a Secrets Manager secret: JSON with ``api_key``, or with ``username``
+                              and ``password``
+
+With none of these credentials, requests to an Amazon domain are signed (SigV4) with the caller's
+AWS credentials, and requests to another server carry none.
 """
 
 import base64
@@ -25,12 +30,26 @@ from typing import Any
 
 from errors import ElasticError
 
+JsonObject = dict[str, Any]
+"""A JSON object in another program's format: Elasticsearch's, Kibana's, AWS's or a log line's."""
+
+Sign = Callable[[str, str, bytes], dict[str, str]]
+"""Takes a request's method, URL and body; returns the headers that authenticate it."""
+
 AMAZON_DOMAIN = re.compile(r"\.([a-z0-9-]+)\.es\.amazonaws\.com(\.cn)?$")
-Sign = Callable[[str, str, bytes], dict[str, str]]  # (method, url, body) -> headers
+"""The end of an Amazon domain's host name; group 1 is its region."""
+
+LONGEST_REASON = 500
+"""Characters of a server's error answer that an error message quotes."""
 
 
 class Elastic:
-    """A server by its URL and a way to authenticate; the same class serves Elasticsearch and Kibana."""
+    """A server by its URL and a way to authenticate; it may be Elasticsearch or Kibana.
+
+    Attributes:
+        url: The server's URL without a slash at its end.
+        headers: Headers that every request carries.
+    """
 
     def __init__(
         self, url: str, sign: Sign | None = None, headers: Mapping[str, str] | None = None
@@ -39,19 +58,26 @@ class Elastic:
             raise ElasticError(
                 f"{url!r} is not an http(s) URL: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200"
             )
+
         self.url = url.rstrip("/")
-        self._sign = sign
         self.headers = dict(headers or {})
-        # No redirects: one would carry the credentials to wherever it points.
+        self._sign = sign
+
+        # Redirects are not followed: one would carry the credentials to wherever it points.
         self._open = urllib.request.build_opener(_NoRedirect).open
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Elastic":
-        """The server and credentials that the environment names (see the module's docstring)."""
+        """Return the server that the environment names (see the module's docstring).
+
+        Raises:
+            ElasticError: There is no usable URL, or the secret has the wrong form.
+        """
         url = environment.get("ELASTICSEARCH_URL", "")
         if not url:
             raise ElasticError("no server: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200")
-        return cls(url, _signer(url, environment))
+
+        return cls(url, choose_signer(url, environment))
 
     def request(
         self,
@@ -62,65 +88,97 @@ class Elastic:
         timeout: float = 30.0,
         content_type: str = "application/json",
     ) -> Any:
-        """Send `body` (bytes as they are, anything else as JSON) and return the decoded JSON answer.
+        """Send a request and return the decoded JSON answer, ``{}`` if the answer is empty.
 
-        Raises ElasticError with the HTTP status, or with status 0 when the server could not be reached.
+        Args:
+            method: The HTTP method.
+            path: What follows the server's URL, with its query string.
+            body: Bytes are sent as they are, anything else as JSON.
+            timeout: Seconds that the server may take for each step of the answer.
+            content_type: What ``body`` is.
+
+        Raises:
+            ElasticError: The server refused the request (``status`` is the HTTP status), could not
+                be reached, or did not answer with JSON (``status`` is 0).
         """
-        data = (
-            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        )
+        if isinstance(body, bytes):
+            data = body
+        else:
+            data = b"" if body is None else json.dumps(body).encode()
+
         url = self.url + path
         headers = {**self.headers, "Accept": "application/json"}
         if data:
             headers["Content-Type"] = content_type
         if self._sign is not None:
             headers.update(self._sign(method, url, data))
-        request = urllib.request.Request(url, data or None, headers, method=method)
+
+        # That the scheme is http or https was checked when this object was made.
+        request = urllib.request.Request(url, data or None, headers, method=method)  # noqa: S310
         try:
             with self._open(request, timeout=timeout) as response:
                 answer = response.read()
             return json.loads(answer) if answer else {}
+
         except urllib.error.HTTPError as error:
-            reason = error.read(2000).decode("utf-8", "replace")
-            raise ElasticError(
-                f"{method} {url}: HTTP {error.code}: {_reason(reason)}", error.code
-            ) from None
+            reason = _reason(error.read(2000).decode("utf-8", "replace"))
+            message = f"{method} {url}: HTTP {error.code}: {reason}"
+            raise ElasticError(message, error.code) from None
+
         except (OSError, HTTPException, ValueError) as error:
-            raise ElasticError(
-                f"{method} {url}: no usable answer ({error}): is the server up?"
-            ) from None
+            message = f"{method} {url}: no usable answer ({error}): is the server up?"
+            raise ElasticError(message) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A handler that lets a redirect fail as the 3xx answer it is."""
+
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
 
 
 def _reason(answer: str) -> str:
-    """The part of an error answer that a person needs: Elasticsearch's `error.reason`, Kibana's `message`."""
+    """Return the part of an error answer that a person needs.
+
+    Elasticsearch says it in ``error.reason``, Kibana in ``message``.
+    """
     try:
         body = json.loads(answer)
         error = body.get("error")
-        return str(
-            error["reason"] if isinstance(error, dict) else body.get("message") or error or answer
-        )[:500]
+
+        if isinstance(error, dict):
+            reason = error["reason"]
+        else:
+            reason = body.get("message") or error or answer
+        return str(reason)[:LONGEST_REASON]
+
     except (ValueError, KeyError, AttributeError):
-        return answer[:500].strip() or "no reason given"
+        return answer[:LONGEST_REASON].strip() or "no reason given"
 
 
 def basic(username: str, password: str) -> Sign:
-    """HTTP basic authentication."""
+    """Return a signer for HTTP basic authentication."""
     token = base64.b64encode(f"{username}:{password}".encode()).decode()
     return lambda method, url, body: {"Authorization": f"Basic {token}"}
 
 
 def api_key(encoded: str) -> Sign:
-    """Elasticsearch's API keys: `encoded` is base64 of `id:key`."""
+    """Return a signer for Elasticsearch's API keys.
+
+    Args:
+        encoded: Base64 of ``id:key``, as Elasticsearch shows it.
+    """
     return lambda method, url, body: {"Authorization": f"ApiKey {encoded}"}
 
 
 def sigv4(region: str) -> Sign:
-    """Amazon's request signature, with the credentials that botocore finds (Lambda: the function's role)."""
+    """Return a signer for Amazon domains: AWS's Signature Version 4.
+
+    It signs with the credentials that botocore finds; on Lambda these are the function's role.
+
+    Raises:
+        ElasticError: There are no AWS credentials.
+    """
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.session import Session
@@ -137,9 +195,19 @@ def sigv4(region: str) -> Sign:
     return sign
 
 
-def _signer(url: str, environment: Mapping[str, str]) -> Sign | None:
+def choose_signer(url: str, environment: Mapping[str, str]) -> Sign | None:
+    """Return the signer for a server, None if its requests carry no credentials.
+
+    Args:
+        url: The server's URL; an Amazon domain is recognised by it.
+        environment: The credentials, see the module's docstring.
+
+    Raises:
+        ElasticError: The secret has the wrong form, or there is nothing to sign with.
+    """
     if arn := environment.get("ELASTICSEARCH_SECRET_ARN"):
-        environment = {**environment, **_secret(arn)}
+        environment = {**environment, **_read_secret(arn)}
+
     if key := environment.get("ELASTICSEARCH_API_KEY"):
         return api_key(key)
     if username := environment.get("ELASTICSEARCH_USERNAME"):
@@ -149,17 +217,20 @@ def _signer(url: str, environment: Mapping[str, str]) -> Sign | None:
     return None
 
 
-def _secret(arn: str) -> dict[str, str]:
+def _read_secret(arn: str) -> dict[str, str]:
+    """Return a secret's values under the names of the environment variables they stand for."""
     from botocore.session import Session
 
+    # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
     region = arn.split(":")[3] if arn.count(":") >= 3 else None
-    answer = (
-        Session().create_client("secretsmanager", region_name=region).get_secret_value(SecretId=arn)
-    )
+    client = Session().create_client("secretsmanager", region_name=region)
+    answer = client.get_secret_value(SecretId=arn)
+
     try:
         secret = json.loads(answer["SecretString"])
         return {f"ELASTICSEARCH_{name.upper()}": str(value) for name, value in secret.items()}
     except (KeyError, ValueError, AttributeError) as error:
         raise ElasticError(
-            'ELASTICSEARCH_SECRET_ARN: the secret must be JSON, {"api_key"} or {"username", "password"}'
+            "ELASTICSEARCH_SECRET_ARN: the secret must be JSON, "
+            '{"api_key"} or {"username", "password"}'
         ) from error

@@ -1,97 +1,131 @@
 """The Lambda function behind the CloudWatch Logs subscription: predictions -> Elasticsearch.
 
-    handler: monitoring.forwarder.lambda_handler        replay of dead letters: python -m monitoring.replay
+    handler: monitoring.forwarder.lambda_handler
+    to deliver dead letters again: python -m monitoring.replay
 
-Reads `awslogs.data` (base64 of gzip of JSON) and writes one document a log event into `cwl-YYYY.MM.DD`
-(UTC day of the event), with the event's id as `_id`. A document holds the fields of the JSON found in the
-message, and `@id @timestamp @message @owner @log_group @log_stream`, which win over the message's own.
-Events without a prediction or an error of ours (START, END, REPORT, noise) are dropped unless
-FORWARD_ALL=1; then REPORT lines give duration, memory and init time.
+It reads a subscription event (``log_events.py``) and writes one document per log event into the
+index ``cwl-YYYY.MM.DD`` (the event's UTC day), with the event's id as ``_id``. A document holds the
+fields of the JSON found in the message (``log_messages.py``), and ``@id``, ``@timestamp``,
+``@message``, ``@owner``, ``@log_group`` and ``@log_stream``, which win over the message's own.
+Events that hold neither a prediction nor an error of our API (START, END, REPORT, other lines) are
+dropped.
 
-Settings: the server's (elastic.py), FORWARD_ALL, and DEAD_LETTER_QUEUE_URL, an SQS queue that takes each
-document that Elasticsearch refuses for good. It is the function's own DeadLetterConfig too, and both kinds of
-letter have the form of a subscription event.
+Settings:
 
-The format of the subscription's event:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
+    ELASTICSEARCH_URL, ...   the server and its credentials, see ``elastic.py``
+    FORWARD_ALL              1: drop nothing, and read the figures of REPORT lines
+    DEAD_LETTER_QUEUE_URL    an SQS queue for the documents that Elasticsearch refuses for good. It
+                             is the function's own DeadLetterConfig too: both kinds of dead letter
+                             have the form of a subscription event
 """
 
-import base64
-import binascii
 import json
 import os
-import re
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Protocol, TypedDict
 
 from errors import DeliveryError, ElasticError, PayloadError
-from monitoring.delivery import Document, deliver
+from monitoring.delivery import Document, Refusals, deliver
 from monitoring.elastic import Elastic
+from monitoring.log_events import (
+    CONTROL_MESSAGE,
+    CloudWatchLogsEvent,
+    DeadLetter,
+    LogData,
+    decode,
+    encode,
+)
+from monitoring.log_messages import extract, lambda_report
 
-MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # unpacked; CloudWatch's own batches stay far below
-MAX_OBJECTS = 16  # places in one message at which a JSON object is tried
-MARGIN_SECONDS = 2.0  # of Lambda's time, kept to report a failure
+MARGIN_SECONDS = 2.0
+"""What of Lambda's time is kept to report a failure."""
+
+LONGEST_REASON = 1000
+"""Characters of the server's reason that a dead letter carries."""
+
 DAY_MS = 86_400_000
 
-_OBJECT_START = re.compile(r'\{\s*"')
-# NaN and Infinity are not JSON: Elasticsearch would refuse the document.
-_decode_object = json.JSONDecoder(parse_constant=lambda constant: None).raw_decode
-_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
-_REPORT_PARTS = {
-    "duration_ms": re.compile(r"\bDuration: ([\d.]+) ms"),
-    "billed_ms": re.compile(r"Billed Duration: ([\d.]+) ms"),
-    "memory_mb": re.compile(r"Memory Size: (\d+) MB"),
-    "max_memory_mb": re.compile(r"Max Memory Used: (\d+) MB"),
-    "init_ms": re.compile(r"Init Duration: ([\d.]+) ms"),
-}
-_REPORT_METRICS = {
-    "duration_ms": "durationMs",
-    "billed_ms": "billedDurationMs",
-    "memory_mb": "memorySizeMB",
-    "max_memory_mb": "maxMemoryUsedMB",
-    "init_ms": "initDurationMs",
-}
+_encode_fields = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":")
+).encode
 
 
-def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Forward one subscription event. Raises if anything is undelivered: Lambda then tries again."""
+class LambdaContext(Protocol):
+    """What the forwarder reads of Lambda's context object.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+    """
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the call may still take."""
+        ...
+
+
+class Counts(TypedDict):
+    """What became of the log events of one subscription event."""
+
+    events: int
+    forwarded: int
+    dropped: int
+    dead_letters: int
+
+
+def lambda_handler(event: CloudWatchLogsEvent, context: LambdaContext) -> Counts:
+    """Forward one subscription event, and log what became of it.
+
+    Raises:
+        ColaError: Something is undelivered. Lambda then calls again with the same event.
+    """
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
-    queue = os.environ.get("DEAD_LETTER_QUEUE_URL")
-    bury = (
-        (lambda letter: sqs().send_message(QueueUrl=queue, MessageBody=letter)) if queue else None
-    )
-    counts = forward(event, _server(), time.monotonic() + seconds, bury)
+    deadline = time.monotonic() + seconds
+
+    counts = forward(event, connect(), deadline, _dead_letter_sender())
     print(json.dumps({"forwarded": counts}))
     return counts
 
 
 def forward(
-    event: dict[str, Any], server: Elastic, deadline: float, bury: Callable[[str], object] | None
-) -> dict[str, int]:
-    """Deliver what `event` holds and return the counts: events, forwarded, dropped, dead_letters.
+    event: CloudWatchLogsEvent,
+    server: Elastic,
+    deadline: float,
+    send_to_dead_letters: Callable[[str], object] | None,
+) -> Counts:
+    """Deliver what a subscription event holds.
 
-    Documents that the server refuses for good are passed to `bury`, one letter each, once everything else
-    has been delivered; with `bury` None they raise. `deadline` is in `time.monotonic()` seconds.
+    Args:
+        event: The subscription event.
+        server: Where its documents go.
+        deadline: When to give up, in seconds of ``time.monotonic()``.
+        send_to_dead_letters: Takes one dead letter (JSON) per document that the server refuses
+            for good, once everything else is delivered. None: a refused document raises.
+
+    Raises:
+        PayloadError: The event cannot be read.
+        DeliveryError: Documents are undelivered at the deadline, or refused with nowhere to go.
+        ElasticError: The server refused a whole request: a setting is wrong.
     """
-    payload = decode(event)
-    documents = list(to_documents(payload, keep_all=os.environ.get("FORWARD_ALL") == "1"))
+    data = decode(event)
+    documents = list(to_documents(data, keep_all=os.environ.get("FORWARD_ALL") == "1"))
+
     try:
         refused = deliver(documents, server, deadline)
     except ElasticError as error:
         if error.status == 401:
-            _server.cache_clear()  # the secret may have been rotated: read it again at the next try
+            # The secret may have been rotated: read it again at the next try.
+            connect.cache_clear()
         raise
-    for letter in dead_letters(payload, refused):
-        if bury is None:
-            raise DeliveryError(
-                f"refused, and DEAD_LETTER_QUEUE_URL is not set: {next(iter(refused.values()))}"
-            )
-        bury(letter)
-    events = len(payload.get("logEvents", ()))
+
+    # Dead letters come last: a batch that raised above is tried again, and would write them twice.
+    for dead_letter in dead_letters(data, refused):
+        if send_to_dead_letters is None:
+            reason = next(iter(refused.values()))
+            raise DeliveryError(f"refused, and DEAD_LETTER_QUEUE_URL is not set: {reason}")
+        send_to_dead_letters(json.dumps(dead_letter))
+
+    events = len(data.get("logEvents", ()))
     return {
         "events": events,
         "forwarded": len(documents) - len(refused),
@@ -100,86 +134,70 @@ def forward(
     }
 
 
-def dead_letters(payload: dict[str, Any], refused: dict[str, str]) -> Iterator[str]:
-    """A letter for each refused event: a subscription event that holds only it, and the server's reason."""
-    for event in payload.get("logEvents", ()):
-        if event["id"] in refused:
-            letter = encode({**payload, "logEvents": [event]})
-            yield json.dumps({**letter, "reason": refused[event["id"]][:1000]})
+def dead_letters(data: LogData, refused: Refusals) -> Iterator[DeadLetter]:
+    """Yield a dead letter for each log event whose document was refused, in order."""
+    for event in data.get("logEvents", ()):
+        reason = refused.get(event["id"])
+        if reason is not None:
+            letter = encode({**data, "logEvents": [event]})
+            yield {**letter, "reason": reason[:LONGEST_REASON]}
 
 
-def sqs() -> Any:
-    """An SQS client; region and endpoint come from the environment (AWS_REGION, AWS_ENDPOINT_URL)."""
-    from botocore.session import Session
+def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]:
+    """Yield a document for each log event, in order. A CONTROL_MESSAGE holds none.
 
-    return Session().create_client("sqs")
+    Args:
+        data: The unpacked subscription event.
+        keep_all: Also keep events that hold neither a prediction nor an error.
 
-
-@lru_cache(maxsize=1)
-def _server() -> Elastic:
-    return Elastic.from_environment()
-
-
-def decode(event: dict[str, Any]) -> dict[str, Any]:
-    """The payload of a subscription event. Raises PayloadError if it is not base64 of gzip of JSON."""
-    try:
-        packed = base64.b64decode(event["awslogs"]["data"], validate=True)
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        text = unpacker.decompress(packed, MAX_PAYLOAD_BYTES)
-        if not unpacker.eof:
-            raise PayloadError("awslogs.data is truncated, or unpacks to more than 256 MB")
-        payload = json.loads(text)
-    except (KeyError, TypeError, binascii.Error, zlib.error, ValueError, RecursionError) as error:
-        raise PayloadError(f"awslogs.data is not base64 of gzip of JSON: {error!r}") from error
-    if not isinstance(payload, dict):
-        raise PayloadError("awslogs.data does not hold a JSON object")
-    return payload
-
-
-def encode(payload: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of `decode`: a subscription event that holds `payload`."""
-    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-    packed = packer.compress(json.dumps(payload).encode()) + packer.flush()
-    return {"awslogs": {"data": base64.b64encode(packed).decode()}}
-
-
-def to_documents(payload: dict[str, Any], *, keep_all: bool = False) -> Iterator[Document]:
-    """The documents of a payload, in order. A CONTROL_MESSAGE (CloudWatch's test) holds none."""
-    if payload.get("messageType") == "CONTROL_MESSAGE":
+    Raises:
+        PayloadError: A log event lacks a field, or has one of the wrong kind.
+    """
+    if data.get("messageType") == CONTROL_MESSAGE:
         return
+
     try:
         origin = {
-            "@owner": payload["owner"],
-            "@log_group": payload["logGroup"],
-            "@log_stream": payload["logStream"],
+            "@owner": data["owner"],
+            "@log_group": data["logGroup"],
+            "@log_stream": data["logStream"],
         }
-        for event in payload["logEvents"]:
+
+        for event in data["logEvents"]:
             message = event["message"]
             fields = extract(message)
             if fields is None or not ("prediction" in fields or fields.get("event") == "error"):
                 if not keep_all:
                     continue
-                fields = {**(fields or {}), **report(message, fields)}
-            at = event["timestamp"]
+                fields = {**(fields or {}), **lambda_report(message, fields)}
+
+            milliseconds = event["timestamp"]
             fields["@id"] = event["id"]
-            fields["@timestamp"] = _iso(at)
+            fields["@timestamp"] = _iso(milliseconds)
             fields["@message"] = message
             fields.update(origin)
-            # A lone surrogate (valid in JSON, not in UTF-8) becomes "?".
-            source = _encode(fields).encode("utf-8", "replace")
-            yield Document(event["id"], _index(at // DAY_MS), source)
+
+            # A lone surrogate is valid in JSON but not in UTF-8: it becomes "?".
+            source = _encode_fields(fields).encode("utf-8", "replace")
+            yield Document(event["id"], _index(milliseconds // DAY_MS), source)
+
     except (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise PayloadError(
             f"a log event lacks a field or has one of the wrong kind: {error!r}"
         ) from error
 
 
+# A batch holds few days and few seconds but many events: their texts are made once.
+
+
 @lru_cache(maxsize=64)
 def _index(day: int) -> str:
+    """Return the index of a day, given as days since 1970-01-01 UTC."""
     return f"cwl-{datetime.fromtimestamp(day * DAY_MS / 1000, UTC):%Y.%m.%d}"
 
 
 def _iso(milliseconds: int) -> str:
+    """Return a time (milliseconds since 1970-01-01 UTC) in ISO 8601."""
     second, rest = divmod(milliseconds, 1000)
     return f"{_iso_second(second)}.{rest:03}Z"
 
@@ -189,53 +207,23 @@ def _iso_second(second: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-def extract(message: str) -> dict[str, Any] | None:
-    """The fields of the JSON object in a log message, or None if there is no such object.
-
-    The object may be the whole message, follow a prefix (Lambda's text format), be followed by more text,
-    or sit in the `message` of Lambda's JSON log format, as an object or as a string. Of several objects, the
-    first that holds a prediction counts, else the first. An object inside a string of an object is text.
-    """
-    found = _first_object(message)
-    if found is None or "prediction" in found:
-        return found
-    inner = found.get("message")
-    if isinstance(inner, str):
-        inner = _first_object(inner)
-    if not isinstance(inner, dict):
-        return found
-    return {**{name: value for name, value in found.items() if name != "message"}, **inner}
+@lru_cache(maxsize=1)
+def connect() -> Elastic:
+    """Return the server that the environment names; its secret is read once per process."""
+    return Elastic.from_environment()
 
 
-def _first_object(text: str) -> dict[str, Any] | None:
-    first = None
-    position, broken = 0, False
-    for _ in range(MAX_OBJECTS):
-        start = _OBJECT_START.search(text, position)
-        if start is None:
-            break
-        try:
-            found, position = _decode_object(text, start.start())
-        except (ValueError, RecursionError):
-            position, broken = start.end(), True
-            continue
-        if "prediction" in found:
-            return cast(dict[str, Any], found)
-        if not broken:  # else it may be a part of the object that could not be read
-            first = first or found
-    return first
+def sqs() -> Any:
+    """Return an SQS client; AWS_REGION and AWS_ENDPOINT_URL say where."""
+    from botocore.session import Session
+
+    return Session().create_client("sqs")
 
 
-def report(message: str, fields: dict[str, Any] | None) -> dict[str, dict[str, float]]:
-    """Duration, memory and init time of a Lambda REPORT line (text or JSON format), or nothing."""
-    if fields and fields.get("type") == "platform.report":
-        record = fields.get("record")
-        metrics = record.get("metrics") if isinstance(record, dict) else None
-        values = metrics if isinstance(metrics, dict) else {}
-        found = {name: values[key] for name, key in _REPORT_METRICS.items() if key in values}
-    elif message.startswith("REPORT RequestId:"):
-        matches = {name: part.search(message) for name, part in _REPORT_PARTS.items()}
-        found = {name: float(match[1]) for name, match in matches.items() if match}
-    else:
-        return {}
-    return {"report": found}
+def _dead_letter_sender() -> Callable[[str], object] | None:
+    """Return what puts a dead letter into the queue, None if no queue is set."""
+    url = os.environ.get("DEAD_LETTER_QUEUE_URL")
+    if not url:
+        return None
+
+    return lambda dead_letter: sqs().send_message(QueueUrl=url, MessageBody=dead_letter)

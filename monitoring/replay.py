@@ -1,11 +1,12 @@
-"""Deliver dead letters again, after what refused them has been mended (a mapping, a setting, a password).
+"""Deliver dead letters again, once what refused them is fixed (a mapping, a setting, a password).
 
     python -m monitoring.replay --dry-run     show what waits in the queue, and why it was refused
     python -m monitoring.replay               forward it; what is refused again stays in the queue
 
-Reads the SQS queue in DEAD_LETTER_QUEUE_URL, writes to the server in ELASTICSEARCH_URL (elastic.py). The
-queue holds single documents that Elasticsearch refused, and whole batches that Lambda gave up on; both have
-the form of a subscription event. A letter is deleted only after its events are in Elasticsearch.
+It reads the SQS queue in DEAD_LETTER_QUEUE_URL and writes to the server in ELASTICSEARCH_URL
+(``elastic.py``). The queue holds single documents that Elasticsearch refused, and whole batches
+that Lambda gave up on; both have the form of a subscription event (``log_events.py``). A dead
+letter is deleted only after its log events are in Elasticsearch.
 """
 
 import argparse
@@ -14,19 +15,48 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 from commands.run import run_command
 from errors import ColaError, ElasticError, PayloadError
 from monitoring.elastic import Elastic
 from monitoring.forwarder import forward, sqs
 
-SECONDS_A_LETTER = 60.0
+SECONDS_PER_DEAD_LETTER = 60.0
+"""The time to deliver one dead letter in."""
+
+HIDDEN_WHILE_DELIVERED, HIDDEN_WHILE_SHOWN = 900, 5
+"""Seconds until a dead letter that was read and not deleted can be read again."""
 
 
-def letters(queue: Any, url: str, hide_seconds: int) -> Iterator[dict[str, Any]]:
-    """Every message that the queue shows, once; each then stays hidden for `hide_seconds`."""
+class QueueMessage(TypedDict, total=False):
+    """What is used of a message that SQS answers with.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Message.html
+    """
+
+    MessageId: str
+
+    ReceiptHandle: str
+    """What to delete the message by."""
+
+    Body: str
+    """The dead letter, as JSON."""
+
+    MessageAttributes: dict[str, dict[str, str]]
+    """``ErrorMessage`` says why Lambda gave up on the batch."""
+
+
+def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[QueueMessage]:
+    """Yield every message that the queue shows, once.
+
+    Args:
+        queue: An SQS client.
+        url: The queue's URL.
+        hide_seconds: How long each message then stays hidden from other readers.
+    """
     seen: set[str] = set()
+
     while True:
         answer = queue.receive_message(
             QueueUrl=url,
@@ -35,68 +65,94 @@ def letters(queue: Any, url: str, hide_seconds: int) -> Iterator[dict[str, Any]]
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
+
         fresh = [
             message for message in answer.get("Messages", ()) if message["MessageId"] not in seen
         ]
         if not fresh:
             return
+
         seen.update(message["MessageId"] for message in fresh)
         yield from fresh
 
 
 def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
-    """Forward every letter and delete it once delivered. Returns the counts: delivered, refused."""
+    """Forward every dead letter, and delete each once it is delivered.
+
+    Args:
+        queue: An SQS client.
+        url: The queue's URL.
+        server: Where the documents go.
+
+    Returns:
+        How many log events were ``delivered`` and how many dead letters were ``refused``.
+    """
     counts: Counter[str] = Counter()
-    for letter in letters(queue, url, hide_seconds=900):
+
+    for message in receive(queue, url, HIDDEN_WHILE_DELIVERED):
+        deadline = time.monotonic() + SECONDS_PER_DEAD_LETTER
         try:
-            deadline = time.monotonic() + SECONDS_A_LETTER
-            # `bury=None`: what is refused again raises, so that its letter stays where it is.
-            done = forward(json.loads(letter["Body"]), server, deadline, bury=None)
+            # Nowhere to send to: what is refused again raises, so its message stays in the queue.
+            event = json.loads(message["Body"])
+            outcome = forward(event, server, deadline, send_to_dead_letters=None)
         except (PayloadError, ElasticError, ValueError) as error:
             counts["refused"] += 1
-            print(f"still refused: {letter['MessageId']}: {error}")
+            print(f"still refused: {message['MessageId']}: {error}")
             continue
-        counts["delivered"] += done["forwarded"]
-        queue.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+
+        counts["delivered"] += outcome["forwarded"]
+        queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
     return counts
 
 
 def show(queue: Any, url: str) -> Counter[str]:
-    """Print every letter's reason; the letters stay and are visible again after a few seconds."""
+    """Print why each dead letter was refused; all stay, and can be read again after seconds.
+
+    Returns:
+        How many are ``waiting``.
+    """
     counts: Counter[str] = Counter()
-    for letter in letters(queue, url, hide_seconds=5):
+    for message in receive(queue, url, HIDDEN_WHILE_SHOWN):
         counts["waiting"] += 1
-        print(f"{letter['MessageId']}: {_reason(letter)}")
+        print(f"{message['MessageId']}: {_reason(message)}")
     return counts
 
 
-def _reason(letter: dict[str, Any]) -> str:
+def _reason(message: QueueMessage) -> str:
+    """Return why a dead letter was refused.
+
+    The forwarder writes the reason into the dead letter (``DeadLetter``), Lambda into an attribute
+    of the message.
+    """
     try:
-        reason = json.loads(letter["Body"]).get("reason")
+        reason = json.loads(message["Body"]).get("reason")
     except (ValueError, AttributeError):
         reason = None
-    # Lambda's own dead letters carry their reason as a message attribute.
-    attribute = letter.get("MessageAttributes", {}).get("ErrorMessage", {}).get("StringValue")
+
+    attribute = message.get("MessageAttributes", {}).get("ErrorMessage", {}).get("StringValue")
     return str(reason or attribute or "no reason recorded")
 
 
 def main() -> None:
-    """The command: see the module's docstring."""
+    """Show or replay the queue, and print the counts."""
     parser = argparse.ArgumentParser(description="Deliver dead letters again.")
     parser.add_argument("--dry-run", action="store_true", help="only show what waits")
     arguments = parser.parse_args()
+
     url = os.environ.get("DEAD_LETTER_QUEUE_URL")
     if not url:
         raise ColaError(
             "no queue: set DEAD_LETTER_QUEUE_URL (the stack's output DeadLetterQueueUrl)"
         )
-    counts = (
-        show(sqs(), url) if arguments.dry_run else replay(sqs(), url, Elastic.from_environment())
-    )
-    print(
-        " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
-        or "the queue is empty"
-    )
+
+    if arguments.dry_run:
+        counts = show(sqs(), url)
+    else:
+        counts = replay(sqs(), url, Elastic.from_environment())
+
+    figures = " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
+    print(figures or "the queue is empty")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Fixtures of the monitoring tests: the servers of servers.py, with the project's index templates."""
+"""Fixtures of the monitoring tests: servers.py's servers with the project's index templates."""
 
 from collections.abc import Iterator
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from monitoring.elastic import Elastic
 from monitoring.provision import provision_elasticsearch
@@ -15,10 +16,11 @@ from tests.helpers.servers import SERVERS, FaultyProxy, start_server, stop, wait
 def running_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Elastic]:
-    """Each of the two servers in turn."""
+    """Yield each of the two servers in turn."""
     port = free_port()
     process = start_server(request.param, port, tmp_path_factory.mktemp(request.param))
     server = Elastic(f"http://127.0.0.1:{port}")
+
     try:
         wait_until_up(server)
         yield server
@@ -28,16 +30,15 @@ def running_server(
 
 @pytest.fixture
 def server(running_server: Elastic) -> Iterator[Elastic]:
-    """One of the two servers, provisioned and without documents."""
+    """Yield one of the two servers, provisioned and without documents."""
     provision_elasticsearch(running_server, Report())
     yield running_server
+
     for index in running_server.request("GET", "/_cat/indices?format=json"):
         running_server.request("DELETE", f"/{index['index']}")
 
 
 @pytest.fixture
-def proxy(server: Elastic) -> Iterator[FaultyProxy]:
-    """A proxy in front of `server` that behaves until a test tells it otherwise."""
-    faulty = FaultyProxy(server.url)
-    yield faulty
-    faulty.close()
+def proxy(server: Elastic, httpserver: HTTPServer) -> FaultyProxy:
+    """Return a proxy in front of ``server`` that behaves until a test changes it."""
+    return FaultyProxy(httpserver, server.url)

@@ -1,4 +1,4 @@
-"""What the forwarder makes of a subscription event: golden cases, one message each, and whole payloads."""
+"""What the forwarder makes of a subscription event: of single messages, and of whole events."""
 
 import base64
 import gzip
@@ -11,24 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errors import PayloadError
-from monitoring import forwarder
-from monitoring.forwarder import decode, encode, extract, to_documents
-
-AT = 1_795_258_800_123  # 2026-11-21T11:00:00.123Z
-PREDICTION = {
-    "@timestamp": "2026-11-21T10:59:59.000+00:00",
-    "event": "prediction",
-    "text": "The boy is sitting on a bench.",
-    "prediction": {"label": "acceptable", "score": 0.9731, "probability_acceptable": 0.9731},
-    "model": {"name": "minilm", "version": "0123456789ab"},
-}
-LINE = json.dumps(PREDICTION)
-START = "START RequestId: 8f507cfc-0000-4697-b07a-ac58fc914c95 Version: $LATEST\n"
-END = "END RequestId: 8f507cfc-0000-4697-b07a-ac58fc914c95\n"
-REPORT = (
-    "REPORT RequestId: 8f507cfc-0000-4697-b07a-ac58fc914c95\tDuration: 102.25 ms\tBilled Duration: 103 ms\t"
-    "Memory Size: 1024 MB\tMax Memory Used: 180 MB\tInit Duration: 211.71 ms\t\n"
+from monitoring import log_events
+from monitoring.forwarder import to_documents
+from monitoring.log_events import CloudWatchLogsEvent, decode, encode
+from monitoring.log_messages import extract
+from tests.helpers.subscription import (
+    END,
+    LINE,
+    PREDICTION,
+    REPORT,
+    START,
+    log_data,
+    with_text,
 )
+
 PLATFORM_REPORT = json.dumps(
     {
         "time": "2026-11-21T11:00:00.000Z",
@@ -45,6 +41,7 @@ PLATFORM_REPORT = json.dumps(
         },
     }
 )
+
 REPORTED = {
     "duration_ms": 102.25,
     "billed_ms": 103,
@@ -53,31 +50,16 @@ REPORTED = {
     "init_ms": 211.71,
 }
 
+JSON_FORMAT = {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"}
+"""What Lambda's JSON log format adds to a message."""
 
-def with_text(text: str) -> dict[str, Any]:
-    return {**PREDICTION, "text": text}
+
+# --- The JSON object in a message ------------------------------------------------------------
 
 
 def json_format(message: object, **more: object) -> str:
-    """Lambda's JSON log format around what the code logged."""
-    return json.dumps(
-        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": message, **more}
-    )
-
-
-def payload(*messages: str, at: int = AT, kind: str = "DATA_MESSAGE") -> dict[str, Any]:
-    """A decoded subscription event with one log event a message."""
-    return {
-        "messageType": kind,
-        "owner": "123456789012",
-        "logGroup": "/aws/lambda/cola",
-        "logStream": "2026/11/21/[1]0123",
-        "subscriptionFilters": ["predictions"],
-        "logEvents": [
-            {"id": str(10**55 + number), "timestamp": at, "message": message}
-            for number, message in enumerate(messages)
-        ],
-    }
+    """Return Lambda's JSON log format around what the code logged."""
+    return json.dumps({**JSON_FORMAT, "message": message, **more})
 
 
 FOUND = {
@@ -106,26 +88,26 @@ FOUND = {
     ),
     "JSON format, object": (
         json_format(PREDICTION),
-        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"} | PREDICTION,
+        JSON_FORMAT | PREDICTION,
     ),
     "JSON format, string": (
         json_format(LINE),
-        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"} | PREDICTION,
+        JSON_FORMAT | PREDICTION,
     ),
     "JSON format, string with a prefix": (
         json_format(f"predicted {LINE}"),
-        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"} | PREDICTION,
+        JSON_FORMAT | PREDICTION,
     ),
     "JSON format, top level": (
         json_format("prediction", **PREDICTION),
-        {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO", "message": "prediction"}
-        | PREDICTION,
+        JSON_FORMAT | {"message": "prediction"} | PREDICTION,
     ),
     "NaN is not JSON": (
         '{"prediction": {"score": NaN, "label": "acceptable"}}',
         {"prediction": {"score": None, "label": "acceptable"}},
     ),
 }
+
 NOT_FOUND = {
     "empty": "",
     "blank": " \n",
@@ -158,9 +140,13 @@ def test_json_inside_a_sentence_is_not_taken_for_a_prediction() -> None:
     assert "prediction" not in (extract(message) or {})
 
 
+# --- Documents -------------------------------------------------------------------------------
+
+
 def test_a_document_holds_the_events_fields_over_the_messages_own() -> None:
     message = json.dumps({**PREDICTION, "@id": "forged", "@owner": "forged"})
-    (document,) = to_documents(payload(message))
+    (document,) = to_documents(log_data(message))
+
     assert document.id == str(10**55)
     assert document.index == "cwl-2026.11.21"
     assert json.loads(document.source) == {
@@ -183,7 +169,7 @@ def test_a_document_holds_the_events_fields_over_the_messages_own() -> None:
     ],
 )
 def test_the_index_is_the_utc_day_of_the_event(moment: datetime, index: str) -> None:
-    (document,) = to_documents(payload(LINE, at=round(moment.timestamp() * 1000)))
+    (document,) = to_documents(log_data(LINE, at=round(moment.timestamp() * 1000)))
     assert document.index == index
 
 
@@ -191,7 +177,9 @@ def test_what_has_no_prediction_is_dropped_and_an_error_of_ours_is_kept() -> Non
     error = json.dumps(
         {"event": "error", "error": {"code": "too_long", "message": "..."}, "status": 413}
     )
-    documents = list(to_documents(payload(START, LINE, error, '{"event": "request"}', END, REPORT)))
+    request = json.dumps({"event": "request"})
+    documents = list(to_documents(log_data(START, LINE, error, request, END, REPORT)))
+
     assert [json.loads(document.source)["event"] for document in documents] == [
         "prediction",
         "error",
@@ -200,21 +188,20 @@ def test_what_has_no_prediction_is_dropped_and_an_error_of_ours_is_kept() -> Non
 
 @pytest.mark.parametrize("message", [REPORT, PLATFORM_REPORT], ids=["text", "JSON"])
 def test_report_lines_give_their_figures_when_everything_is_kept(message: str) -> None:
-    start, report = to_documents(payload(START, message), keep_all=True)
+    start, report = to_documents(log_data(START, message), keep_all=True)
     assert "report" not in json.loads(start.source)
     assert json.loads(report.source)["report"] == REPORTED
 
 
 def test_a_control_message_holds_nothing() -> None:
-    assert (
-        list(to_documents(payload("CWL CONTROL MESSAGE: Checking health", kind="CONTROL_MESSAGE")))
-        == []
-    )
+    control = log_data("CWL CONTROL MESSAGE: Checking health", kind="CONTROL_MESSAGE")
+    assert list(to_documents(control)) == []
 
 
 def test_ten_thousand_events_keep_their_order_and_ids() -> None:
     messages = [json.dumps(with_text(f"sentence {number}")) for number in range(10_000)]
-    documents = list(to_documents(decode(encode(payload(*messages)))))
+    documents = list(to_documents(decode(encode(log_data(*messages)))))
+
     assert [json.loads(document.source)["text"] for document in documents] == [
         f"sentence {number}" for number in range(10_000)
     ]
@@ -222,7 +209,7 @@ def test_ten_thousand_events_keep_their_order_and_ids() -> None:
 
 
 def test_a_lone_surrogate_still_makes_valid_utf8_json() -> None:
-    (document,) = to_documents(payload('{"prediction": {"label": "\\ud800"}}'))
+    (document,) = to_documents(log_data('{"prediction": {"label": "\\ud800"}}'))
     assert json.loads(document.source)["prediction"] == {"label": "?"}
 
 
@@ -231,16 +218,21 @@ def test_a_lone_surrogate_still_makes_valid_utf8_json() -> None:
 def test_any_sentence_survives_between_any_prefix_and_suffix(
     text: str, before: str, after: str
 ) -> None:
+    # What starts with a brace before the object may be taken for one.
     before = before.replace("{", "(")
+
     fields = extract(before + json.dumps(with_text(text)) + after)
     assert fields == with_text(text)
 
 
-def packed(data: bytes) -> dict[str, Any]:
+# --- Events that cannot be read --------------------------------------------------------------
+
+
+def packed(data: bytes) -> CloudWatchLogsEvent:
     return {"awslogs": {"data": base64.b64encode(data).decode()}}
 
 
-GZIP = gzip.compress(json.dumps(payload(LINE)).encode())
+GZIP = gzip.compress(json.dumps(log_data(LINE)).encode())
 
 
 @pytest.mark.parametrize(
@@ -265,7 +257,7 @@ def test_a_payload_that_cannot_be_read_says_so_in_one_line(event: Any) -> None:
 
 
 def test_a_gzip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forwarder, "MAX_PAYLOAD_BYTES", 1000)
+    monkeypatch.setattr(log_events, "MAX_PAYLOAD_BYTES", 1000)
     with pytest.raises(PayloadError, match="256 MB"):
         decode(packed(gzip.compress(b" " * 1001)))
 
@@ -274,15 +266,17 @@ def test_a_gzip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     "change", [{"timestamp": "yesterday"}, {"timestamp": 10**30}, {"message": 7}]
 )
 def test_a_malformed_log_event_raises(change: dict[str, Any]) -> None:
-    broken = payload(LINE)
+    broken: Any = log_data(LINE)
     broken["logEvents"][0].update(change)
+
     with pytest.raises(PayloadError):
         list(to_documents(broken))
 
 
 @pytest.mark.parametrize("missing", ["id", "timestamp", "message"])
 def test_a_log_event_without_a_field_raises(missing: str) -> None:
-    broken = payload(LINE)
+    broken: Any = log_data(LINE)
     del broken["logEvents"][0][missing]
+
     with pytest.raises(PayloadError, match=missing):
         list(to_documents(broken))
