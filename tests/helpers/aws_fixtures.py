@@ -32,7 +32,7 @@ def tool() -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def lambda_image() -> str:
-    """The image that `docker build --target lambda` makes; skip the test without it."""
+    """Return the image that `docker build --target lambda` makes; skip the test without it."""
     name = os.environ.get("LAMBDA_IMAGE", "cola:lambda")
     docker = shutil.which("docker")
     inspect = [docker or "", "image", "inspect", name]

@@ -85,7 +85,7 @@ def build(
 
 @pytest.fixture
 def live(aws: str, build: Build) -> Iterator[str]:
-    """A stack whose version 1 answers; return the registry. Its containers go at the end."""
+    """Make a stack whose version 1 answers; yield the registry. Its containers go at the end."""
     deploy.up(STACK, build("one"), {"RequireApiKey": "true"}, registry=aws)
     yield aws
 

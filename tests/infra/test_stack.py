@@ -23,7 +23,7 @@ IMAGE = f"registry.invalid/cola@sha256:{'0' * 64}"
 
 @pytest.fixture
 def stack(aws: str) -> Stack:
-    """A stack with a function whose image nobody pulls."""
+    """Make a stack with a function whose image nobody pulls."""
     stack = Stack(NAME, POLL_SECONDS)
     stack.apply(
         {"ImageUri": IMAGE, "GitHubRepository": "someone/cola", "CreateOidcProvider": "false"}
@@ -33,7 +33,7 @@ def stack(aws: str) -> Stack:
 
 @pytest.fixture
 def outputs(stack: Stack) -> StackOutputs:
-    """The outputs of ``stack``."""
+    """Return the outputs of ``stack``."""
     return stack.outputs()
 
 

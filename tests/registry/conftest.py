@@ -12,7 +12,7 @@ from tests.helpers.paths import ROOT
 
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with this project's DVC settings and nothing else; no settings of this machine."""
+    """Make a checkout with this project's DVC settings; hide the settings of this machine."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "MODEL_STORE"))]:
         monkeypatch.delenv(name)
 

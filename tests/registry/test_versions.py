@@ -23,7 +23,7 @@ from tests.helpers.paths import ROOT, find_tool
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A real S3 server with a bucket `models`; yield its URL and the bucket's folder."""
+    """Start a real S3 server with a bucket `models`; yield its URL and the bucket's folder."""
     rclone = find_tool("rclone")
     folder = tmp_path_factory.mktemp("s3")
     (folder / "models").mkdir()
@@ -53,7 +53,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
 def bucket(
     s3: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Path:
-    """The settings of a person who may use the store; the folder behind this test's prefix."""
+    """Set what a person sets who may use the store; return the folder of this test's objects."""
     url, folder = s3
     name: str = request.node.name
     prefix = name.replace("[", "-").replace("]", "")
