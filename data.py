@@ -9,11 +9,9 @@ nothing but the Hub's own cache.
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
@@ -31,14 +29,7 @@ from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
 from training.provenance import CorpusFacts
 from training.sampler import BucketBatchSampler
-
-OWN_CORPUS = Path(__file__).parent / "corpus"
-
-GLUE_IN_DOMAIN_ROWS = 527
-"""Rows of CoLA's in-domain file; in GLUE's validation set the out-of-domain file follows them."""
-
-Splits = Mapping[str, Sequence[Sentence]]
-"""Sentences by split: ``train``, ``in_domain``, ``out_of_domain``."""
+from training.sources import Splits, UnavailableError, read_source, source_of
 
 
 @dataclass(frozen=True)
@@ -84,11 +75,6 @@ class Corpus:
         )
 
 
-def source_of(name: str) -> Source:
-    """Return the source of a corpus with this name, as recorded by a checkpoint."""
-    return Source(name.partition(":")[0])
-
-
 def load_corpus(config: DataConfig) -> Corpus:
     """Return the corpus of the first of ``config.sources`` that has one.
 
@@ -98,11 +84,12 @@ def load_corpus(config: DataConfig) -> Corpus:
     skipped: dict[str, str] = {}
     for source in config.sources:
         try:
-            name, splits = _READERS[source](config)
-        except _UnavailableError as reason:
+            name, splits = read_source(source, config)
+        except UnavailableError as reason:
             skipped[source.value] = str(reason)
             continue
 
+        # Training on another corpus than CoLA must not go unnoticed, unless it was asked for.
         corpus = Corpus(name, splits, skipped)
         if source is Source.own and skipped:
             _warn_of_fallback(corpus)
@@ -113,64 +100,6 @@ def load_corpus(config: DataConfig) -> Corpus:
         f"no corpus in data.sources ({reasons}); set data.path to a folder with CoLA's TSVs, "
         "or data.sources=[own] for the one in this repository"
     )
-
-
-class _UnavailableError(Exception):
-    """This source has no corpus: try the next."""
-
-
-def _read_folder(config: DataConfig) -> tuple[str, Splits]:
-    if config.path is None:
-        raise _UnavailableError("data.path is not set")
-
-    folder = Path(config.path)
-    return f"folder:{folder.name}", corpus_format.read_folder(folder)
-
-
-def _read_own(config: DataConfig) -> tuple[str, Splits]:
-    return Source.own.value, corpus_format.read_folder(OWN_CORPUS)
-
-
-def _read_hub(config: DataConfig) -> tuple[str, Splits]:
-    # Heavy, and not needed for the other sources.
-    from datasets import load_dataset
-    from huggingface_hub import HfApi
-
-    name, revision = config.hub_name, config.hub_revision
-    try:
-        # Asked first, because load_dataset takes half a minute to find that there is no network.
-        HfApi().dataset_info(name, revision=revision, timeout=config.hub_timeout)
-
-        parts = load_dataset(name, config.hub_config, revision=revision)
-        rows = {part: [_from_glue(row) for row in parts[part]] for part in ("train", "validation")}
-    except Exception as error:
-        # Each of the hub's libraries raises errors of its own; all of them mean: not from here.
-        raise _UnavailableError(
-            f"{name} cannot be reached ({type(error).__name__}: {error})"
-        ) from error
-
-    splits = {
-        TRAIN: rows["train"],
-        IN_DOMAIN: rows["validation"][:GLUE_IN_DOMAIN_ROWS],
-        OUT_OF_DOMAIN: rows["validation"][GLUE_IN_DOMAIN_ROWS:],
-    }
-    return f"hub:{name}/{config.hub_config}", splits
-
-
-def _from_glue(row: Mapping[str, Any]) -> Sentence:
-    return Sentence(
-        source="glue",
-        label=int(row["label"]),
-        mark="" if row["label"] else "*",
-        text=row["sentence"],
-    )
-
-
-_READERS: dict[Source, Callable[[DataConfig], tuple[str, Splits]]] = {
-    Source.folder: _read_folder,
-    Source.hub: _read_hub,
-    Source.own: _read_own,
-}
 
 
 def _warn_of_fallback(corpus: Corpus) -> None:
@@ -238,6 +167,7 @@ class DataModule(pl.LightningDataModule):
         if epoch >= self.pretext_epochs:
             return self._loader(self.train_examples, shuffle=True, epoch=epoch)
 
+        # Follows from the epoch, so that a resumed run breaks the sentences in the same way.
         rng = Random(f"{self.seed}-{epoch}")
         broken = self.encoder.corrupt(self.whole_texts, self.corrupter, rng)
         examples = join(broken, self.encoder.encode(self._paradigms(rng)))
@@ -274,6 +204,7 @@ class DataModule(pl.LightningDataModule):
     def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:
         trainer = self.trainer
 
+        # More than 0 in an epoch that was interrupted; the sampler skips these batches.
         def batches_done() -> int:
             if not (trainer and shuffle):
                 return 0

@@ -17,28 +17,25 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import Logger
 
 from commands import files
 from commands.run import exit_on_error, run_command
 from configs.schema import Config, as_config
 from corpus.format import Sentence
 from data import DataModule
-from errors import CheckpointError, ConfigError
+from errors import CheckpointError
 from model import ColaModel
 from training import pictures, provenance, report, tracking, weights
-from training.callbacks import LearningCurves, SeedEachStep, StopOnSignal, Throughput
+from training.callbacks import LearningCurves, Throughput
 from training.metrics import evaluate
 from training.report import TrainingReport
+from training.trainer import best_checkpoint, make_trainer
 
 # cuBLAS is deterministic only with a fixed workspace, which must be set before CUDA starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -165,95 +162,6 @@ def resume_folder(resume: str | None) -> Path | None:
             f"training.resume={resume}: there is no such file; give a run's resume.ckpt"
         )
     return Path(resume).parent
-
-
-def make_trainer(
-    config: Config, folder: Path, logger: Logger | None, callbacks: Sequence[pl.Callback]
-) -> pl.Trainer:
-    """Return Lightning's trainer with this project's callbacks.
-
-    Args:
-        config: The configuration.
-        folder: Where checkpoints go.
-        logger: Where metrics are recorded.
-        callbacks: Further callbacks.
-    """
-    training = config.training
-
-    # The best epoch's weights, for use; everything after each epoch, to resume.
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best-checkpoint",
-        monitor=training.monitor,
-        mode=training.monitor_mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    resume = ModelCheckpoint(
-        dirpath=folder,
-        filename="resume",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-
-    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
-    early_stopping = []
-    if training.patience is not None:
-        early_stopping = [
-            EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)
-        ]
-
-    return pl.Trainer(
-        max_epochs=training.pretext_epochs + training.max_epochs,
-        # Each epoch of the pretext task has data of its own.
-        reload_dataloaders_every_n_epochs=1,
-        accelerator=training.accelerator,
-        devices=training.devices,
-        num_nodes=training.num_nodes,
-        strategy=training.strategy,
-        precision=choose_precision(training.precision),
-        deterministic=training.deterministic,
-        gradient_clip_val=training.gradient_clip,
-        log_every_n_steps=training.log_every_n_steps,
-        limit_train_batches=training.limit_train_batches,
-        limit_val_batches=training.limit_val_batches,
-        logger=logger or False,
-        callbacks=[best, *every_run, *callbacks, *early_stopping, resume],
-        # BucketBatchSampler distributes the batches.
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
-
-
-def choose_precision(precision: str) -> Any:
-    """Return Lightning's name of the precision to train in.
-
-    ``auto`` is bf16 where the GPU, or else the CPU, computes in it (a CPU is then twice as fast),
-    else fp32.
-
-    Raises:
-        ConfigError: fp16, whose gradients would have to be scaled.
-    """
-    if precision.startswith("16"):
-        raise ConfigError(
-            f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true"
-        )
-    if precision != "auto":
-        return precision
-
-    if torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported()
-    else:
-        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return "bf16-mixed" if has_bf16 else "32-true"
-
-
-def best_checkpoint(trainer: pl.Trainer) -> Path:
-    """Return the checkpoint with the best value of ``training.monitor``."""
-    best = trainer.checkpoint_callback
-    assert isinstance(best, ModelCheckpoint)
-    return Path(best.best_model_path)
 
 
 def summarize(

@@ -1,6 +1,7 @@
 """The parts of ``data.py``, ``model.py`` and ``train.py``; imports none of the three.
 
 ======================  ============================================================
+``sources.py``          where a corpus is read from
 ``corruption.py``       sentences made wrong on purpose, for the pretext task
 ``examples.py``         sentences as tokens and labels, batches of them as tensors
 ``sampler.py``          which sentences share a batch
@@ -8,6 +9,8 @@
 ``validation.py``       the predictions for the validation set
 ``metrics.py``          what these predictions are worth
 ``provenance.py``       what a checkpoint says about itself
+``optimization.py``     learning rates by layer, adversarial directions
+``trainer.py``          Lightning's trainer
 ``callbacks.py``        seeding, stopping on request, timing, learning curves
 ``tracking.py``         Weights & Biases, CSV files
 ``report.py``           ``training_report.json`` and the tables on the terminal

@@ -13,6 +13,9 @@ import torch
 from errors import Interrupted
 from training.examples import Batch
 
+Curves = dict[str, list[tuple[int, float]]]
+"""By metric, pairs of a step and a value."""
+
 
 class SeedEachStep(pl.Callback):
     """Makes the random numbers of a step depend on seed, step and process alone.
@@ -35,7 +38,7 @@ class StopOnSignal(pl.Callback):
     """On Ctrl-C or SIGTERM: finish the step, save everything to ``path``, raise ``Interrupted``.
 
     A second Ctrl-C stops at once. The same file is also written after each epoch (by the
-    ``ModelCheckpoint`` of ``train.make_trainer``), for ends that no signal announces.
+    ``ModelCheckpoint`` of ``trainer.make_trainer``), for ends that no signal announces.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +116,7 @@ class LearningCurves(pl.Callback):
     METRICS = ("train/loss", "val/loss", "val/mcc")
 
     def __init__(self) -> None:
-        self.points: dict[str, list[tuple[int, float]]] = {name: [] for name in self.METRICS}
+        self.points: Curves = {name: [] for name in self.METRICS}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the values of this epoch."""
@@ -122,10 +125,10 @@ class LearningCurves(pl.Callback):
                 value = float(trainer.callback_metrics[name])
                 self.points[name].append((trainer.global_step, value))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Curves]:
         """Return what a resumed run needs."""
         return {"points": self.points}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Curves]) -> None:
         """Go on from the points of the interrupted run."""
         self.points = state_dict["points"]

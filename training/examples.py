@@ -77,6 +77,7 @@ class Encoder:
 
     def encode(self, sentences: Sequence[Sentence]) -> Examples:
         """Return the sentences with their own labels."""
+        # Without padding: how far to pad is known when a batch is put together.
         texts = [sentence.text for sentence in sentences]
         encoded = self.tokenizer(texts, truncation=True, max_length=self.max_length)
         return Examples(encoded["input_ids"], [sentence.label for sentence in sentences])

@@ -28,6 +28,7 @@ def classification_metrics(probability: Tensor, label: Tensor) -> dict[str, floa
         Metrics by name; None where one is not defined for these labels. ``mcc`` is Matthews
         correlation (Matthews 1975), 0 for any constant guess.
     """
+    # Precision and recall of both labels, float [2].
     predicted = (probability > 0.5).long()
     precision = multiclass_precision(predicted, label, num_classes=2, average=None)
     recall = multiclass_recall(predicted, label, num_classes=2, average=None)

@@ -22,6 +22,9 @@ PACKAGES = (
     "numpy",
 )
 
+Architecture = dict[str, Any]
+"""transformers' configuration dictionary of a network."""
+
 
 @dataclass(frozen=True)
 class BaseModel:
@@ -67,8 +70,8 @@ class Provenance:
 
     base_model: BaseModel
 
-    network: dict[str, Any]
-    """The architecture, as transformers' configuration dictionary."""
+    network: Architecture
+    """Complete, so that the network can be rebuilt from it."""
 
     tokenizer: str
     """``tokenizer.json``, without truncation and padding."""
@@ -123,7 +126,7 @@ class Provenance:
 
 
 def collect(
-    config: Config, corpus: CorpusFacts, network: dict[str, Any], tokenizer: str
+    config: Config, corpus: CorpusFacts, network: Architecture, tokenizer: str
 ) -> Provenance:
     """Return the provenance of a run that starts now.
 

@@ -111,6 +111,7 @@ def print_summary(report: TrainingReport) -> None:
         f"pictures in {report.pictures}"
     )
 
+    # Not defined counts as nothing: all sentences have the same label then.
     if not (report.mcc or 0) > 0:
         text = "The model does not beat the guess of the majority label, which has an MCC of 0."
         Console(stderr=True).print(

@@ -65,6 +65,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         if self.shuffle:
             rng.shuffle(order)
 
+        # Sorted by chunks only: otherwise a sentence would have the same neighbours in every epoch.
         if self.bucket:
             chunk = self.CHUNK * self.batch_size if self.shuffle else len(order)
             chunks = _cut(order, chunk)

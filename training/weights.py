@@ -3,7 +3,6 @@
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import transformers
 from huggingface_hub import HfApi, try_to_load_from_cache
@@ -19,6 +18,7 @@ from commands.files import sha256_of
 from configs.schema import ModelConfig
 from errors import WeightsError
 from prediction.types import LABELS
+from training.provenance import Architecture
 
 HUB_TIMEOUT = 3.0
 """Seconds; the libraries' own retries take half a minute to find that there is no network."""
@@ -37,6 +37,7 @@ def resolve(config: ModelConfig) -> str:
     if Path(config.name).is_dir():
         return config.name
 
+    # A package is asked before the Hub: it needs no network, and its digest is known.
     if (folder := _package_folder(config.package)) is not None:
         _check_digest(folder / "model.safetensors", config.sha256)
         return str(folder)
@@ -95,7 +96,7 @@ def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
     Raises:
         WeightsError: Nobody has the weights.
     """
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "num_labels": len(LABELS),
         "id2label": dict(enumerate(LABELS)),
         "label2id": {label: number for number, label in enumerate(LABELS)},
@@ -124,9 +125,9 @@ def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
     return network
 
 
-def architecture(network: PreTrainedModel) -> dict[str, Any]:
+def architecture(network: PreTrainedModel) -> Architecture:
     """Return transformers' configuration dictionary, complete enough to rebuild the network."""
-    complete: dict[str, Any] = json.loads(network.config.to_json_string(use_diff=False))
+    complete: Architecture = json.loads(network.config.to_json_string(use_diff=False))
     return complete
 
 

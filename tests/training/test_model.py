@@ -11,10 +11,11 @@ from huggingface_hub import HfApi
 
 from configs.schema import Config
 from errors import CheckpointError, WeightsError
-from model import ColaModel, load_checkpoint, parameter_groups, worst_direction
+from model import ColaModel, load_checkpoint
 from tests.helpers.untrained_model import build_model
 from training import weights
 from training.examples import Batch
+from training.optimization import parameter_groups, worst_direction
 from training.validation import Validation, ValidationRows
 
 Compose = Callable[..., Config]
@@ -30,7 +31,7 @@ def build(compose: Compose, *overrides: str) -> ColaModel:
 
 def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
     module = build(compose, "training.pretext_epochs=1")
-    groups = parameter_groups(module, lr=1.0, weight_decay=0.1, layer_decay=1.0)
+    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.1, layer_decay=1.0)
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     names = {name: decay[id(parameter)] for name, parameter in module.named_parameters()}
     assert {name for name, value in names.items() if value == 0} == {
@@ -41,7 +42,7 @@ def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
 
 def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> None:
     module = build(compose)
-    groups = parameter_groups(module, lr=1.0, weight_decay=0.0, layer_decay=0.5)
+    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=0.5)
     rate = {id(p): group["lr"] for group in groups for p in group["params"]}
     rates = {name: rate[id(parameter)] for name, parameter in module.named_parameters()}
     assert rates["network.classifier.weight"] == 1.0

@@ -21,6 +21,7 @@ from model import load_checkpoint
 from tests.helpers.untrained_model import build_model
 from training.callbacks import StopOnSignal
 from training.examples import Encoder, Examples
+from training.trainer import make_trainer
 from training.weights import load_tokenizer
 
 Compose = Callable[..., Config]
@@ -114,8 +115,6 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     whole = train.train(compose(longer), tmp_path / "whole", tmp_path / "models")
 
     # Run the same again, and send the signal in the middle.
-    make_trainer = train.make_trainer
-
     def interrupting(
         config: Config, folder: Path, logger: Any, callbacks: list[pl.Callback]
     ) -> pl.Trainer:

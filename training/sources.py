@@ -1,0 +1,101 @@
+"""Where a corpus is read from: a local folder, the Hugging Face Hub, or ``corpus/``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from configs.schema import DataConfig, Source
+from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence, read_folder
+
+OWN_CORPUS = Path(__file__).parents[1] / "corpus"
+
+GLUE_IN_DOMAIN_ROWS = 527
+"""Rows of CoLA's in-domain file; in GLUE's validation set the out-of-domain file follows them."""
+
+Splits = Mapping[str, Sequence[Sentence]]
+"""Sentences by split: ``train``, ``in_domain``, ``out_of_domain``."""
+
+
+class UnavailableError(Exception):
+    """A source has no corpus; the message says why. The next one is tried."""
+
+
+class GlueRow(TypedDict):
+    """A row of the configuration ``cola`` of GLUE on the Hub."""
+
+    sentence: str
+
+    label: int
+    """1 acceptable, 0 unacceptable."""
+
+    idx: int
+
+
+def read_source(source: Source, config: DataConfig) -> tuple[str, Splits]:
+    """Return the name and the sentences of the corpus that a source has.
+
+    Raises:
+        UnavailableError: It has none.
+        CorpusError: It is malformed.
+    """
+    return _READERS[source](config)
+
+
+def source_of(name: str) -> Source:
+    """Return the source of a corpus with this name, as recorded in a checkpoint."""
+    return Source(name.partition(":")[0])
+
+
+def _read_folder(config: DataConfig) -> tuple[str, Splits]:
+    if config.path is None:
+        raise UnavailableError("data.path is not set")
+
+    folder = Path(config.path)
+    return f"{Source.folder.value}:{folder.name}", read_folder(folder)
+
+
+def _read_own(config: DataConfig) -> tuple[str, Splits]:
+    return Source.own.value, read_folder(OWN_CORPUS)
+
+
+def _read_hub(config: DataConfig) -> tuple[str, Splits]:
+    # Heavy, and not needed for the other sources.
+    from datasets import load_dataset
+    from huggingface_hub import HfApi
+
+    name, revision = config.hub_name, config.hub_revision
+    try:
+        # Asked first, because load_dataset takes half a minute to find that there is no network.
+        HfApi().dataset_info(name, revision=revision, timeout=config.hub_timeout)
+
+        parts = load_dataset(name, config.hub_config, revision=revision)
+        rows = {part: [_from_glue(row) for row in parts[part]] for part in ("train", "validation")}
+    except Exception as error:
+        # Each of the hub's libraries raises errors of its own; all of them mean: not from here.
+        raise UnavailableError(
+            f"{name} cannot be reached ({type(error).__name__}: {error})"
+        ) from error
+
+    splits = {
+        TRAIN: rows["train"],
+        IN_DOMAIN: rows["validation"][:GLUE_IN_DOMAIN_ROWS],
+        OUT_OF_DOMAIN: rows["validation"][GLUE_IN_DOMAIN_ROWS:],
+    }
+    return f"{Source.hub.value}:{name}/{config.hub_config}", splits
+
+
+def _from_glue(row: GlueRow) -> Sentence:
+    # GLUE left out the linguists' marks: an unacceptable sentence gets the common one.
+    return Sentence(
+        source="glue",
+        label=int(row["label"]),
+        mark="" if row["label"] else "*",
+        text=row["sentence"],
+    )
+
+
+_READERS: dict[Source, Callable[[DataConfig], tuple[str, Splits]]] = {
+    Source.folder: _read_folder,
+    Source.hub: _read_hub,
+    Source.own: _read_own,
+}

@@ -1,0 +1,103 @@
+"""Lightning's trainer, as the configuration describes it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+
+from configs.schema import Config
+from errors import ConfigError
+from training.callbacks import SeedEachStep, StopOnSignal
+
+
+def make_trainer(
+    config: Config, folder: Path, logger: Logger | None, callbacks: Sequence[pl.Callback]
+) -> pl.Trainer:
+    """Return Lightning's trainer with this project's callbacks.
+
+    Args:
+        config: The configuration.
+        folder: Where checkpoints go.
+        logger: Where metrics are recorded.
+        callbacks: Further callbacks.
+    """
+    training = config.training
+
+    # The best epoch's weights, for use; everything after each epoch, to resume.
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best-checkpoint",
+        monitor=training.monitor,
+        mode=training.monitor_mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    resume = ModelCheckpoint(
+        dirpath=folder,
+        filename="resume",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
+    early_stopping = []
+    if training.patience is not None:
+        early_stopping = [
+            EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)
+        ]
+
+    return pl.Trainer(
+        max_epochs=training.pretext_epochs + training.max_epochs,
+        # Each epoch of the pretext task has data of its own.
+        reload_dataloaders_every_n_epochs=1,
+        accelerator=training.accelerator,
+        devices=training.devices,
+        num_nodes=training.num_nodes,
+        strategy=training.strategy,
+        precision=choose_precision(training.precision),
+        deterministic=training.deterministic,
+        gradient_clip_val=training.gradient_clip,
+        log_every_n_steps=training.log_every_n_steps,
+        limit_train_batches=training.limit_train_batches,
+        limit_val_batches=training.limit_val_batches,
+        logger=logger or False,
+        callbacks=[best, *every_run, *callbacks, *early_stopping, resume],
+        # BucketBatchSampler distributes the batches.
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+
+
+def choose_precision(precision: str) -> Any:
+    """Return Lightning's name of the precision to train in.
+
+    ``auto`` is bf16 where the GPU, or else the CPU, computes in it (a CPU is then twice as fast),
+    else fp32.
+
+    Raises:
+        ConfigError: fp16, whose gradients would have to be scaled.
+    """
+    if precision.startswith("16"):
+        raise ConfigError(
+            f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true"
+        )
+    if precision != "auto":
+        return precision
+
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return "bf16-mixed" if has_bf16 else "32-true"
+
+
+def best_checkpoint(trainer: pl.Trainer) -> Path:
+    """Return the checkpoint with the best value of ``training.monitor``."""
+    best = trainer.checkpoint_callback
+    assert isinstance(best, ModelCheckpoint)
+    return Path(best.best_model_path)
