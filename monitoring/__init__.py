@@ -1,12 +1,27 @@
-"""Monitoring: every prediction in Elasticsearch, a Kibana dashboard as code, and a drift check.
+"""Monitoring: every prediction in Elasticsearch, and a Kibana dashboard as code (chapter 10).
 
-forwarder.py   AWS: CloudWatch Logs subscription -> Elasticsearch (a Lambda function)
-delivery.py    bulk delivery: what to retry, what to dead-letter, what to raise
-replay.py      delivers dead letters again
-elastic.py     the one way this package speaks HTTP to Elasticsearch and Kibana
-provision.py   index templates, lifecycle, writer, data views, dashboard and rules, idempotent
-windows.py     one window of traffic, counted: from Elasticsearch or from a JSONL file
-drift.py       a window against the model's reference distributions -> verdict, report, dispatch
-simulate.py    traffic for the demo and the tests: normal, drifted, bursts
-label.py       low-confidence predictions -> a TSV in the corpus format, for a person to label
+From CloudWatch Logs to Elasticsearch, as a Lambda function:
+
+    forwarder.py       the function: a subscription event in, documents out
+    log_events.py      the event that CloudWatch Logs sends
+    log_messages.py    the JSON object in a log message, and the figures of REPORT lines
+    delivery.py        bulk delivery: what to try again, what to refuse, what to raise
+    replay.py          delivers dead letters again
+
+Setting up the servers:
+
+    provision.py       the command: index templates, first indices, the reference histogram
+    lifecycle.py       when indices are deleted
+    security.py        the writer's role, user and API key
+    kibana_objects.py  data views, saved search, dashboard and rules
+    kibana_7_10.py     the same dashboard for the Kibana of Amazon's Elasticsearch 7.10
+    steps.py           how a second run changes nothing
+
+For both:
+
+    elastic.py         the one way this package speaks HTTP to Elasticsearch and Kibana
+    reference.py       what is taken from a model file
+
+The drift check (drift/) reads what is stored here. Standard library only, for this file,
+forwarder.py and what that imports: they are the Lambda function's zip file.
 """

@@ -1,7 +1,8 @@
-"""Kibana's side of provisioning: data views, saved search, dashboard and rules from monitoring/kibana/.
+"""Kibana's side of provisioning: data views, saved search, dashboard and rules.
 
-Kibana 9.4 and later get the dashboard by the Dashboards API and the rules by the alerting API. Anything older
-(the Kibana 7.10 of Amazon's Elasticsearch) gets the saved objects of kibana_7_10.py, and no rules.
+The objects are the JSON files in ``monitoring/kibana/``. Kibana 9.4 and later get the dashboard by
+the Dashboards API and the rules by the alerting API. Anything older (the Kibana 7.10 of Amazon's
+Elasticsearch) gets the saved objects of ``kibana_7_10.py``, and no rules.
 """
 
 import json
@@ -10,51 +11,72 @@ from string import Template
 from typing import Any
 
 from errors import ElasticError
-from monitoring.elastic import Elastic
+from monitoring.elastic import Elastic, JsonObject
 from monitoring.steps import Report, covers, current
 
 FILES = Path(__file__).parent / "kibana"
+
 DASHBOARD = "cola"
+"""The dashboard's id, which is part of its link."""
+
+FIRST_VERSION = (9, 4)
+"""The first Kibana with the Dashboards API."""
+
+HEADERS = {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
+"""What Kibana asks of every request: a sign that it is no forged form, and the API's version."""
+
 BOUNDARY = "cola-saved-objects"
+"""Separates the parts of an upload."""
 
 
 def read(name: str) -> Any:
-    """One of the JSON files in monitoring/kibana/."""
+    """Return one of the JSON files in ``monitoring/kibana/``."""
     return json.loads((FILES / name).read_text(encoding="utf-8"))
 
 
 def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
-    """Everything that Kibana holds. Raises ElasticError if Kibana refuses an object, with its reason."""
-    kibana.headers |= {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
+    """Write everything that Kibana holds.
+
+    Args:
+        kibana: The server; its headers are set.
+        report: Takes what was done.
+        low_confidence_limit: The share of uncertain predictions above which a rule fires.
+
+    Raises:
+        ElasticError: Kibana refused an object; the message has its reason.
+    """
+    kibana.headers |= HEADERS
     version = kibana.request("GET", "/api/status")["version"]["number"]
     major, minor = (int(part) for part in version.split(".")[:2])
-    if (major, minor) < (9, 4):
-        saved = (FILES / "kibana_7_10.ndjson").read_bytes()
-        import_saved_objects(kibana, saved)
+
+    if (major, minor) < FIRST_VERSION:
+        import_saved_objects(kibana, (FILES / "kibana_7_10.ndjson").read_bytes())
         report.add(f"dashboard {DASHBOARD} (saved objects, Kibana {version})", "imported")
         return
+
     for view in read("data_views.json"):
         _data_view(kibana, report, view)
     _saved_search(kibana, report, read("saved_search.json"))
-    path = f"/api/dashboards/{DASHBOARD}"
-    report.put(
-        f"dashboard {DASHBOARD}",
-        kibana,
-        path,
-        read("dashboard.json"),
-        current(kibana, path, "data"),
-        again=lambda: current(kibana, path, "data"),
-    )
+    _dashboard(kibana, report)
     _rules(kibana, report, low_confidence_limit)
 
 
 def import_saved_objects(kibana: Elastic, ndjson: bytes) -> None:
-    """Import saved objects, replacing those of the same id."""
+    """Import saved objects, replacing those of the same id.
+
+    Args:
+        kibana: The server.
+        ndjson: One JSON object per line.
+
+    Raises:
+        ElasticError: Kibana refused one of them.
+    """
     body = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="cola.ndjson"\r\n'
         "Content-Type: application/ndjson\r\n\r\n"
     ).encode()
     body += ndjson + f"\r\n--{BOUNDARY}--\r\n".encode()
+
     answer = kibana.request(
         "POST",
         "/api/saved_objects/_import?overwrite=true",
@@ -65,46 +87,84 @@ def import_saved_objects(kibana: Elastic, ndjson: bytes) -> None:
         raise ElasticError(f"Kibana refused saved objects: {answer.get('errors')}")
 
 
-def _data_view(kibana: Elastic, report: Report, view: dict[str, Any]) -> None:
-    there = current(kibana, f"/api/data_views/data_view/{view['id']}", "data_view")
-    if there is not None and covers(there, view):
+def _data_view(kibana: Elastic, report: Report, view: JsonObject) -> None:
+    existing = current(kibana, f"/api/data_views/data_view/{view['id']}", "data_view")
+    if existing is not None and covers(existing, view):
         report.add(f"data view {view['title']}", "unchanged")
         return
+
     kibana.request("POST", "/api/data_views/data_view", {"data_view": view, "override": True})
-    report.add(f"data view {view['title']}", "created" if there is None else "updated")
+    report.add(f"data view {view['title']}", "created" if existing is None else "updated")
 
 
-def _saved_search(kibana: Elastic, report: Report, search: dict[str, Any]) -> None:
-    """Kibana rewrites a search when it imports it, so title and description decide whether it is the same."""
+def _saved_search(kibana: Elastic, report: Report, search: JsonObject) -> None:
+    """Import the saved search unless Kibana has one of the same title and description.
+
+    Kibana rewrites the rest of a search when it imports it, so nothing else can be compared.
+    """
     name = f"saved search {search['attributes']['title']!r}"
     wanted = {field: search["attributes"][field] for field in ("title", "description")}
     body = {"objects": [{"type": "search", "id": search["id"]}], "excludeExportDetails": True}
+
     try:
-        if covers(
-            kibana.request("POST", "/api/saved_objects/_export", body).get("attributes"), wanted
-        ):
+        existing = kibana.request("POST", "/api/saved_objects/_export", body).get("attributes")
+        if covers(existing, wanted):
             report.add(name, "unchanged")
             return
     except ElasticError as error:
-        if error.status not in (400, 404):  # 400: nothing to export
+        # 400: there is no such object to export.
+        if error.status not in (400, 404):
             raise
+
     import_saved_objects(kibana, (json.dumps(search) + "\n").encode())
     report.add(name, "imported")
+
+
+def _dashboard(kibana: Elastic, report: Report) -> None:
+    path = f"/api/dashboards/{DASHBOARD}"
+
+    def read_existing() -> Any:
+        return current(kibana, path, "data")
+
+    report.put(
+        f"dashboard {DASHBOARD}",
+        kibana,
+        path,
+        read("dashboard.json"),
+        read_existing(),
+        read_again=read_existing,
+    )
 
 
 def _rules(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
     text = (FILES / "rules.json").read_text(encoding="utf-8")
     wanted = json.loads(Template(text).substitute(limit=low_confidence_limit))
-    _keep(kibana, report, "connector", "/api/actions/connector", wanted["connector"])
+
+    _put_by_id(kibana, report, "connector", "/api/actions/connector", wanted["connector"])
     for rule in wanted["rules"]:
-        _keep(kibana, report, "rule", "/api/alerting/rule", rule)
+        _put_by_id(kibana, report, "rule", "/api/alerting/rule", rule)
 
 
-def _keep(kibana: Elastic, report: Report, kind: str, folder: str, wanted: dict[str, Any]) -> None:
-    """Create an object, or change it; what it is (its type, its consumer) cannot be changed afterwards."""
-    what, path = f"{kind} {wanted['name']!r}", f"{folder}/{wanted['id']}"
-    there = current(kibana, path)
-    fixed = {"id"} if there is None else {"id", "rule_type_id", "connector_type_id", "consumer"}
+def _put_by_id(kibana: Elastic, report: Report, kind: str, folder: str, wanted: JsonObject) -> None:
+    """Create an object, or change the existing one of its id.
+
+    What an object is (its type, its consumer) can be said only when it is created.
+    """
+    path = f"{folder}/{wanted['id']}"
+    existing = current(kibana, path)
+
+    if existing is None:
+        method, fixed = "POST", {"id"}
+    else:
+        method, fixed = "PUT", {"id", "rule_type_id", "connector_type_id", "consumer"}
     body = {name: value for name, value in wanted.items() if name not in fixed}
-    method = "POST" if there is None else "PUT"
-    report.put(what, kibana, path, body, there, method, again=lambda: current(kibana, path))
+
+    report.put(
+        f"{kind} {wanted['name']!r}",
+        kibana,
+        path,
+        body,
+        existing,
+        method,
+        read_again=lambda: current(kibana, path),
+    )

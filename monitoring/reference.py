@@ -9,18 +9,29 @@ from prediction.onnx_predictor import ColaONNXPredictor
 
 @dataclass(frozen=True)
 class Reference:
-    """What the dashboard and the rules take from a model: its version and its validation distributions."""
+    """A model's version, and what its validation set looked like to it."""
 
     version: str
+    """The first 12 digits of the file's SHA-256."""
+
     distributions: model_file.Reference
+    """What the model file recorded when it was validated."""
 
     @classmethod
     def of(cls, path: Path) -> "Reference":
-        """Read it from a model file. Raises ModelFileError."""
+        """Read the reference from a model file.
+
+        Raises:
+            ModelFileError: The file is missing, damaged or incomplete.
+        """
         info = ColaONNXPredictor(path, threads=1).info
         return cls(info.version, info.reference)
 
     @property
     def low_confidence_limit(self) -> float:
-        """The low-confidence share above which a rule fires: clearly more than in validation."""
-        return round(min(0.95, max(0.2, 1.5 * self.distributions.low_confidence_share)), 2)
+        """The share of uncertain predictions above which a rule fires.
+
+        It is clearly more than in validation: 1.5 times that share, between 0.2 and 0.95.
+        """
+        limit = 1.5 * self.distributions.low_confidence_share
+        return round(min(0.95, max(0.2, limit)), 2)

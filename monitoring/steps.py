@@ -1,4 +1,4 @@
-"""How provisioning stays idempotent: look at what is there, change only what differs, say what was done."""
+"""How provisioning stays idempotent: read what exists, change what differs, say what was done."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +8,19 @@ from monitoring.elastic import Elastic
 
 
 class Report:
-    """Prints one line a step and keeps them; a second run over the same servers says only `unchanged`."""
+    """What provisioning did: one line per step, printed at once and kept.
+
+    A second run over the same servers says only ``unchanged`` (and ``skipped``).
+
+    Attributes:
+        steps: What each step was about, and the state it is in now.
+    """
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, str]] = []
 
     def add(self, what: str, state: str) -> None:
-        """Record that `what` is now in `state`: created, updated, written, unchanged, ..."""
+        """Record that ``what`` is now in ``state``: created, updated, written, unchanged, ..."""
         self.steps.append((what, state))
         print(f"{state:<10} {what}", flush=True)
 
@@ -24,35 +30,60 @@ class Report:
         server: Elastic,
         path: str,
         wanted: Any,
-        there: Any,
+        existing: Any,
         method: str = "PUT",
-        again: Callable[[], Any] | None = None,
+        read_again: Callable[[], Any] | None = None,
     ) -> None:
-        """Write `wanted` to `path` unless what is `there` covers it already.
+        """Write an object unless the existing one covers it already, and record what was done.
 
-        Kibana may keep an object in a form of its own, which never covers what it was given. Then `again`,
-        which reads it once more, tells whether the writing changed anything.
+        Args:
+            what: The object, for the report.
+            server: The server that keeps it.
+            path: Where to write it.
+            wanted: The object as it should be (JSON).
+            existing: The object as the server has it, None if it has none.
+            method: The HTTP method to write it with.
+            read_again: Returns the object as the server has it then. Kibana may keep an object in
+                a form of its own, which never covers what was written; whether writing changed
+                anything is then seen by comparing before and after.
+
+        Raises:
+            ElasticError: The server refused the object.
         """
-        if there is not None and covers(there, wanted):
+        if existing is not None and covers(existing, wanted):
             self.add(what, "unchanged")
             return
+
         server.request(method, path, wanted)
-        if there is None:
+        if existing is None:
             self.add(what, "created")
             return
-        after = again() if again else None
-        same = after is not None and all(after.get(name) == there.get(name) for name in wanted)
-        self.add(what, "unchanged" if same else "updated")
+
+        after = read_again() if read_again else None
+        is_same = after is not None and all(
+            after.get(name) == existing.get(name) for name in wanted
+        )
+        self.add(what, "unchanged" if is_same else "updated")
 
 
 def current(server: Elastic, path: str, *keys: str | int) -> Any:
-    """What GET `path` answers, below `keys`; None if there is no such thing yet."""
+    """Return what the server answers to GET, None if there is no such thing yet.
+
+    Args:
+        server: The server to ask.
+        path: The path to GET.
+        keys: Where in the answer the wanted part is, from the outside in.
+
+    Raises:
+        ElasticError: The server refused with another status than 404.
+    """
     try:
         answer = server.request("GET", path)
     except ElasticError as error:
         if error.status == 404:
             return None
         raise
+
     for key in keys:
         try:
             answer = answer[key]
@@ -61,20 +92,25 @@ def current(server: Elastic, path: str, *keys: str | int) -> Any:
     return answer
 
 
-def covers(there: Any, wanted: Any) -> bool:
-    """Whether all that is `wanted` is `there`; servers add defaults and turn values into strings."""
+def covers(existing: Any, wanted: Any) -> bool:
+    """Return whether everything that is wanted exists already.
+
+    Servers add defaults and turn values into strings: neither makes a difference.
+    """
     if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(
-            name in there and covers(there[name], value) for name, value in wanted.items()
+        return isinstance(existing, dict) and all(
+            name in existing and covers(existing[name], value) for name, value in wanted.items()
         )
+
     if isinstance(wanted, list):
         return (
-            isinstance(there, list)
-            and len(there) == len(wanted)
-            and all(covers(one, other) for one, other in zip(there, wanted, strict=True))
+            isinstance(existing, list)
+            and len(existing) == len(wanted)
+            and all(covers(one, other) for one, other in zip(existing, wanted, strict=True))
         )
-    return _plain(there) == _plain(wanted)
+
+    return _as_text(existing) == _as_text(wanted)
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
