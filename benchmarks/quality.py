@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.results import QualityRun
+from training.report import TrainingReport
 
 
 def main() -> None:
@@ -33,17 +34,17 @@ def main() -> None:
 
 def read_report(path: Path) -> tuple[str, QualityRun]:
     """Return the name of a training run, and what is kept of its report."""
-    report = json.loads(path.read_text(encoding="utf-8"))
-    config, metrics = report["config"], report["metrics"]
+    report = TrainingReport.from_json(json.loads(path.read_text(encoding="utf-8")))
+    config, metrics = report.config, report.metrics
 
-    corpus = report["corpus"]["name"].removeprefix("folder:")
-    return f"{config['experiment_name']} on {corpus}", {
-        "mcc": {split: values["mcc"] for split, values in metrics.items()},
-        "sentences": {split: values["sentences"] for split, values in metrics.items()},
-        "minutes": report["seconds"] / 60,
-        "model": report["base_model"]["name"],
-        "git_commit": report["git_commit"],
-        "seed": config["seed"],
+    corpus = report.corpus.name.removeprefix("folder:")
+    return f"{config.experiment_name} on {corpus}", {
+        "mcc": {split: float(values["mcc"] or 0) for split, values in metrics.items()},
+        "sentences": {split: int(values["sentences"] or 0) for split, values in metrics.items()},
+        "minutes": report.seconds / 60,
+        "model": report.base_model.name,
+        "git_commit": report.git_commit,
+        "seed": config.seed,
     }
 
 

@@ -21,6 +21,7 @@ from model import load_checkpoint
 from tests.helpers.untrained_model import build_model
 from training.callbacks import StopOnSignal
 from training.examples import Encoder, Examples
+from training.report import TrainingReport
 from training.trainer import make_trainer
 from training.weights import load_tokenizer
 
@@ -53,6 +54,7 @@ def test_a_run_leaves_checkpoint_report_and_pictures(compose: Compose, tmp_path:
     assert oct(checkpoint.stat().st_mode)[-3:] == "644"
     report = json.loads((tmp_path / "models" / "training_report.json").read_text())
     assert report == json.loads(json.dumps(result.to_json()))
+    assert TrainingReport.from_json(report) == result
     assert report["corpus"]["sentences"]["in_domain"] == report["metrics"]["in_domain"]["sentences"]
     assert report["metrics"]["overall"]["sentences"] == sum(
         report["metrics"][split]["sentences"] for split in ("in_domain", "out_of_domain")
