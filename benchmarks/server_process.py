@@ -1,0 +1,152 @@
+"""A server's process: installed, started, asked, and ended."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.results import ROOT
+from benchmarks.servers import Server
+
+PEERS = ROOT / "benchmarks" / "serving_peers"
+"""The scripts of the servers that are not ours."""
+
+QUIET = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+START_SECONDS = 120.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that has given its first answer."""
+
+    server: Server
+    port: int
+    process: psutil.Process
+    start_seconds: float
+
+    def ask(self, sentence: str) -> str:
+        """Return the label that the server gives to a sentence."""
+        return ask(self.server, self.port, sentence)
+
+    def memory_mb(self) -> float:
+        """Return the memory of the process and all it started; shared pages count once (PSS)."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return float(sum(member.memory_full_info().pss for member in family) / 1e6)
+
+
+def install(server: Server, work: Path) -> Path:
+    """Return the Python to run a server with.
+
+    It is this one for ours, and a virtual environment, made on first use, for a peer.
+    """
+    if not server.packages:
+        return Path(sys.executable)
+
+    home = work / server.environment_name
+    complete = home / "complete"
+    if not complete.exists():
+        print(f"installing {server.environment_name} into {home}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(home / "bin" / "pip"), "install", "-q", *server.packages], check=True)
+        complete.touch()
+
+    return home / "bin" / "python"
+
+
+@contextmanager
+def running(server: Server, work: Path, weights: Path, sentence: str) -> Iterator[Running]:
+    """Start a server and wait for its first answer; end it afterwards.
+
+    Args:
+        server: What to start.
+        work: Where environments and logs are.
+        weights: The model, in the forms that ``peer_weights`` writes.
+        sentence: The first question.
+    """
+    port = free_port()
+    with (work / f"{server.name}.log").open("w") as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command_of(server, install(server, work), port),
+            cwd=PEERS if server.packages else ROOT,
+            env=environment_of(server, weights, port),
+            # Our own servers print a line per prediction.
+            stdout=log if server.packages else subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            wait_for_answer(server, process, port, sentence, log.name)
+            seconds = time.perf_counter() - start
+            yield Running(server, port, psutil.Process(process.pid), seconds)
+        finally:
+            end(process)
+
+
+def command_of(server: Server, python: Path, port: int) -> list[str]:
+    """Return the command that starts a server."""
+    values = {"python": str(python), "bin": str(python.parent), "port": str(port)}
+    return [part.format(**values) for part in server.command]
+
+
+def environment_of(server: Server, weights: Path, port: int) -> dict[str, str]:
+    """Return the environment variables of a server."""
+    model = {"WEIGHTS": str(weights), "ONNX": str(weights / "onnx" / "model.onnx")}
+    return {**os.environ, **QUIET, **server.environment, **model, "PORT": str(port)}
+
+
+def wait_for_answer(
+    server: Server, process: "subprocess.Popen[bytes]", port: int, sentence: str, log: str
+) -> None:
+    """Return once the server answers; end the benchmark if it does not."""
+    deadline = time.perf_counter() + START_SECONDS
+    while True:
+        try:
+            ask(server, port, sentence)
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if process.poll() is not None or time.perf_counter() > deadline:
+                raise SystemExit(f"error: {server.name} does not answer; see {log}") from None
+            time.sleep(POLL_SECONDS)
+
+
+def ask(server: Server, port: int, sentence: str) -> str:
+    """Return the label that a server gives to a sentence."""
+    method, path, body = server.request(sentence)
+    url, headers = f"http://127.0.0.1:{port}{path}", {"content-type": "application/json"}
+    request = urllib.request.Request(url, body.encode() or None, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return server.label(json.loads(response.read()))
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a server and all it started."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, kind)
+            process.wait(10)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
