@@ -1,4 +1,7 @@
-"""BentoML with ONNX Runtime. SETTING=workers: two workers, one sentence at a time; batches: one, batching."""
+"""BentoML with ONNX Runtime.
+
+``SETTING=workers``: two workers, one sentence at a time; ``batches``: one worker, in batches.
+"""
 
 import os
 
@@ -9,9 +12,13 @@ BATCHES = os.environ["SETTING"] == "batches"
 
 
 @bentoml.service(
-    workers=1 if BATCHES else 2, traffic={"timeout": 60}, logging={"access": {"enabled": False}}
+    workers=1 if BATCHES else 2,
+    traffic={"timeout": 60},
+    logging={"access": {"enabled": False}},
 )
 class Service:
+    """The model behind ``POST /predict``."""
+
     def __init__(self) -> None:
         self.model = Model(threads=2 if BATCHES else 1)
 
@@ -19,10 +26,12 @@ class Service:
 
         @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=60_000)
         def predict(self, sentences: list[str]) -> list[dict]:
+            """Predict the sentences of several requests."""
             return self.model(sentences)
 
     else:
 
         @bentoml.api
         def predict(self, sentences: list[str]) -> list[dict]:
+            """Predict the sentences of one request."""
             return self.model(sentences)

@@ -1,4 +1,7 @@
-"""LitServe with ONNX Runtime. SETTING=workers: two workers, one sentence at a time; batches: one, batching."""
+"""LitServe with ONNX Runtime.
+
+``SETTING=workers``: two workers, one sentence at a time; ``batches``: one worker, in batches.
+"""
 
 import os
 
@@ -9,22 +12,33 @@ BATCHES = os.environ["SETTING"] == "batches"
 
 
 class Api(litserve.LitAPI):
+    """The model behind ``POST /predict``; LitServe calls these methods in this order.
+
+    They have no annotations, because LitServe would check requests and answers against them.
+    """
+
     def setup(self, device):
+        """Load the model in a worker."""
         self.model = Model(threads=2 if BATCHES else 1)
 
     def decode_request(self, request):
+        """Return the sentence of a request."""
         return request["sentence"]
 
     def batch(self, inputs):
+        """Return several sentences as the model takes them."""
         return list(inputs)
 
     def predict(self, texts):
+        """Predict one sentence, or several if batches are made."""
         return self.model(texts) if BATCHES else self.model([texts])[0]
 
     def unbatch(self, output):
+        """Return an answer per request."""
         return output
 
     def encode_response(self, output):
+        """Return an answer as JSON."""
         return output
 
 

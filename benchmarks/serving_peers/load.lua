@@ -1,4 +1,4 @@
--- Sends the requests of a file in turn ("METHOD<tab>path<tab>body" a line); ends with one JSON line.
+-- Sends the requests of a file in turn ("METHOD<tab>path<tab>body" per line); ends with one JSON line.
 local requests, at = {}, 0
 
 function init(args)

@@ -1,4 +1,4 @@
-"""FastAPI around a transformers pipeline, the most common recipe; two worker processes, one thread each."""
+"""FastAPI around a transformers pipeline, the most common recipe; two workers, one thread each."""
 
 import os
 
@@ -14,11 +14,15 @@ app = FastAPI()
 
 
 class Body(BaseModel):
+    """What a request holds."""
+
     sentence: str
 
 
+# Without a return type, which FastAPI would check each answer against.
 @app.post("/predict")
 def predict(body: Body):
+    """Predict one sentence."""
     return classify(body.sentence)
 
 

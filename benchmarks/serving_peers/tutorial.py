@@ -1,15 +1,19 @@
-"""The way of a tutorial: the tokenizer of transformers, every text padded to 128, one blocking call a request."""
+"""The way of a tutorial: transformers' tokenizer, padding to 128, one blocking call per request."""
 
 import os
 
 import numpy as np
 import onnxruntime as ort
-import pytorch_lightning  # noqa: F401 (a tutorial's service takes its tokenizer from the data module)
+
+# A tutorial's service takes its tokenizer from the data module, and so loads these two.
+import pytorch_lightning  # noqa: F401
 import torch  # noqa: F401
 import uvicorn
 from fastapi import FastAPI
 from scipy.special import softmax
 from transformers import AutoTokenizer
+
+LABELS = ("unacceptable", "acceptable")
 
 tokenizer = AutoTokenizer.from_pretrained(os.environ["WEIGHTS"])
 session = ort.InferenceSession(os.environ["ONNX"], providers=["CPUExecutionProvider"])
@@ -18,15 +22,16 @@ app = FastAPI()
 
 @app.get("/predict")
 async def predict(text: str):
+    """Return the score of each label."""
     encoded = tokenizer(text, truncation=True, padding="max_length", max_length=128)
     feed = {
         name: np.expand_dims(encoded[name], 0).astype(np.int64)
         for name in ("input_ids", "attention_mask")
     }
+
     scores = softmax(session.run(None, feed)[0])[0]
     return [
-        {"label": label, "score": float(score)}
-        for label, score in zip(("unacceptable", "acceptable"), scores, strict=True)
+        {"label": label, "score": float(score)} for label, score in zip(LABELS, scores, strict=True)
     ]
 
 
