@@ -54,8 +54,23 @@ up:  ## API, Elasticsearch, Kibana in Docker (make env first)
 down:  ## stop them; their data stays
 	docker compose down
 
-env: $(VENV)/.train  ## passwords for `make up`, into .env
-	@$(BIN)/python -m monitoring.environment
+# The passwords of Kibana's user `elastic`, of Kibana itself and of Filebeat's user, and the keys that
+# encrypt Kibana's sessions, rules and reports: 32 characters each, which is the least that Kibana takes
+# for a key. Nothing but docker-compose.yml reads them.
+ENV_FILE ?= .env
+SECRETS := ELASTIC_PASSWORD KIBANA_SYSTEM_PASSWORD WRITER_PASSWORD \
+  KIBANA_SECURITY_KEY KIBANA_OBJECTS_KEY KIBANA_REPORTING_KEY
+
+env:  ## passwords for `make up`, into .env; what it has already stays
+	@umask 077 && touch $(ENV_FILE) && chmod 600 $(ENV_FILE)
+	@test -z "$$(tail -c 1 $(ENV_FILE))" || echo >> $(ENV_FILE)
+	@for name in $(SECRETS); do \
+	  grep -q "^ *$$name *=" $(ENV_FILE) && continue; \
+	  value=$$(openssl rand -hex 16) || exit 1; \
+	  echo "$$name=$$value" >> $(ENV_FILE); \
+	  echo "$(ENV_FILE): added $$name"; \
+	done
+	@echo "$(ENV_FILE): complete"
 
 # --- watch ----------------------------------------------------------------------------------------
 LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-http://127.0.0.1:9200} \
@@ -65,7 +80,7 @@ LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-h
 SHIPPING_SECONDS := 15
 
 # The drift check ends with an alarm: two windows of 45 seconds in a row have drifted.
-demo: env up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
+demo: $(VENV)/.train env up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
 	$(BIN)/python -m drift.simulate --kind normal --seconds 30
 	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90
 	@sleep $(SHIPPING_SECONDS)

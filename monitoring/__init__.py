@@ -2,25 +2,26 @@
 
 From CloudWatch Logs to Elasticsearch, as a Lambda function:
 
-    forwarder.py       the function: a subscription event in, documents out
-    log_events.py      the event that CloudWatch Logs sends
-    log_messages.py    the JSON object in a log message, and the figures of REPORT lines
-    delivery.py        bulk delivery: what to try again, what to refuse, what to raise
-    replay.py          delivers dead letters again
+    forwarder.py            the function: a subscription event in, documents out
+    log_events.py           the event that CloudWatch Logs sends
+    log_messages.py         the JSON object in a log message, and the figures of REPORT lines
+    delivery.py             bulk delivery: what to try again, what to refuse, what to raise
+    replay.py               delivers dead letters again
 
 Setting up the servers:
 
-    provision.py       the command: index templates, first indices, the reference histogram
-    lifecycle.py       when indices are deleted
-    security.py        the writer's role, user and API key
-    kibana_objects.py  data views, saved search, dashboard and rules
-    kibana_7_10.py     the same dashboard for the Kibana of Amazon's Elasticsearch 7.10
-    steps.py           how a second run changes nothing
+    provision.py            the command: index templates, first indices, the reference histogram
+    lifecycle.py            when indices are deleted
+    security.py             the writer's role, user and API key
+    kibana_objects.py       data views, saved search, dashboard and rules
+    kibana_7_10.py          the same dashboard for Amazon's Elasticsearch 7.10
+    kibana_7_10_charts.py   the charts on that dashboard
+    steps.py                how a second run changes nothing
 
 For both:
 
-    elastic.py         the one way this package speaks HTTP to Elasticsearch and Kibana
-    reference.py       what is taken from a model file
+    elastic.py              the one way this package speaks HTTP to Elasticsearch and Kibana
+    reference.py            what is taken from a model file
 
 The drift check (drift/) reads what is stored here. Standard library only, for this file,
 forwarder.py and what that imports: they are the Lambda function's zip file.

@@ -1,240 +1,144 @@
-"""The dashboard as saved objects for Kibana 7.10, the one that Amazon's Elasticsearch domain has.
+"""The dashboard as saved objects for Kibana 7.10, the one of Amazon's Elasticsearch domain.
 
     python -m monitoring.kibana_7_10        # writes monitoring/kibana/kibana_7_10.ndjson
 
-Kibana 7.10 knows neither the Dashboards API nor ES|QL, and keeps a panel's settings as JSON inside a string,
-which nobody can read. So the same panels as in kibana/dashboard.json stand here, and the file to import is
-written from them. Bars are classic visualizations, everything over time is a TSVB chart; the training
-reference has a histogram of its own beside the live one, since 7.10 cannot draw two indices in one; it bins
-the centers, because 0.15 / 0.05 is a little less than 3.
+Kibana 7.10 knows neither the Dashboards API nor ES|QL, and keeps a panel's settings as JSON inside
+a string, which nobody can read or review. So the panels of ``kibana/dashboard.json`` are described
+here once more, and the file to import is written from the description.
+
+Everything over time is a TSVB chart, the rest are classic bar charts (``kibana_7_10_charts.py``).
+The histogram of the model's validation set has a panel of its own beside the live one, because
+7.10 cannot draw two indices in one chart. Its documents hold the centers of the bins: an edge such
+as 0.15, divided by a width of 0.05, is a little less than 3 and would fall into the bin below.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from monitoring.elastic import JsonObject
+from monitoring.kibana_7_10_charts import (
+    COUNT,
+    bars,
+    largest,
+    percentile,
+    quotient,
+    ratio,
+    series,
+    tsvb,
+)
+from prediction.types import LOW_CONFIDENCE
 
 KIBANA = Path(__file__).parent / "kibana"
 TARGET = KIBANA / "kibana_7_10.ndjson"
-PREDICTIONS, LOW = "event: prediction", "event: prediction and prediction.score < 0.6"
-COLORS = ("#54B399", "#6092C0", "#D36086", "#9170B8")
+
+WIDTH = 48
+"""Columns of a dashboard."""
+
+PREDICTIONS = "event: prediction"
+ERRORS = "event: error"
+UNCERTAIN = f"{PREDICTIONS} and prediction.score < {LOW_CONFIDENCE}"
+
+LABEL = "prediction.label.keyword"
 DRIFT_FIELDS = (
     "metrics.score_psi",
     "metrics.length_psi",
     "metrics.label_difference",
     "expected_accuracy",
 )
-Metric = dict[str, Any]
-Object = dict[str, Any]
 
 
-def ratio(numerator: str, denominator: str) -> list[Metric]:
-    """The share of `denominator`'s documents that match `numerator` (both KQL)."""
-    queries = {
-        name: {"query": query, "language": "kuery"}
-        for name, query in (("numerator", numerator), ("denominator", denominator))
-    }
-    return [{"id": "ratio", "type": "filter_ratio", "metric_agg": "count", **queries}]
+@dataclass(frozen=True)
+class Row:
+    """A row of the dashboard."""
+
+    height: int
+    """In the dashboard's grid; the screen shows about 20."""
+
+    panels: Sequence[JsonObject]
+    """Saved objects; they share the width evenly."""
 
 
-def quotient(numerator: str, denominator: str) -> list[Metric]:
-    """The sum of one field divided by the sum of another."""
-    variables = [
-        {"id": "n", "name": "n", "field": "sum-n"},
-        {"id": "d", "name": "d", "field": "sum-d"},
-    ]
+def rows() -> list[Row]:
+    """Return the charts, row by row."""
+    low_confidence = series("share", ratio(UNCERTAIN, PREDICTIONS))
     return [
-        {"id": "sum-n", "type": "sum", "field": numerator},
-        {"id": "sum-d", "type": "sum", "field": denominator},
-        {
-            "id": "script",
-            "type": "calculation",
-            "variables": variables,
-            "script": "params.n / params.d",
-        },
+        Row(6, _figures(low_confidence)),
+        Row(12, _labels()),
+        Row(12, [*_histograms(), tsvb("Low-confidence share over time", low_confidence)]),
+        Row(12, _percentiles()),
+        Row(12, _inputs_and_errors()),
+        Row(12, _versions_and_drift()),
     ]
 
 
-def percentile(field: str, value: int) -> list[Metric]:
-    """One percentile of a field."""
-    parts = [{"id": "p", "mode": "line", "shade": 0.2, "value": value}]
-    return [{"id": "percentile", "type": "percentile", "field": field, "percentiles": parts}]
-
-
-COUNT: list[Metric] = [{"id": "count", "type": "count"}]
-
-
-def series(
-    label: str, metrics: list[Metric], query: str = "", split: str = "", style: str = "line"
-) -> Object:
-    """One line (or stacked bars) of a TSVB chart."""
-    settings: Object = {
-        "id": label,
-        "label": label,
-        "metrics": metrics,
-        "chart_type": style,
-        "stacked": "stacked" if style == "bar" else "none",
-        "fill": 0.5 if style == "bar" else 0,
-        "line_width": 2,
-        "point_size": 1,
-        "axis_position": "right",
-        "separate_axis": 0,
-        "formatter": "percent"
-        if metrics[-1]["type"] in ("filter_ratio", "calculation")
-        else "number",
-        "split_mode": "terms" if split else "everything",
-    }
-    if split:
-        settings |= {"terms_field": split, "terms_size": "5", "terms_order_by": "_count"}
-    if query:
-        settings["filter"] = {"query": query, "language": "kuery"}
-    return settings
-
-
-def tsvb(title: str, *lines: Object, index: str = "cwl-*", kind: str = "timeseries") -> Object:
-    """A TSVB visualization: `timeseries` over the dashboard's time range, or `metric` for one figure."""
-    colored = [{**line, "color": COLORS[number % len(COLORS)]} for number, line in enumerate(lines)]
-    params = {
-        "id": title,
-        "type": kind,
-        "series": colored,
-        "index_pattern": index,
-        "time_field": "@timestamp",
-        "interval": "",
-        "time_range_mode": "entire_time_range" if kind == "metric" else "last_value",
-        "axis_position": "left",
-        "axis_formatter": "number",
-        "axis_scale": "normal",
-        "show_legend": 1,
-        "show_grid": 1,
-    }
-    return visualization(title, {"type": "metrics", "aggs": [], "params": params}, index_id=None)
-
-
-def bars(
-    title: str, buckets: Object, metric: Object, index_id: str = "cwl", query: str = ""
-) -> Object:
-    """A classic bar chart: one metric over one bucket aggregation."""
-    aggregations = [
-        {"id": "1", "enabled": True, "schema": "metric", **metric},
-        {"id": "2", "enabled": True, "schema": "segment", **buckets},
+def _figures(low_confidence: JsonObject) -> list[JsonObject]:
+    return [
+        tsvb("Predictions", series("predictions", COUNT, PREDICTIONS), kind="metric"),
+        tsvb("Low confidence", low_confidence, kind="metric"),
+        tsvb("Errors", series("errors", COUNT, ERRORS), kind="metric"),
     ]
-    value_axis = {
-        "id": "ValueAxis-1",
-        "name": "LeftAxis-1",
-        "type": "value",
-        "position": "left",
-        "show": True,
-    }
-    params = {
-        "type": "histogram",
-        "addTooltip": True,
-        "addLegend": False,
-        "categoryAxes": [
-            {"id": "CategoryAxis-1", "type": "category", "position": "bottom", "show": True}
-        ],
-        "valueAxes": [
-            {**value_axis, "scale": {"type": "linear", "mode": "normal"}, "title": {"text": ""}}
-        ],
-        "seriesParams": [
-            {"show": True, "type": "histogram", "mode": "normal", "valueAxis": "ValueAxis-1"}
-            | {"data": {"id": "1", "label": title}}
-        ],
-    }
-    state = {"type": "histogram", "aggs": aggregations, "params": params}
-    return visualization(title, state, index_id, query)
 
 
-def visualization(title: str, state: Object, index_id: str | None, query: str = "") -> Object:
-    """A saved visualization; its state goes into a string, as 7.10 wants it."""
-    source: Object = {"query": {"query": query, "language": "kuery"}, "filter": []}
-    references = []
-    if index_id:
-        name = "kibanaSavedObjectMeta.searchSourceJSON.index"
-        source["indexRefName"] = name
-        references.append({"name": name, "type": "index-pattern", "id": index_id})
-    return {
-        "type": "visualization",
-        "id": "cola-" + "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split()),
-        "attributes": {
-            "title": title,
-            "visState": json.dumps({"title": title, **state}),
-            "uiStateJSON": "{}",
-            "description": "",
-            "version": 1,
-            "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(source)},
-        },
-        "references": references,
-        "migrationVersion": {"visualization": "7.10.0"},
-    }
+def _labels() -> list[JsonObject]:
+    terms = {"field": LABEL, "orderBy": "1", "order": "desc", "size": 5}
+    over_time = series("predictions", COUNT, PREDICTIONS, LABEL, "bar")
+    return [
+        bars("Predictions per label", {"type": "terms", "params": terms}, _count()),
+        tsvb("Predictions over time, by label", over_time),
+    ]
 
 
-def rows() -> list[tuple[int, list[Object]]]:
-    """The rows of the dashboard: their heights, and the visualizations that share their width."""
-    labels = {"field": "prediction.label.keyword", "orderBy": "1", "order": "desc", "size": 5}
-    score = {"field": "prediction.probability_acceptable", "interval": 0.05, "min_doc_count": False}
-    reference = {"field": "reference.center", "interval": 0.05, "min_doc_count": False}
-    count: Object = {"type": "count", "params": {}}
-    share: Object = {"type": "sum", "params": {"field": "reference.share"}}
-    made, errors = (
-        series("predictions", COUNT, PREDICTIONS),
-        series("errors", COUNT, "event: error"),
-    )
-    low = series("share", ratio(LOW, PREDICTIONS))
-    by_label = series("predictions", COUNT, PREDICTIONS, "prediction.label.keyword", "bar")
-    by_model = series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
-    by_code = series("errors", COUNT, "event: error", "error.code", "bar")
+def _histograms() -> list[JsonObject]:
+    share: JsonObject = {"type": "sum", "params": {"field": "reference.share"}}
+    return [
+        bars("Score", _bins("prediction.probability_acceptable"), _count(), query=PREDICTIONS),
+        bars("Training reference", _bins("reference.center"), share, index_id="reference"),
+    ]
+
+
+def _percentiles() -> list[JsonObject]:
     latency = [series(f"p{value}", percentile("latency_ms", value)) for value in (50, 95, 99)]
     length = [series(f"p{value}", percentile("input.tokens", value)) for value in (50, 95)]
+    return [
+        tsvb("Latency (ms)", *latency),
+        tsvb("Text length over time (tokens)", *length),
+    ]
+
+
+def _inputs_and_errors() -> list[JsonObject]:
     unknown = series("unknown", quotient("input.unknown_tokens", "input.tokens"))
     truncated = series("truncated", COUNT, "input.truncated: true", style="bar")
-    drift = [
-        series(name.rpartition(".")[2], [{"id": "max", "type": "max", "field": name}])
-        for name in DRIFT_FIELDS
-    ]
-    figures = [("Predictions", made), ("Low confidence", low), ("Errors", errors)]
+    by_code = series("errors", COUNT, ERRORS, "error.code", "bar")
     return [
-        (6, [tsvb(title, line, kind="metric") for title, line in figures]),
-        (
-            12,
-            [
-                bars("Predictions per label", {"type": "terms", "params": labels}, count),
-                tsvb("Predictions over time, by label", by_label),
-            ],
-        ),
-        (
-            12,
-            [
-                bars("Score", {"type": "histogram", "params": score}, count, query=PREDICTIONS),
-                bars(
-                    "Training reference",
-                    {"type": "histogram", "params": reference},
-                    share,
-                    "reference",
-                ),
-                tsvb("Low-confidence share over time", low),
-            ],
-        ),
-        (12, [tsvb("Latency (ms)", *latency), tsvb("Text length over time (tokens)", *length)]),
-        (
-            12,
-            [
-                tsvb("Unknown-token rate", unknown),
-                tsvb("Truncated inputs", truncated),
-                tsvb("Errors, by code", by_code),
-            ],
-        ),
-        (
-            12,
-            [
-                tsvb("Model version over time", by_model),
-                tsvb("Drift over time", *drift, index="drift-*"),
-            ],
-        ),
+        tsvb("Unknown-token rate", unknown),
+        tsvb("Truncated inputs", truncated),
+        tsvb("Errors, by code", by_code),
     ]
 
 
-def index_patterns() -> list[Object]:
-    """The data views of kibana/data_views.json, which 7.10 calls index patterns."""
+def _versions_and_drift() -> list[JsonObject]:
+    by_model = series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
+    drift = [series(field.rpartition(".")[2], largest(field)) for field in DRIFT_FIELDS]
+    return [
+        tsvb("Model version over time", by_model),
+        tsvb("Drift over time", *drift, index="drift-*"),
+    ]
+
+
+def _count() -> JsonObject:
+    return {"type": "count", "params": {}}
+
+
+def _bins(field: str) -> JsonObject:
+    """Return the bins of a histogram over 0 to 1; they are those of a model's reference."""
+    params = {"field": field, "interval": 0.05, "min_doc_count": False}
+    return {"type": "histogram", "params": params}
+
+
+def index_patterns() -> list[JsonObject]:
+    """Return the data views of ``kibana/data_views.json``, which 7.10 calls index patterns."""
     views = json.loads((KIBANA / "data_views.json").read_text(encoding="utf-8"))
     return [
         {
@@ -248,18 +152,19 @@ def index_patterns() -> list[Object]:
     ]
 
 
-def dashboard(placed: list[tuple[int, list[Object]]]) -> Object:
-    """The dashboard over its rows."""
-    settings: list[Object] = []
-    references: list[Object] = []
+def dashboard(all_rows: Sequence[Row]) -> JsonObject:
+    """Return the dashboard; it refers to the panels of its rows by their ids."""
+    panels: list[JsonObject] = []
+    references: list[JsonObject] = []
     y = 0
-    for height, row in placed:
-        width = 48 // len(row)
-        for column, panel in enumerate(row):
-            number = str(len(settings))
-            grid = {"x": column * width, "y": y, "w": width, "h": height, "i": number}
+
+    for row in all_rows:
+        width = WIDTH // len(row.panels)
+        for column, panel in enumerate(row.panels):
+            number = str(len(panels))
             name = f"panel_{number}"
-            settings.append(
+            grid = {"x": column * width, "y": y, "w": width, "h": row.height, "i": number}
+            panels.append(
                 {
                     "gridData": grid,
                     "panelIndex": number,
@@ -268,7 +173,8 @@ def dashboard(placed: list[tuple[int, list[Object]]]) -> Object:
                 }
             )
             references.append({"name": name, "type": panel["type"], "id": panel["id"]})
-        y += height
+        y += row.height
+
     source = {"query": {"query": "", "language": "kuery"}, "filter": []}
     return {
         "type": "dashboard",
@@ -276,7 +182,7 @@ def dashboard(placed: list[tuple[int, list[Object]]]) -> Object:
         "attributes": {
             "title": "CoLA predictions",
             "description": "Does the model still see the world it was trained on?",
-            "panelsJSON": json.dumps(settings),
+            "panelsJSON": json.dumps(panels),
             "optionsJSON": json.dumps({"useMargins": True, "hidePanelTitles": False}),
             "timeRestore": True,
             "timeFrom": "now-1h",
@@ -290,15 +196,16 @@ def dashboard(placed: list[tuple[int, list[Object]]]) -> Object:
     }
 
 
-def saved_objects() -> list[Object]:
-    """Everything to import: index patterns, saved search, visualizations, dashboard."""
+def saved_objects() -> list[JsonObject]:
+    """Return everything to import: index patterns, charts, saved search, dashboard."""
     search = json.loads((KIBANA / "saved_search.json").read_text(encoding="utf-8"))
-    placed = [*rows(), (16, [search])]
-    return [*index_patterns(), *(panel for _, row in placed for panel in row), dashboard(placed)]
+    all_rows = [*rows(), Row(16, [search])]
+    panels = [panel for row in all_rows for panel in row.panels]
+    return [*index_patterns(), *panels, dashboard(all_rows)]
 
 
 def ndjson() -> str:
-    """The saved objects as Kibana imports them: one JSON object a line."""
+    """Return the saved objects as Kibana imports them: one JSON object per line."""
     return "".join(json.dumps(saved, sort_keys=True) + "\n" for saved in saved_objects())
 
 

@@ -3,25 +3,37 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-MONITORING = Path(__file__).parents[2] / "monitoring"
+from tests.helpers.paths import ROOT
+
+TEMPLATES = ROOT / "monitoring/elasticsearch"
+
 FIELD_KEYS = {"field", "terms_field", "timeField", "timeFieldName", "time_field"}
-QUERY_KEYS = {"expression", "query"}
+"""Keys whose value is a field."""
+
+FIELD_LIST_KEYS = {"fields", "columns"}
+"""Keys whose value is a list of fields."""
+
+CLAUSE_KEYS = {"range", "term"}
+"""Keys whose value is an object with a field as its key."""
+
+JSON_KEYS = {"visState", "panelsJSON", "searchSourceJSON"}
+"""Keys whose value is JSON inside a string."""
+
+KQL_KEYS = {"expression", "query"}
+
 ESQL_WORDS = {"FROM", "WHERE", "STATS", "EVAL", "SORT", "BY", "AND", "OR", "IS", "NOT", "NULL"}
 
 
 def mapped(*templates: str) -> set[str]:
-    """Every field that the given templates (all of them if none is given) map, multi-fields included."""
-    names = templates or tuple(
-        path.name for path in (MONITORING / "elasticsearch").glob("*_template.json")
-    )
-    found: set[str] = set()
+    """Return every field that the templates (by default all) map, multi-fields included."""
+    names = templates or tuple(path.name for path in TEMPLATES.glob("*_template.json"))
+    fields: set[str] = set()
     for name in names:
-        template = json.loads((MONITORING / "elasticsearch" / name).read_text(encoding="utf-8"))
-        found.update(_leaves(template["template"]["mappings"]["properties"]))
-    return found
+        template = json.loads((TEMPLATES / name).read_text(encoding="utf-8"))
+        fields.update(_leaves(template["template"]["mappings"]["properties"]))
+    return fields
 
 
 def _leaves(properties: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -29,13 +41,14 @@ def _leaves(properties: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if "properties" in value:
             yield from _leaves(value["properties"], f"{prefix}{name}.")
             continue
+
         yield prefix + name
         for part in value.get("fields", {}):
             yield f"{prefix}{name}.{part}"
 
 
 def flat(record: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The leaf fields of a document."""
+    """Yield the leaf fields of a document, with dotted names."""
     for name, value in record.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{name}.")
@@ -44,20 +57,22 @@ def flat(record: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def named(value: Any) -> Iterator[str]:
-    """Every field that a dashboard, a saved object, a rule or an Elasticsearch query names."""
+    """Yield every field that a dashboard, a saved object, a rule or a query names."""
     if isinstance(value, list):
         for item in value:
             yield from named(item)
+
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key == "variables":  # of a TSVB calculation: they name its other metrics
-                continue
-            yield from _named_by(key, item)
+            # The variables of a TSVB calculation name its other metrics.
+            if key != "variables":
+                yield from _named_by(key, item)
 
 
 def _named_by(key: str, item: Any) -> Iterator[str]:
-    is_list = key in ("fields", "columns") and isinstance(item, list)
-    is_clause = key in ("range", "term") and isinstance(item, dict) and "field" not in item
+    is_list = key in FIELD_LIST_KEYS and isinstance(item, list)
+    is_clause = key in CLAUSE_KEYS and isinstance(item, dict) and "field" not in item
+
     if key in FIELD_KEYS and isinstance(item, str):
         yield item
     elif is_list or is_clause:
@@ -66,25 +81,30 @@ def _named_by(key: str, item: Any) -> Iterator[str]:
         yield from re.findall(r"\b(?:sum|average|median|max|min|unique_count)\(([\w.@]+)", item)
         for query in re.findall(r"kql='([^']*)'", item):
             yield from kql(query)
-    elif key in ("visState", "panelsJSON", "searchSourceJSON"):
+    elif key in JSON_KEYS:
         yield from named(json.loads(item))
     elif isinstance(item, str) and (item.startswith("FROM ") or key == "esql"):
         yield from esql(item)
-    elif key in QUERY_KEYS and isinstance(item, str):
+    elif key in KQL_KEYS and isinstance(item, str):
         yield from kql(item)
     else:
         yield from named(item)
 
 
 def kql(query: str) -> list[str]:
-    """The fields of a KQL query."""
+    """Return the fields of a KQL query."""
     return re.findall(r"([\w.@]+)\s*(?::|<=|>=|<|>)", query)
 
 
 def esql(query: str) -> set[str]:
-    """The fields of an ES|QL query: its names, less keywords, functions and what it assigns itself."""
+    """Return the fields of an ES|QL query: its names that are nothing else.
+
+    Keywords, functions and the names that the query assigns itself are no fields.
+    """
     indices = re.match(r"FROM [^|]*", query)
-    body = re.sub(r'"[^"]*"|\?\w+|\$\{\w+\}', "", query[indices.end() if indices else 0 :])
+    body = query[indices.end() if indices else 0 :]
+    body = re.sub(r'"[^"]*"|\?\w+|\$\{\w+\}', "", body)
+
     words = set(re.findall(r"(?<![\w.@])([@A-Za-z_][\w.@]*)(?!\w*\s*\()", body))
     functions = set(re.findall(r"([A-Za-z_]\w*)\s*\(", body))
     assigned = set(re.findall(r"([A-Za-z_]\w*)\s*=(?!=)", body))

@@ -1,281 +1,262 @@
-"""Every chart of the dashboard, run as the aggregations that Kibana makes of it: the figures are exact.
+"""What the dashboard's panels ask for is answered by servers that speak Elasticsearch's API.
 
-A chart's settings are read from kibana/dashboard.json, turned into an Elasticsearch query, and its answer is
-compared with the same figure computed in Python from the same documents.
+Kibana itself draws the panels in CI (test_compose.py); that every field they name is mapped is
+checked in test_fields.py. Here each filter and each aggregation that a panel names runs over a few
+documents whose figures can be counted by hand. A panel that asks for something new fails the first
+test until a figure for it stands here.
 """
 
 import json
-import math
-import random
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
+from monitoring import kibana_7_10
 from monitoring.elastic import Elastic
-from monitoring.kibana_objects import read
+from monitoring.kibana_objects import FILES, read
+from prediction.types import LOW_CONFIDENCE
 from tests.helpers.servers import has_percentiles, search
 
-INTERVAL = 1 / 32  # of histograms: Kibana chooses it, here one that floats hold exactly
-START = datetime(2026, 11, 21, tzinfo=UTC)
-Document = dict[str, Any]
-LAYERS = [
-    (panel["config"]["title"], layer)
-    for panel in read("dashboard.json")["panels"]
-    if panel["type"] == "vis"
-    for layer in panel["config"].get("layers", [panel["config"]])
-    if layer["data_source"]["type"] == "data_view_reference"
-    and layer.get("type") != "reference_lines"
-]
-
-
-def documents() -> list[Document]:
-    """Predictions over five hours, errors among them, and drift checks."""
-    random_ = random.Random(0)
-    found: list[Document] = []
-    for _ in range(400):
-        at = (START + timedelta(minutes=random_.randrange(300))).isoformat()
-        if random_.random() < 0.1:
-            code = random_.choice(("too_long", "invalid_text"))
-            found.append(
-                {"@timestamp": at, "event": "error", "error": {"code": code, "message": "..."}}
-            )
-            continue
-        probability = random_.randrange(1, 64) / 64  # exact in single precision
-        tokens = random_.randrange(3, 40)
-        found.append(
-            {
-                "@timestamp": at,
-                "event": "prediction",
-                "text": f"sentence {random_.randrange(300)}",
-                "prediction": {
-                    "label": "acceptable" if probability >= 0.5 else "unacceptable",
-                    "score": max(probability, 1 - probability),
-                    "probability_acceptable": probability,
-                },
-                "model": {"name": "m", "version": random_.choice(("aaaaaaaaaaaa", "bbbbbbbbbbbb"))},
-                "input": {
-                    "characters": 5 * tokens,
-                    "tokens": tokens,
-                    "unknown_tokens": random_.choice((0, 0, 1)),
-                    "truncated": random_.random() < 0.2,
-                },
-                "latency_ms": random_.randrange(1, 200) / 8,
-            }
-        )
-    return found
-
-
-def drift_documents() -> list[Document]:
-    values = {"score_psi": 0.25, "length_psi": 0.5, "label_difference": 0.125}
-    return [
-        {
-            "@timestamp": (START + timedelta(hours=n)).isoformat(),
-            "expected_accuracy": 0.75,
-            "metrics": values,
-        }
-        for n in range(3)
-    ]
-
-
-def reference_documents() -> list[Document]:
-    return [{"reference": {"center": 0.025 + n / 20, "share": n / 256}} for n in range(20)]
-
-
-DOCUMENTS = {"cwl": documents, "drift": drift_documents, "reference": reference_documents}
+PANELS = read("dashboard.json")["panels"]
+CHARTS = [panel for panel in PANELS if panel["type"] == "vis"]
 INDICES = {"cwl": "cwl-2026.11.21", "drift": "drift-2026.11", "reference": "cola-reference"}
 
 
-def value(document: Document, name: str) -> Any:
-    """A field by its dotted name; a multi-field has the value of its field."""
-    for part in name.removesuffix(".keyword").split("."):
-        document = document.get(part) if isinstance(document, dict) else None  # type: ignore[assignment]
-    return document
+# --- Documents to count ----------------------------------------------------------------------
 
 
-def clauses(kql: str) -> Iterator[tuple[str, str, str]]:
-    for clause in filter(None, kql.split(" and ")):
-        match = re.fullmatch(r"([\w.@]+)\s*(:|<)\s*(\S+)", clause)
-        assert match, clause
-        yield match[1], match[2], match[3]
+def at(hour: int) -> str:
+    return f"2026-11-21T{hour:02}:30:00Z"
 
 
-def to_query(kql: str) -> dict[str, Any]:
-    """KQL as Kibana translates it, as far as the dashboard uses it."""
-    filters: list[dict[str, Any]] = [
-        {"range": {name: {"lt": float(right)}}} if operator == "<" else {"term": {name: right}}
-        for name, operator, right in clauses(kql)
-    ]
-    return {"bool": {"filter": filters}}
-
-
-def matches(kql: str) -> Callable[[Document], bool]:
-    """The same in Python."""
-
-    def check(document: Document) -> bool:
-        for name, operator, right in clauses(kql):
-            found = value(document, name)
-            if found is None:
-                return False
-            if not (
-                found < float(right) if operator == "<" else json.dumps(found).strip('"') == right
-            ):
-                return False
-        return True
-
-    return check
-
-
-def parts(metric: dict[str, Any]) -> list[dict[str, Any]]:
-    """A metric as the plain ones it is made of: a formula here is always a quotient of two."""
-    if metric["operation"] != "formula":
-        return [metric]
-    found = []
-    for part in metric["formula"].split(" / "):
-        count = re.fullmatch(r"count\(kql='([^']*)'\)", part)
-        total = re.fullmatch(r"sum\(([\w.]+)\)", part)
-        assert count or total, part
-        if count:
-            found.append({"operation": "count", "filter": {"expression": count[1]}})
-        elif total:
-            found.append({"operation": "sum", "field": total[1]})
-    return found
-
-
-def aggregation(metric: dict[str, Any]) -> dict[str, Any]:
-    kql = metric.get("filter", {}).get("expression", "")
-    operation, field = metric["operation"], metric.get("field")
-    if operation == "count":
-        return {"filter": to_query(kql)}
-    inner = {
-        "sum": lambda: {"sum": {"field": field}},
-        "max": lambda: {"max": {"field": field}},
-        "unique_count": lambda: {"cardinality": {"field": field}},
-        "percentile": lambda: {"percentiles": {"field": field, "percents": [metric["percentile"]]}},
-        "median": lambda: {"percentiles": {"field": field, "percents": [50]}},
-    }[operation]()
-    return {"filter": to_query(kql), "aggs": {"value": inner}}
-
-
-def expected(metric: dict[str, Any], group: list[Document]) -> float:
-    kept = [
-        document
-        for document in group
-        if matches(metric.get("filter", {}).get("expression", ""))(document)
-    ]
-    operation = metric["operation"]
-    values = [
-        found
-        for document in kept
-        if (found := value(document, metric.get("field", ""))) is not None
-    ]
-    if operation == "count":
-        return len(kept)
-    if operation == "unique_count":
-        return len(set(values))
-    if operation in ("percentile", "median"):
-        return float(np.percentile(values, metric.get("percentile", 50)))
-    return float(sum(values) if operation == "sum" else max(values))
-
-
-def answered(found: dict[str, Any]) -> float:
-    inner = found.get("value", {"value": found["doc_count"]})
-    return float(next(iter(inner["values"].values())) if "values" in inner else inner["value"])
-
-
-def buckets(layer: dict[str, Any]) -> list[dict[str, Any]]:
-    return [layer[name] for name in ("x", "breakdown_by") if name in layer]
-
-
-def bucket_aggregation(bucket: dict[str, Any]) -> dict[str, Any]:
-    if bucket["operation"] == "date_histogram":
-        return {
-            "date_histogram": {"field": bucket["field"], "fixed_interval": "1h", "min_doc_count": 1}
-        }
-    if bucket["operation"] == "histogram":
-        return {"histogram": {"field": bucket["field"], "interval": INTERVAL, "min_doc_count": 1}}
-    (field,) = bucket["fields"]
-    return {"terms": {"field": field, "size": bucket["limit"]}}
-
-
-def bucket_key(bucket: dict[str, Any], document: Document) -> Any:
-    if bucket["operation"] == "date_histogram":
-        at = datetime.fromisoformat(value(document, bucket["field"])).replace(minute=0)
-        return round(at.timestamp() * 1000)
-    if bucket["operation"] == "histogram":
-        found = value(document, bucket["field"])
-        return None if found is None else math.floor(found / INTERVAL) * INTERVAL
-    return value(document, bucket["fields"][0])
-
-
-def run_layer(
-    server: Elastic, layer: dict[str, Any], index: str
-) -> dict[tuple[Any, ...], list[float]]:
-    """Bucket keys -> the metrics, as the server computes them."""
-    plain = [part for metric in layer.get("y", layer.get("metrics", [])) for part in parts(metric)]
-    aggregations: dict[str, Any] = {
-        str(number): aggregation(metric) for number, metric in enumerate(plain)
+def prediction(
+    hour: int, probability: float, tokens: int, unknown: int, latency: float, version: str
+) -> dict[str, Any]:
+    return {
+        "@timestamp": at(hour),
+        "event": "prediction",
+        "prediction": {
+            "label": "acceptable" if probability >= 0.5 else "unacceptable",
+            "score": max(probability, 1 - probability),
+            "probability_acceptable": probability,
+        },
+        "model": {"version": version},
+        "input": {"tokens": tokens, "unknown_tokens": unknown, "truncated": tokens > 20},
+        "latency_ms": latency,
     }
-    for bucket in reversed(buckets(layer)):
-        aggregations = {"bucket": {**bucket_aggregation(bucket), "aggs": aggregations}}
-    answer = search(server, {"size": 0, "aggs": aggregations}, index)["aggregations"]
-    found: dict[tuple[Any, ...], list[float]] = {}
 
-    def walk(level: dict[str, Any], keys: tuple[Any, ...]) -> None:
-        if "bucket" in level:
-            for bucket in level["bucket"]["buckets"]:
-                walk(bucket, (*keys, bucket["key"]))
-        else:
-            found[keys] = [answered(level[str(number)]) for number in range(len(plain))]
 
-    walk(answer, ())
-    return found
+def error(hour: int, code: str) -> dict[str, Any]:
+    return {"@timestamp": at(hour), "event": "error", "error": {"code": code}}
+
+
+DOCUMENTS: dict[str, list[dict[str, Any]]] = {
+    "cwl": [
+        prediction(0, 0.875, tokens=4, unknown=0, latency=1, version="aaaa"),
+        prediction(0, 0.5625, tokens=6, unknown=1, latency=2, version="aaaa"),
+        prediction(1, 0.125, tokens=10, unknown=0, latency=3, version="bbbb"),
+        prediction(1, 0.4375, tokens=22, unknown=3, latency=4, version="bbbb"),
+        prediction(2, 0.9375, tokens=12, unknown=0, latency=5, version="bbbb"),
+        error(2, "too_long"),
+        error(2, "invalid_text"),
+        error(2, "invalid_text"),
+    ],
+    "drift": [
+        {
+            "@timestamp": at(hour),
+            "expected_accuracy": 0.75,
+            "metrics": {"score_psi": hour / 4, "length_psi": hour / 8, "label_difference": 0.125},
+        }
+        for hour in range(3)
+    ],
+    "reference": [
+        {"reference": {"center": 0.125, "share": 0.25}},
+        {"reference": {"center": 0.875, "share": 0.5}},
+        {"reference": {"center": 0.925, "share": 0.25}},
+    ],
+}
 
 
 @pytest.fixture
 def filled(server: Elastic) -> Elastic:
-    """The server with all documents, as the forwarder or Filebeat would have written them."""
-    for view, index in INDICES.items():
-        body = "".join(
-            json.dumps({"create": {"_index": index, "_id": str(number)}})
-            + "\n"
-            + json.dumps(document)
-            + "\n"
-            for number, document in enumerate(DOCUMENTS[view]())
-        )
-        answer = server.request(
-            "POST", "/_bulk", body.encode(), content_type="application/x-ndjson"
-        )
+    """Return the server with all documents, in the indices that Filebeat would write to."""
+    for view, documents in DOCUMENTS.items():
+        lines: list[dict[str, Any]] = []
+        for number, document in enumerate(documents):
+            lines.append({"create": {"_index": INDICES[view], "_id": str(number)}})
+            lines.append(document)
+
+        body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        answer = server.request("POST", "/_bulk", body, content_type="application/x-ndjson")
         assert not answer["errors"]
     return server
 
 
-@pytest.mark.parametrize(("title", "layer"), LAYERS, ids=[title for title, _ in LAYERS])
+# --- Figures ---------------------------------------------------------------------------------
+
+PREDICTED = {"term": {"event": "prediction"}}
+UNCERTAIN = {"range": {"prediction.score": {"lt": LOW_CONFIDENCE}}}
+
+FILTERS: dict[str, tuple[dict[str, Any], int]] = {
+    "event: prediction": (PREDICTED, 5),
+    "event: error": ({"term": {"event": "error"}}, 3),
+    "input.truncated: true": ({"term": {"input.truncated": True}}, 1),
+    f"event: prediction and prediction.score < {LOW_CONFIDENCE}": (
+        {"bool": {"filter": [PREDICTED, UNCERTAIN]}},
+        2,
+    ),
+}
+"""A panel's filter (KQL), the query that Kibana makes of it, and how many documents match."""
+
+AGGREGATIONS: dict[str, dict[str, Any]] = {
+    "terms": {"terms": {}},
+    "histogram": {"histogram": {"interval": 0.25, "min_doc_count": 1}},
+    "date_histogram": {"date_histogram": {"fixed_interval": "1h", "min_doc_count": 1}},
+    "unique_count": {"cardinality": {}},
+    "sum": {"sum": {}},
+    "max": {"max": {}},
+    "percentile": {"percentiles": {"percents": [50]}},
+    "median": {"percentiles": {"percents": [50]}},
+}
+"""A panel's operation, and the aggregation that Kibana makes of it."""
+
+MIDNIGHT = 1_795_219_200_000
+HOUR = 3_600_000
+
+FIGURES: dict[tuple[str, str, str], Any] = {
+    ("cwl", "terms", "prediction.label.keyword"): {"acceptable": 3, "unacceptable": 2},
+    ("cwl", "terms", "error.code"): {"invalid_text": 2, "too_long": 1},
+    ("cwl", "terms", "model.version"): {"bbbb": 3, "aaaa": 2},
+    ("cwl", "unique_count", "model.version"): 2,
+    ("cwl", "date_histogram", "@timestamp"): {
+        MIDNIGHT: 2,
+        MIDNIGHT + HOUR: 2,
+        MIDNIGHT + 2 * HOUR: 4,
+    },
+    ("cwl", "histogram", "prediction.probability_acceptable"): {0.0: 1, 0.25: 1, 0.5: 1, 0.75: 2},
+    ("cwl", "percentile", "latency_ms"): 3,
+    ("cwl", "percentile", "input.tokens"): 10,
+    ("cwl", "median", "input.tokens"): 10,
+    ("cwl", "sum", "input.tokens"): 54,
+    ("cwl", "sum", "input.unknown_tokens"): 4,
+    ("reference", "histogram", "reference.center"): {0.0: 1, 0.75: 2},
+    ("reference", "sum", "reference.share"): 1,
+    ("drift", "date_histogram", "@timestamp"): {
+        MIDNIGHT: 1,
+        MIDNIGHT + HOUR: 1,
+        MIDNIGHT + 2 * HOUR: 1,
+    },
+    ("drift", "max", "metrics.score_psi"): 0.5,
+    ("drift", "max", "metrics.length_psi"): 0.25,
+    ("drift", "max", "metrics.label_difference"): 0.125,
+    ("drift", "max", "expected_accuracy"): 0.75,
+}
+"""Data view, operation and field of a panel, and the answer: counts per bucket, or a figure."""
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object inside a JSON value."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from objects(item)
+
+
+def asked_of_server() -> set[tuple[str, str, str]]:
+    """Return data view, operation and field of everything that the charts aggregate."""
+    asked = set()
+    for chart in CHARTS:
+        for layer in chart["config"].get("layers", [chart["config"]]):
+            view = layer["data_source"]["ref_id"]
+            for item in objects(layer):
+                for field in [item.get("field"), *item.get("fields", [])]:
+                    if field:
+                        asked.add((view, item["operation"], field))
+                for name in re.findall(r"sum\(([\w.]+)\)", item.get("formula", "")):
+                    asked.add((view, "sum", name))
+    return asked
+
+
+def test_every_filter_and_aggregation_of_a_panel_has_a_figure_here() -> None:
+    text = (FILES / "dashboard.json").read_text(encoding="utf-8")
+    expressions = re.findall(r'"expression": "([^"]+)"', text)
+    in_formulas = re.findall(r"count\(kql='([^']+)'\)", text)
+
+    assert {*expressions, *in_formulas} == set(FILTERS)
+    assert asked_of_server() == set(FIGURES)
+
+
+@pytest.mark.parametrize("kql", FILTERS)
+def test_a_filter_finds_its_documents(filled: Elastic, kql: str) -> None:
+    query, count = FILTERS[kql]
+    answer = search(filled, {"size": 0, "query": query}, INDICES["cwl"])
+    assert answer["hits"]["total"]["value"] == count
+
+
+@pytest.mark.parametrize(("view", "operation", "field"), FIGURES, ids=map("-".join, FIGURES))
 def test_a_chart_shows_the_right_figures(
-    filled: Elastic, title: str, layer: dict[str, Any]
+    filled: Elastic, view: str, operation: str, field: str
 ) -> None:
-    metrics = layer.get("y", layer.get("metrics", []))
-    plain = [part for metric in metrics for part in parts(metric)]
-    if any(m["operation"] in ("percentile", "median") for m in plain) and not has_percentiles(
-        filled
-    ):
+    ((name, parameters),) = AGGREGATIONS[operation].items()
+    if name == "percentiles" and not has_percentiles(filled):
         pytest.skip("this server has no percentiles")
-    view = layer["data_source"]["ref_id"]
-    found = run_layer(filled, layer, INDICES[view])
-    groups: dict[tuple[Any, ...], list[Document]] = defaultdict(list)
-    for document in DOCUMENTS[view]():
-        keys = tuple(bucket_key(bucket, document) for bucket in buckets(layer))
-        if None not in keys:
-            groups[keys].append(document)
-    assert set(found) == set(groups)
-    for keys, group in groups.items():
-        # Percentiles are approximate by design (t-digest interpolates in its own way); the rest is exact.
-        for metric, figure in zip(plain, found[keys], strict=True):
-            loose = metric["operation"] in ("percentile", "median")
-            assert figure == pytest.approx(
-                expected(metric, group), rel=0.15 if loose else 1e-9, abs=1e-9
-            )
+
+    aggregation = {name: {"field": field, **parameters}}
+    answer = search(filled, {"size": 0, "aggs": {"figure": aggregation}}, INDICES[view])
+    figure = answer["aggregations"]["figure"]
+
+    expected = FIGURES[view, operation, field]
+    if "buckets" in figure:
+        counts = {bucket["key"]: bucket["doc_count"] for bucket in figure["buckets"]}
+        assert counts == expected
+    elif "values" in figure:
+        # Percentiles are approximate by design: a t-digest interpolates in its own way.
+        assert next(iter(figure["values"].values())) == pytest.approx(expected, rel=0.15)
+    else:
+        assert figure["value"] == pytest.approx(expected)
+
+
+# --- The panels ------------------------------------------------------------------------------
+
+
+def test_panels_do_not_overlap_and_have_different_names() -> None:
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+
+    grids = [panel["grid"] for panel in PANELS]
+    cells = [
+        (x, y)
+        for grid in grids
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 48
+
+
+def test_the_limit_of_low_confidence_is_that_of_the_drift_check() -> None:
+    for name in ("dashboard.json", "rules.json", "kibana_7_10.ndjson"):
+        text = (FILES / name).read_text(encoding="utf-8")
+        limits = re.findall(r"prediction\.score < ([\d.]+\d)", text)
+        assert {float(limit) for limit in limits} == {LOW_CONFIDENCE}, name
+
+
+# --- The dashboard for Kibana 7.10 -----------------------------------------------------------
+
+
+def test_the_old_dashboard_file_is_up_to_date_and_has_the_same_panels() -> None:
+    assert kibana_7_10.TARGET.read_text(encoding="utf-8") == kibana_7_10.ndjson()
+
+    old = [json.loads(line) for line in kibana_7_10.ndjson().splitlines()]
+    titles = {saved["attributes"]["title"] for saved in old if saved["type"] == "visualization"}
+    new = {chart["config"]["title"] for chart in CHARTS}
+
+    # The pair of histograms is two panels there, and the number of versions is left out.
+    assert new - titles == {"Model versions", "Score against the training reference"}
+    assert {"Score", "Training reference", "Model version over time"} <= titles
+
+    references = {(r["type"], r["id"]) for saved in old for r in saved["references"]}
+    assert references <= {(saved["type"], saved["id"]) for saved in old}

@@ -19,23 +19,9 @@ from monitoring.provision import provision_elasticsearch
 from monitoring.reference import Reference
 from monitoring.security import WRITER_ROLE, provision_security
 from monitoring.steps import Report, covers
-from prediction import model_file
-from prediction.model_file import Histogram
+from tests.helpers.reference import DISTRIBUTIONS, REFERENCE
 from tests.helpers.servers import search
 from tests.helpers.stand_in import StandIn
-
-EDGES = [n / 20 for n in range(21)]
-DISTRIBUTIONS = model_file.Reference(
-    count=200,
-    labels={"acceptable": 0.7, "unacceptable": 0.3},
-    score_histogram=Histogram(EDGES, shares=[n / 190 for n in range(20)]),
-    length_histogram=Histogram([0, 10, 20], shares=[0.5, 0.5]),
-    unknown_token_rate=0.001,
-    low_confidence_share=0.25,
-    expected_accuracy=0.8,
-    accuracy=0.79,
-)
-REFERENCE = Reference("0123456789ab", DISTRIBUTIONS)
 
 
 def states(report: Report) -> set[str]:
@@ -91,10 +77,11 @@ def test_the_reference_histogram_is_that_of_the_model_given_last(server: Elastic
     documents = [hit["_source"] for hit in hits]
     documents.sort(key=lambda document: document["reference"]["center"])
 
+    histogram = DISTRIBUTIONS.score_histogram
     centers = [document["reference"]["center"] for document in documents]
-    assert centers == pytest.approx([edge + 0.025 for edge in EDGES[:-1]])
+    assert centers == pytest.approx([edge + 0.025 for edge in histogram.edges[:-1]])
     shares = [document["reference"]["share"] for document in documents]
-    assert shares == pytest.approx(DISTRIBUTIONS.score_histogram.shares)
+    assert shares == pytest.approx(histogram.shares)
     assert {document["model"]["version"] for document in documents} == {REFERENCE.version}
 
 
