@@ -1,11 +1,12 @@
 """How fast the log forwarder is on one core: a subscription event in, bulk request bodies out.
 
-    python benchmarks/forwarder.py                          # writes benchmarks/results/forwarder.json
+    python -m benchmarks.forwarder
 
-Measured is all that the forwarder does except waiting for the network: base64, gzip, JSON, finding the fields
-in each message, making the documents and the bulk body. Two contestants take turns in one run: ours, and the
-same steps in the plainest Python (parse, update, dump, nothing cached). Memory is the peak that one batch of
-10,000 events adds to the process, by tracemalloc.
+Measured is all that the forwarder does except waiting for the network: base64, gzip, JSON, finding
+the fields in each message, making the documents and the bulk body. Two ways take turns in one run:
+the forwarder, and the same steps in the plainest Python (parse, update, dump, nothing cached).
+Memory is the peak that one batch adds to the process, by tracemalloc. The last line of output is
+one JSON document, which is also written to benchmarks/results/forwarder.json.
 """
 
 import argparse
@@ -16,43 +17,93 @@ import os
 import platform
 import random
 import statistics
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks import results
+from benchmarks.results import Forwarder
 from monitoring.forwarder import to_documents
 from monitoring.log_events import CloudWatchLogsEvent, LogEvent, decode, encode
 
 WORDS = (
-    "the",
-    "a",
-    "boy",
-    "girl",
-    "dog",
-    "bench",
-    "river",
-    "teacher",
-    "letter",
-    "who",
-    "has",
-    "was",
-    "will",
+    *("the", "a", "boy", "girl", "dog", "bench", "river"),
+    *("teacher", "letter", "who", "has", "was", "will"),
 )
-RESULT = Path(__file__).parent / "results" / "forwarder.json"
+START_MS = 1_790_000_000_000
+NOISE_EVERY = 5
+"""One log event in this many is not a prediction but Lambda's own START line."""
 
 
-def record(random_: random.Random, milliseconds: int) -> dict[str, Any]:
-    """A prediction log line as design.md describes it."""
-    words = random_.choices(WORDS, k=random_.randint(4, 18))
+def main() -> None:
+    """Measure both ways in turn; print and record the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=10_000, help="log events per batch")
+    parser.add_argument("--rounds", type=int, default=15, help="batches that each way does")
+    arguments = parser.parse_args()
+
+    event = make_event(arguments.events)
+    ways = {"ours": bulk_bytes, "plain": bulk_bytes_plainly}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(arguments.rounds + 1):
+        for name, way in ways.items():
+            taken = cpu_seconds(way, event)
+            # The first round warms up.
+            if number > 0:
+                seconds[name].append(taken)
+
+    rates = {
+        name: round(arguments.events / statistics.median(taken)) for name, taken in seconds.items()
+    }
+    megabytes = peak_megabytes(bulk_bytes, event)
+    print(f"{rates['ours']:,} events/s, {megabytes} MB for {arguments.events:,} events")
+
+    result: Forwarder = {
+        "events_per_second": rates,
+        "ratio_to_plain": round(rates["ours"] / rates["plain"], 2),
+        "batch_events": arguments.events,
+        "batch_kilobytes_packed": len(event["awslogs"]["data"]) // 1024,
+        "peak_megabytes_a_batch": megabytes,
+        "rounds": arguments.rounds,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+    results.record("forwarder", result)
+
+
+def make_event(count: int, seed: int = 0) -> CloudWatchLogsEvent:
+    """Return a subscription event with ``count`` log events."""
+    rng = random.Random(seed)
+    log_events: list[LogEvent] = []
+    for number in range(count):
+        milliseconds = START_MS + 37 * number
+        if number % NOISE_EVERY == NOISE_EVERY - 1:
+            message = f"START RequestId: {number}\n"
+        else:
+            message = log_line(rng, milliseconds)
+        event_id = f"{10**55 + number}"
+        log_events.append({"id": event_id, "timestamp": milliseconds, "message": message})
+
+    return encode(
+        {
+            "messageType": "DATA_MESSAGE",
+            "owner": "123456789012",
+            "logGroup": "/aws/lambda/cola",
+            "logStream": "2026/11/21/[1]0123456789abcdef",
+            "subscriptionFilters": ["predictions"],
+            "logEvents": log_events,
+        }
+    )
+
+
+def log_line(rng: random.Random, milliseconds: int) -> str:
+    """Return a line as ``serving/prediction_log.py`` writes it for one prediction."""
+    words = rng.choices(WORDS, k=rng.randint(4, 18))
     text = " ".join(words).capitalize() + "."
-    acceptable = random_.betavariate(3, 1.5)
-    return {
+    acceptable = rng.betavariate(3, 1.5)
+
+    record = {
         "@timestamp": datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(),
         "event": "prediction",
         "text": text,
@@ -68,44 +119,21 @@ def record(random_: random.Random, milliseconds: int) -> dict[str, Any]:
             "unknown_tokens": 0,
             "truncated": False,
         },
-        "latency_ms": round(random_.expovariate(0.4), 3),
-        "request_id": f"{random_.getrandbits(128):032x}",
+        "latency_ms": round(rng.expovariate(0.4), 3),
+        "request_id": f"{rng.getrandbits(128):032x}",
         "service": "lambda",
         "cold_start": False,
     }
+    return json.dumps(record) + "\n"
 
 
-def batch(events: int, seed: int = 0) -> CloudWatchLogsEvent:
-    """A subscription event with `events` log events, predictions between START and REPORT lines (1 in 5)."""
-    random_ = random.Random(seed)
-    start = 1_790_000_000_000
-    log_events: list[LogEvent] = []
-    for number in range(events):
-        at = start + 37 * number
-        noise = number % 5 == 4
-        message = (
-            f"START RequestId: {number}\n" if noise else json.dumps(record(random_, at)) + "\n"
-        )
-        log_events.append({"id": f"{10**55 + number}", "timestamp": at, "message": message})
-    return encode(
-        {
-            "messageType": "DATA_MESSAGE",
-            "owner": "123456789012",
-            "logGroup": "/aws/lambda/cola",
-            "logStream": "2026/11/21/[1]0123456789abcdef",
-            "subscriptionFilters": ["predictions"],
-            "logEvents": log_events,
-        }
-    )
-
-
-def ours(event: CloudWatchLogsEvent) -> int:
-    """Bytes of the bulk body that the forwarder makes of `event`."""
+def bulk_bytes(event: CloudWatchLogsEvent) -> int:
+    """Return the length of the bulk body that the forwarder makes of an event."""
     return len(b"".join(document.action() for document in to_documents(decode(event))))
 
 
-def plain(event: CloudWatchLogsEvent) -> int:
-    """The same documents, each step in the plainest way."""
+def bulk_bytes_plainly(event: CloudWatchLogsEvent) -> int:
+    """Return the length of a bulk body of the same documents, each step in the plainest way."""
     payload = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
     lines = []
     for log_event in payload["logEvents"]:
@@ -113,6 +141,7 @@ def plain(event: CloudWatchLogsEvent) -> int:
         fields = json.loads(log_event["message"][start:]) if start >= 0 else {}
         if "prediction" not in fields:
             continue
+
         at = datetime.fromtimestamp(log_event["timestamp"] / 1000, UTC)
         fields |= {
             "@id": log_event["id"],
@@ -122,58 +151,30 @@ def plain(event: CloudWatchLogsEvent) -> int:
             "@log_group": payload["logGroup"],
             "@log_stream": payload["logStream"],
         }
-        lines.append(
-            json.dumps({"create": {"_index": at.strftime("cwl-%Y.%m.%d"), "_id": log_event["id"]}})
-        )
-        lines.append(json.dumps(fields))
+        action = {"create": {"_index": at.strftime("cwl-%Y.%m.%d"), "_id": log_event["id"]}}
+        lines += [json.dumps(action), json.dumps(fields)]
+
     return len("\n".join(lines).encode())
 
 
-def seconds(function: Callable[[CloudWatchLogsEvent], int], event: CloudWatchLogsEvent) -> float:
-    """CPU seconds of one call."""
+def cpu_seconds(
+    function: Callable[[CloudWatchLogsEvent], int], event: CloudWatchLogsEvent
+) -> float:
+    """Return the CPU seconds of one call."""
     start = time.process_time()
     function(event)
     return time.process_time() - start
 
 
-def main() -> None:
-    """Run the benchmark and print one JSON document as the last line."""
-    parser = argparse.ArgumentParser(
-        description="Events per second of the log forwarder on one core."
-    )
-    parser.add_argument("--events", type=int, default=10_000, help="log events in a batch")
-    parser.add_argument("--rounds", type=int, default=15, help="batches that each contestant does")
-    arguments = parser.parse_args()
-    event = batch(arguments.events)
-    times: dict[str, list[float]] = {"ours": [], "plain": []}
-    for round_ in range(arguments.rounds + 1):
-        for name, function in (("ours", ours), ("plain", plain)):
-            taken = seconds(function, event)
-            if round_ > 0:  # the first warms up
-                times[name].append(taken)
+def peak_megabytes(
+    function: Callable[[CloudWatchLogsEvent], int], event: CloudWatchLogsEvent
+) -> float:
+    """Return the most memory that one call holds at a time."""
     tracemalloc.start()
-    ours(event)
+    function(event)
     peak = tracemalloc.get_traced_memory()[1]
-    rates = {
-        name: round(arguments.events / statistics.median(values)) for name, values in times.items()
-    }
-    result = {
-        "benchmark": "forwarder",
-        "events_per_second": rates,
-        "ratio_to_plain": round(rates["ours"] / rates["plain"], 2),
-        "batch_events": arguments.events,
-        "batch_kilobytes_packed": len(event["awslogs"]["data"]) // 1024,
-        "peak_megabytes_a_batch": round(peak / 2**20, 1),
-        "rounds": arguments.rounds,
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-    }
-    print(
-        f"{rates['ours']:,} events/s, {result['peak_megabytes_a_batch']} MB for {arguments.events:,} events"
-    )
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    tracemalloc.stop()
+    return round(peak / 2**20, 1)
 
 
 if __name__ == "__main__":
