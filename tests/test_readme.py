@@ -26,7 +26,8 @@ def test_the_commands_that_documents_name_exist() -> None:
 
     assert [name for name in sorted(scripts) if not (ROOT / name).is_file()] == []
     assert [name for name in sorted(modules) if not is_module(ROOT / name.replace(".", "/"))] == []
-    assert scripts and modules
+    assert scripts
+    assert modules
 
 
 def is_module(path: Path) -> bool:
