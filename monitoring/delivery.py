@@ -100,6 +100,7 @@ def _deliver_batch(
                 batch = batch[middle:]
                 continue
 
+            # 0: no connection. Anything else but 429 and 5xx will be the same at the next try.
             may_pass = error.status in (0, 429) or error.status >= 500
             if not may_pass:
                 raise
@@ -127,6 +128,7 @@ def _try_batch(
     if not answer.get("errors"):
         return [], ""
 
+    # The items come in the order of the documents.
     retryable, reason = [], ""
     for document, item in zip(batch, answer["items"], strict=True):
         # An item has one key, the action: {"create": {"status": ..., "error": ...}}.

@@ -110,6 +110,8 @@ class Elastic:
         headers = {**self.headers, "Accept": "application/json"}
         if data:
             headers["Content-Type"] = content_type
+
+        # A signature covers the method, the URL and the body, so it is made for each request.
         if self._sign is not None:
             headers.update(self._sign(method, url, data))
 
@@ -121,6 +123,7 @@ class Elastic:
             return json.loads(answer) if answer else {}
 
         except urllib.error.HTTPError as error:
+            # A proxy may answer with a page of HTML: its beginning is enough.
             reason = _reason(error.read(2000).decode("utf-8", "replace"))
             message = f"{method} {url}: HTTP {error.code}: {reason}"
             raise ElasticError(message, error.code) from None
@@ -153,6 +156,7 @@ def _reason(answer: str) -> str:
         return str(reason)[:LONGEST_REASON]
 
     except (ValueError, KeyError, AttributeError):
+        # Not JSON, or in nobody's form.
         return answer[:LONGEST_REASON].strip() or "no reason given"
 
 
@@ -188,6 +192,7 @@ def sigv4(region: str) -> Sign:
         raise ElasticError("no AWS credentials to sign with: set AWS_PROFILE or AWS_ACCESS_KEY_ID")
 
     def sign(method: str, url: str, body: bytes) -> dict[str, str]:
+        # A role's credentials are replaced every few hours: freeze those of this moment.
         request = AWSRequest(method=method, url=url, data=body)
         SigV4Auth(credentials.get_frozen_credentials(), "es", region).add_auth(request)
         return dict(request.headers.items())
@@ -221,7 +226,7 @@ def _read_secret(arn: str) -> dict[str, str]:
     """Return a secret's values under the names of the environment variables they stand for."""
     from botocore.session import Session
 
-    # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
+    # The secret may be in another region: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
     region = arn.split(":")[3] if arn.count(":") >= 3 else None
     client = Session().create_client("secretsmanager", region_name=region)
     answer = client.get_secret_value(SecretId=arn)

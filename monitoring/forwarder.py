@@ -79,6 +79,7 @@ def lambda_handler(event: CloudWatchLogsEvent, context: LambdaContext) -> Counts
     Raises:
         ColaError: Something is undelivered. Lambda then calls again with the same event.
     """
+    # Lambda kills a function whose time is up: stop before that, and raise.
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
     deadline = time.monotonic() + seconds
 
@@ -107,6 +108,7 @@ def forward(
         DeliveryError: Documents are undelivered at the deadline, or refused with nowhere to go.
         ElasticError: The server refused a whole request: a setting is wrong.
     """
+    # All documents are made before the first is sent: what cannot be read delivers nothing.
     data = decode(event)
     documents = list(to_documents(data, keep_all=os.environ.get("FORWARD_ALL") == "1"))
 
@@ -136,6 +138,7 @@ def forward(
 
 def dead_letters(data: LogData, refused: Refusals) -> Iterator[DeadLetter]:
     """Yield a dead letter for each log event whose document was refused, in order."""
+    # Each is an event of its own, so that one bad document does not hold up others at a replay.
     for event in data.get("logEvents", ()):
         reason = refused.get(event["id"])
         if reason is not None:
@@ -171,6 +174,7 @@ def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]
                     continue
                 fields = {**(fields or {}), **lambda_report(message, fields)}
 
+            # A message may have fields of these names: the event's replace them.
             milliseconds = event["timestamp"]
             fields["@id"] = event["id"]
             fields["@timestamp"] = _iso(milliseconds)

@@ -84,6 +84,7 @@ def _figures(low_confidence: JsonObject) -> list[JsonObject]:
 def _labels() -> list[JsonObject]:
     terms = {"field": LABEL, "orderBy": "1", "order": "desc", "size": 5}
     over_time = series("predictions", COUNT, PREDICTIONS, LABEL, "bar")
+
     return [
         bars("Predictions per label", {"type": "terms", "params": terms}, _count()),
         tsvb("Predictions over time, by label", over_time),
@@ -111,6 +112,7 @@ def _inputs_and_errors() -> list[JsonObject]:
     unknown = series("unknown", quotient("input.unknown_tokens", "input.tokens"))
     truncated = series("truncated", COUNT, "input.truncated: true", style="bar")
     by_code = series("errors", COUNT, ERRORS, "error.code", "bar")
+
     return [
         tsvb("Unknown-token rate", unknown),
         tsvb("Truncated inputs", truncated),
@@ -121,6 +123,7 @@ def _inputs_and_errors() -> list[JsonObject]:
 def _versions_and_drift() -> list[JsonObject]:
     by_model = series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
     drift = [series(field.rpartition(".")[2], largest(field)) for field in DRIFT_FIELDS]
+
     return [
         tsvb("Model version over time", by_model),
         tsvb("Drift over time", *drift, index="drift-*"),
@@ -161,6 +164,7 @@ def dashboard(all_rows: Sequence[Row]) -> JsonObject:
     for row in all_rows:
         width = WIDTH // len(row.panels)
         for column, panel in enumerate(row.panels):
+            # A dashboard does not hold its panels: it refers to saved objects by a name.
             number = str(len(panels))
             name = f"panel_{number}"
             grid = {"x": column * width, "y": y, "w": width, "h": row.height, "i": number}

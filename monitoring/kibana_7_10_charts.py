@@ -39,6 +39,8 @@ def quotient(numerator: str, denominator: str) -> list[JsonObject]:
         {"id": "n", "name": "n", "field": "sum-n"},
         {"id": "d", "name": "d", "field": "sum-d"},
     ]
+
+    # The script divides what the two metrics before it give.
     return [
         {"id": "sum-n", "type": "sum", "field": numerator},
         {"id": "sum-d", "type": "sum", "field": denominator},
@@ -109,7 +111,9 @@ def tsvb(
         index: The pattern of the indices that it reads.
         kind: ``timeseries``, or ``metric`` for one figure over the dashboard's time range.
     """
+    # A line does not get its color from its place in the chart: each has a setting for it.
     colored = [{**line, "color": COLORS[number % len(COLORS)]} for number, line in enumerate(lines)]
+
     params = {
         "id": title,
         "type": kind,
@@ -124,6 +128,8 @@ def tsvb(
         "show_legend": 1,
         "show_grid": 1,
     }
+
+    # A TSVB chart has its index and its queries in its parameters.
     return visualization(title, {"type": "metrics", "aggs": [], "params": params}, index_id=None)
 
 

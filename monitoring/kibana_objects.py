@@ -71,6 +71,7 @@ def import_saved_objects(kibana: Elastic, ndjson: bytes) -> None:
     Raises:
         ElasticError: Kibana refused one of them.
     """
+    # Kibana takes a file as a browser's form would send it (multipart/form-data).
     body = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="cola.ndjson"\r\n'
         "Content-Type: application/ndjson\r\n\r\n"
@@ -140,6 +141,7 @@ def _rules(kibana: Elastic, report: Report, low_confidence_limit: float) -> None
     text = (FILES / "rules.json").read_text(encoding="utf-8")
     wanted = json.loads(Template(text).substitute(limit=low_confidence_limit))
 
+    # The rules refer to the connector, so it comes first.
     _put_by_id(kibana, report, "connector", "/api/actions/connector", wanted["connector"])
     for rule in wanted["rules"]:
         _put_by_id(kibana, report, "rule", "/api/alerting/rule", rule)

@@ -25,6 +25,7 @@ def provision_lifecycle(server: Elastic, report: Report) -> bool:
         ColaError: RETENTION_DAYS is not a whole number of days.
         ElasticError: The server refused the policy.
     """
+    # A server that lacks one of the two says so when it is asked for it.
     age = f"{_retention_days()}d"
     if _put_lifecycle(server, report, age):
         return True

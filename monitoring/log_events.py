@@ -89,6 +89,7 @@ def decode(event: CloudWatchLogsEvent) -> LogData:
     try:
         packed = base64.b64decode(event["awslogs"]["data"], validate=True)
 
+        # The limit keeps a small event from filling the function's memory.
         unpacker = zlib.decompressobj(wbits=GZIP)
         text = unpacker.decompress(packed, MAX_PAYLOAD_BYTES)
         if not unpacker.eof:

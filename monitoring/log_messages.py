@@ -45,6 +45,7 @@ def extract(message: str) -> JsonObject | None:
     if outer is None or "prediction" in outer:
         return outer
 
+    # Lambda's JSON format puts what the code logged into ``message``.
     inner = outer.get("message")
     if isinstance(inner, str):
         inner = _first_object(inner)
@@ -92,6 +93,7 @@ def lambda_report(message: str, fields: JsonObject | None) -> JsonObject:
         ``{"report": ...}`` with the keys ``duration_ms``, ``billed_ms``, ``memory_mb``,
         ``max_memory_mb`` and ``init_ms``, as far as the line has them; ``{}`` for another line.
     """
+    # The JSON format.
     if fields and fields.get("type") == "platform.report":
         record = fields.get("record")
         metrics = record.get("metrics") if isinstance(record, dict) else None
@@ -100,6 +102,7 @@ def lambda_report(message: str, fields: JsonObject | None) -> JsonObject:
             "report": {name: values[key] for name, key in _REPORT_JSON.items() if key in values}
         }
 
+    # The text format.
     if message.startswith("REPORT RequestId:"):
         matches = {name: pattern.search(message) for name, pattern in _REPORT_TEXT.items()}
         return {"report": {name: float(match[1]) for name, match in matches.items() if match}}

@@ -66,6 +66,7 @@ def provision_elasticsearch(
 
     for path in sorted(FILES.glob("*_template.json")):
         template = json.loads(path.read_text(encoding="utf-8"))
+        # Elasticsearch's policy applies to indices that name it.
         if names_policy and path.stem in WITH_LIFECYCLE:
             template["template"]["settings"]["index"]["lifecycle"] = {"name": POLICY}
 
@@ -152,6 +153,7 @@ def main() -> None:
     provision_elasticsearch(server, report, reference)
     provision_security(server, report, arguments.key_file)
 
+    # Kibana takes the credentials of Elasticsearch's users.
     if url := os.environ.get("KIBANA_URL"):
         kibana = Elastic.from_environment({**os.environ, "ELASTICSEARCH_URL": url})
         limit = reference.low_confidence_limit if reference else LOW_CONFIDENCE_LIMIT

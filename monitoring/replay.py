@@ -66,6 +66,7 @@ def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[QueueMessage]:
             MessageAttributeNames=["All"],
         )
 
+        # A message whose delivery took longer than it was hidden comes a second time.
         fresh = [
             message for message in answer.get("Messages", ()) if message["MessageId"] not in seen
         ]

@@ -64,6 +64,7 @@ def _set_password(server: Elastic, report: Report, user: str, path: str, body: J
         path: Where to write it.
         body: What to write; ``password`` is the password.
     """
+    # No server gives a password back: whether it is the right one is seen by logging in.
     as_user = Elastic(server.url, basic(user, body["password"]))
     try:
         as_user.request("GET", "/_security/_authenticate")
@@ -77,6 +78,7 @@ def _set_password(server: Elastic, report: Report, user: str, path: str, body: J
 
 def _create_key(server: Elastic, report: Report, path: Path) -> None:
     """Make an API key for the writer's role and write it to a file that only its owner reads."""
+    # Elasticsearch shows a key only once: with the file lost, the next run makes another key.
     if path.exists():
         report.add(f"writer key in {path}", "unchanged")
         return

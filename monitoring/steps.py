@@ -59,6 +59,7 @@ class Report:
             self.add(what, "created")
             return
 
+        # Kibana has rewritten the object, perhaps into just what it was before.
         after = read_again() if read_again else None
         is_same = after is not None and all(
             after.get(name) == existing.get(name) for name in wanted
@@ -109,6 +110,7 @@ def covers(existing: Any, wanted: Any) -> bool:
             and all(covers(one, other) for one, other in zip(existing, wanted, strict=True))
         )
 
+    # Servers give back "1" for 1 and "true" for True.
     return _as_text(existing) == _as_text(wanted)
 
 
