@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.results import ROOT, CommandLine
 from corpus.format import read_folder
-from export.variants import Feed, packed_rows
+from export.feeds import Feed, packed_rows
 from prediction.command_line import BATCH
 from prediction.onnx_predictor import SLICE_SENTENCES, ColaONNXPredictor
 from prediction.rows import plan

@@ -1,4 +1,4 @@
-"""Writes models/model.onnx: a graph and, in its metadata, all that a predictor needs beside it."""
+"""How models/model.onnx is written: a graph and, in its metadata, all else that predictors need."""
 
 import json
 import platform
@@ -15,6 +15,7 @@ from export.packing import PACKABLE
 from prediction.model_file import Lineage, LineageCorpus, Reference, TrainedBy
 from training.provenance import Provenance, git_commit
 
+# Their versions are recorded.
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "tokenizers", "numpy")
 
 
@@ -28,11 +29,11 @@ def write(
     """Write ``graph`` with its ``metadata_props``, each a JSON document.
 
     Args:
-        path: where the file goes.
-        graph: the exported graph.
-        provenance: the checkpoint's.
-        lineage: see ``describe_lineage``.
-        reference: see ``export.reference.describe``.
+        path: Where the file goes.
+        graph: The exported network; it is not changed.
+        provenance: The checkpoint's.
+        lineage: See ``describe_lineage``.
+        reference: See ``export.reference.describe``.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph)
@@ -53,7 +54,12 @@ def write(
 
 
 def describe_lineage(provenance: Provenance, precision: str) -> Lineage:
-    """Return where a model file comes from, before anything is measured with it."""
+    """Return where a model file comes from, before anything is measured of it.
+
+    Args:
+        provenance: The checkpoint's.
+        precision: Of the file, ``fp32`` or ``int8``.
+    """
     base, corpus = provenance.base_model, provenance.corpus
     return Lineage(
         base_model=base.name,

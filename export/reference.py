@@ -1,4 +1,4 @@
-"""What the validation set looks like to the model: the distributions that drift is measured against."""
+"""What the validation set looks like to the model, which drift is measured against."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ def describe(predictions: Sequence[Prediction], labels: Sequence[str]) -> Refere
     """Return the reference of a model file.
 
     Args:
-        predictions: the model's, one per sentence of the validation set.
-        labels: the right label of each of these sentences.
+        predictions: The model's, one per sentence of the validation set.
+        labels: The right label of each of these sentences.
     """
     scores = np.array([item.score for item in predictions])
     tokens = sum(item.tokens for item in predictions)

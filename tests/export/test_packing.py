@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from export.feeds import onnx_logits, packed_rows, padded_batches, torch_logits
 from export.packing import PackedNetwork, can_pack, to_onnx
-from export.variants import onnx_logits, packed_rows, padded_batches, torch_logits
 
 SMALL = {
     "hidden_size": 32,

@@ -8,14 +8,17 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.quantization import SCHEMES, Scheme, observe, quantize
+from export.quantization import SCHEMES, Scheme, collect_ranges, quantize
 
 INPUTS, OUTPUTS, ROWS = 256, 128, 6000
 
 
 @pytest.fixture(scope="module")
 def model() -> onnx.ModelProto:
-    """Embedding, activation, matrix; as in a transformer, a few inputs are much larger than the rest."""
+    """Return an embedding, an activation and a matrix.
+
+    As in a transformer, a few inputs of the matrix are much larger than the rest.
+    """
     generator = np.random.default_rng(0)
     table = generator.normal(size=(ROWS, INPUTS)).astype(np.float32)
     spread = np.ones(INPUTS, np.float32)
@@ -65,30 +68,34 @@ def initializers(model: onnx.ModelProto) -> dict[str, Any]:
 def test_the_file_is_a_quarter_and_the_answers_stay(
     model: onnx.ModelProto, feed: dict[str, Any]
 ) -> None:
-    quantized = quantize(model, SCHEMES[0], observe(model, [feed]))
+    quantized = quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
     assert quantized.ByteSize() < 0.27 * model.ByteSize()
     assert relative_error(run(quantized, feed), run(model, feed)) < 0.02
 
 
 def test_smoothing_is_what_keeps_them(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
-    flat = {name: np.ones_like(columns) for name, columns in observe(model, [feed]).items()}
+    flat = {name: np.ones_like(columns) for name, columns in collect_ranges(model, [feed]).items()}
     truth = run(model, feed)
-    smoothed = relative_error(run(quantize(model, SCHEMES[0], observe(model, [feed])), feed), truth)
+    smoothed = relative_error(
+        run(quantize(model, SCHEMES[0], collect_ranges(model, [feed])), feed), truth
+    )
     assert smoothed < 0.5 * relative_error(run(quantize(model, SCHEMES[0], flat), feed), truth)
 
 
 def test_no_cpu_can_saturate(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
-    quantized = quantize(model, SCHEMES[0], observe(model, [feed]))
+    quantized = quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
     weights = initializers(quantized)["matrix_int8"].astype(int)
     assert np.abs(weights).max() == 64  # the whole range is used
     assert 255 * 2 * np.abs(weights).max() <= np.iinfo(np.int16).max  # what vpmaddubsw adds up
 
 
 def test_a_scheme_says_what_stays_fp32(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
-    kept = initializers(quantize(model, Scheme("", keep_after=("Gelu",)), observe(model, [feed])))
+    kept = initializers(
+        quantize(model, Scheme("", keep_after=("Gelu",)), collect_ranges(model, [feed]))
+    )
     assert kept["matrix"].dtype == np.float32
     assert "table_int8" in kept
-    kept = initializers(quantize(model, Scheme("", embedding=False), observe(model, [feed])))
+    kept = initializers(quantize(model, Scheme("", embedding=False), collect_ranges(model, [feed])))
     assert kept["table"].dtype == np.float32
     assert "matrix_int8" in kept
     assert "matrix" not in kept
@@ -96,14 +103,14 @@ def test_a_scheme_says_what_stays_fp32(model: onnx.ModelProto, feed: dict[str, A
 
 def test_the_model_given_is_not_changed(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
     before = model.SerializeToString()
-    quantize(model, SCHEMES[0], observe(model, [feed]))
+    quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
     assert model.SerializeToString() == before
 
 
 def test_schemes_go_from_the_smallest_to_the_safest(
     model: onnx.ModelProto, feed: dict[str, Any]
 ) -> None:
-    quantized = [quantize(model, scheme, observe(model, [feed])) for scheme in SCHEMES]
+    quantized = [quantize(model, scheme, collect_ranges(model, [feed])) for scheme in SCHEMES]
     sizes = [item.ByteSize() for item in quantized]
     errors = [relative_error(run(item, feed), run(model, feed)) for item in quantized]
     assert sizes == sorted(sizes)

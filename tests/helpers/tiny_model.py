@@ -4,7 +4,7 @@ python -m tests.helpers.tiny_model      # make that file again, after a change t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +39,23 @@ def tokenizer_json() -> str:
     return str(tokenizer.to_str())
 
 
-def make_checkpoint(path: Path, steps: int = 0, **architecture: Any) -> Path:
+def has_that(sentence: Sentence) -> int:
+    """Label a sentence by whether it has the word ``that``, which a model learns in seconds."""
+    return int(" that " in sentence.text)
+
+
+def make_checkpoint(
+    path: Path,
+    steps: int = 0,
+    label: Callable[[Sentence], int] | None = None,
+    **architecture: Any,
+) -> Path:
     """Write a checkpoint as train.py does; by default of a BERT with random weights.
 
     Args:
         path: Where the checkpoint goes; it is returned.
         steps: Training steps of 64 sentences.
+        label: What to teach instead of the corpus's labels.
         architecture: Overrides of the architecture (transformers' configuration).
     """
     import torch
@@ -81,7 +92,11 @@ def make_checkpoint(path: Path, steps: int = 0, **architecture: Any) -> Path:
     origin = replace(origin, base_model=provenance.BaseModel("tiny", None, None))
 
     model = ColaModel(network, config.training, origin)
-    _train(model, corpus.splits[TRAIN], steps)
+    sentences = corpus.splits[TRAIN]
+    if label is not None:
+        sentences = [replace(sentence, label=label(sentence)) for sentence in sentences]
+    _train(model, sentences, steps)
+
     torch.save({"state_dict": model.state_dict(), "cola": model.provenance.to_json()}, path)
     return path
 

@@ -1,0 +1,118 @@
+"""``models/export_report.json``: every variant that was measured, and the gates that it passed."""
+
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from export.variants import Variant
+from prediction.model_file import Lineage
+
+
+@dataclass(frozen=True)
+class ParityFigures:
+    """The exported graph against PyTorch, before quantization."""
+
+    largest_difference: float
+    """Of a logit."""
+
+    limit: float
+    """The largest difference with which a model is exported."""
+
+
+@dataclass(frozen=True)
+class CalibrationFigures:
+    """How far scores are from probabilities, without and with the temperature."""
+
+    temperature: float
+
+    evaluated_on: str
+    """The split of the two errors; the temperature was fitted on the other one."""
+
+    error_before: float
+    """Expected calibration error."""
+
+    error_after: float
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export measured."""
+
+    model: str
+    """Path of the model file."""
+
+    sha256: str
+    """Of the model file."""
+
+    packing: bool
+    """Whether several sentences can share a row."""
+
+    variants: dict[str, Variant]
+    """``pytorch``, ``fp32``, and ``int8`` if that was made."""
+
+    parity: ParityFigures
+    calibration: CalibrationFigures
+    lineage: Lineage
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report's document.
+
+        Its keys are those of the first version, which others read: ``contestants``, ``flips`` and
+        ``judged_on`` are the variants, their label changes and the split ``evaluated_on``.
+        """
+        calibration = self.calibration
+        return {
+            "model": self.model,
+            "sha256": self.sha256,
+            "packing": self.packing,
+            "contestants": {name: _figures(variant) for name, variant in self.variants.items()},
+            "parity": asdict(self.parity),
+            "calibration": {
+                "temperature": calibration.temperature,
+                "judged_on": calibration.evaluated_on,
+                "error_before": calibration.error_before,
+                "error_after": calibration.error_after,
+            },
+            "lineage": self.lineage.to_json(),
+        }
+
+
+def _figures(variant: Variant) -> dict[str, object]:
+    """Return all of a variant but its predictions."""
+    return {
+        "megabytes": variant.megabytes,
+        "metrics": variant.metrics,
+        "latency": asdict(variant.latency),
+        "flips": variant.label_changes,
+        "largest_difference": variant.largest_difference,
+        "scheme": variant.scheme,
+    }
+
+
+def print_report(report: ExportReport) -> None:
+    """Print the variants side by side, and the figures of the gates."""
+    table = Table(title=f"{report.model}: {report.lineage.precision}")
+    for column in ("", "MB", "MCC", "other labels", "largest difference", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="right" if column else "left")
+
+    for name, variant in report.variants.items():
+        difference = "-" if name == "pytorch" else f"{variant.largest_difference:.1e}"
+        table.add_row(
+            name,
+            f"{variant.megabytes:.1f}",
+            f"{variant.mcc:.3f}",
+            f"{variant.label_changes:.2%}",
+            difference,
+            f"{variant.latency.p50_ms:.2f}",
+            f"{variant.latency.p99_ms:.2f}",
+        )
+
+    calibration = report.calibration
+    console = Console()
+    console.print(table)
+    console.print(
+        f"calibration error {calibration.error_before:.3f} -> {calibration.error_after:.3f} "
+        f"(temperature {calibration.temperature:.2f}), "
+        f"parity {report.parity.largest_difference:.1e}; latency: one sentence, one thread"
+    )
