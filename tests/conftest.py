@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a small corpus, a composed configuration, commands run as a person runs them."""
+"""Fixtures for all tests: a small corpus, a configuration, commands run as a person runs them."""
 
 import os
 import subprocess
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.helpers.paths import ROOT
+
 if TYPE_CHECKING:
     from configs.schema import Config
 
-ROOT = Path(__file__).parent.parent
 pytest_plugins = ["tests.helpers.aws_fixtures", "tests.helpers.search_fixtures"]
 os.environ.setdefault("WANDB_MODE", "offline")
 
@@ -21,17 +22,18 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every eighth sentence of corpus/, in CoLA's format."""
+    """Return a folder with every eighth sentence of corpus/, in CoLA's format."""
     folder = tmp_path_factory.mktemp("small_corpus")
     for path in sorted((ROOT / "corpus").glob("*.tsv")):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / path.name).write_text("".join(lines[::8]), encoding="utf-8")
+
     return folder
 
 
 @pytest.fixture
 def compose(small_corpus: Path) -> "Callable[..., Config]":
-    """Composes a configuration for quick runs; arguments are further overrides."""
+    """Return a function that composes a configuration for quick runs, from further overrides."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
@@ -47,7 +49,7 @@ def compose(small_corpus: Path) -> "Callable[..., Config]":
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs ``python SCRIPT ARGUMENTS`` of this repository from a scratch folder."""
+    """Return a function that runs ``python SCRIPT ARGUMENTS`` from a scratch folder."""
 
     def execute(
         script: str,

@@ -1,11 +1,11 @@
 """The notebook runs from top to bottom and is committed without output."""
 
-from pathlib import Path
-
 import nbformat
 import pytest
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "data_exploration.ipynb"
+from tests.helpers.paths import ROOT
+
+NOTEBOOK = ROOT / "notebooks" / "data_exploration.ipynb"
 
 
 def test_no_output_is_committed() -> None:
@@ -25,5 +25,6 @@ def test_it_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
     NotebookClient(notebook, timeout=200, resources=resources).execute()
+
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 3

@@ -1,6 +1,6 @@
-"""A predictor that needs no model: quick, deterministic, and it can be told to wait or to fail.
+"""A predictor that needs no model: quick, deterministic, and it waits or fails on request.
 
-python tests/helpers/fake_predictor.py        # serve it (settings from the environment, as app.py)
+``python -m tests.helpers.fake_predictor`` serves it, with settings from the environment.
 """
 
 import hashlib
@@ -39,7 +39,14 @@ INFO = ModelInfo(
 
 
 class FakePredictor:
-    """``rows`` records what was run together, ``exclusive`` which of them ran alone; ``gate`` holds rows back."""
+    """Predicts from the text alone; fails on the text ``explode``.
+
+    Attributes:
+        rows: What was run together, in the order of the calls.
+        exclusive: Those of them that ran with the machine to themselves.
+        gate: Holds rows back while it is cleared.
+        running: How many calls are running.
+    """
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.info = INFO
@@ -68,17 +75,19 @@ class FakePredictor:
     ) -> list[Prediction]:
         for record in (self.rows, self.exclusive) if exclusive else (self.rows,):
             record.append([item.text for item in encoded])
+
         self.running += 1
         self.gate.wait(10)
         time.sleep(self.seconds)
         self.running -= 1
+
         if any(item.text == "explode" for item in encoded):
             raise RuntimeError("a secret detail")
         return [expected(item.text) for item in encoded]
 
 
 def expected(text: str) -> Prediction:
-    """What the fake answers, from the text alone, so that a mixed-up answer is seen."""
+    """Return the fake's answer, which depends on the text alone: a mixed-up answer is seen."""
     probability = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
     words = text.split()
     return Prediction(
@@ -98,8 +107,6 @@ if __name__ == "__main__":
     from serving.settings import Settings
 
     served = FakePredictor(seconds=0.002)
-    served.rows, served.exclusive = (
-        deque(maxlen=10),
-        deque(maxlen=10),
-    )  # a test looks at this process's memory
+    # A test looks at this process's memory, so records must not pile up.
+    served.rows, served.exclusive = deque(maxlen=10), deque(maxlen=10)
     serve(served, Settings.from_environment())

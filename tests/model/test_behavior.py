@@ -1,8 +1,9 @@
-"""What the exported model knows: it must order minimal pairs rightly and not mind what does not matter.
+"""What the exported model knows: it orders minimal pairs and ignores what does not matter.
 
-    make train ARGS="data.sources=[own]" && python -m pytest -m slow tests/test_behavior.py -s
+    make train ARGS="data.sources=[own]" && python -m pytest -m slow tests/model -s
 
-Tests models/model.onnx, or the file that COLA_MODEL names, if it was trained on corpus/; prints the shares reached.
+Tests models/model.onnx, or the file that COLA_MODEL names, if it was trained on corpus/; prints the
+shares reached.
 """
 
 import os
@@ -13,10 +14,11 @@ import pytest
 
 from errors import ModelFileError
 from prediction.onnx_predictor import ColaONNXPredictor
+from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-MODEL = Path(os.environ.get("COLA_MODEL", Path(__file__).parents[2] / "models" / "model.onnx"))
+MODEL = Path(os.environ.get("COLA_MODEL", ROOT / "models" / "model.onnx"))
 
 # None of these sentences is in corpus/; the phenomena are.
 PAIRS = {
@@ -109,6 +111,7 @@ def test_the_acceptable_member_of_a_minimal_pair_scores_higher(
     }
     for name, answers in right.items():
         print(f"{name:28} {sum(answers)} of {len(answers)}")
+
     every = [answer for answers in right.values() for answer in answers]
     share = sum(every) / len(every)
     print(f"minimal pairs: {share:.0%} of {len(every)}")
@@ -120,10 +123,10 @@ def test_a_name_makes_no_difference(predictor: ColaONNXPredictor) -> None:
     for frame in ABOUT_SOMEBODY:
         found = probabilities(predictor, [frame.format(name) for name in NAMES])
         spreads.append(max(found) - min(found))
-    print(
-        f"names: largest change of a probability {max(spreads):.3f}, mean {sum(spreads) / len(spreads):.3f}"
-    )
-    assert sum(spreads) / len(spreads) <= 0.05
+
+    mean = sum(spreads) / len(spreads)
+    print(f"names: largest change of a probability {max(spreads):.3f}, mean {mean:.3f}")
+    assert mean <= 0.05
 
 
 @pytest.mark.parametrize("space", [" ", "\n", "  \t ", "\u00a0"])
