@@ -55,6 +55,7 @@ def main() -> None:
 
     models = {ONNX: arguments.model.resolve(), PYTORCH: arguments.checkpoint.resolve()}
     starts = {way: list[tuple[float, float]]() for way in models}
+    # In turn, because a machine's speed changes within minutes; the slower way has fewer rounds.
     for number in range(max(way.rounds for way in models) + 1):
         for way, model in models.items():
             if number <= way.rounds:
@@ -74,6 +75,7 @@ def first_answer(code: str) -> tuple[float, float]:
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
+    # The answer counts, not the end of the process.
     line = process.stdout.readline()
     seconds = time.perf_counter() - start
 
@@ -113,6 +115,7 @@ def installed_megabytes(requirements: str) -> float:
         except PackageNotFoundError:
             continue
 
+        # What a package lists may be missing: bytecode that was never written, for example.
         paths = [Path(str(file.locate())) for file in package.files or ()]
         sizes[key] = sum(path.stat().st_size for path in paths if path.is_file())
 

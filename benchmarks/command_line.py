@@ -63,6 +63,7 @@ def main() -> None:
 
 def bare_speed(model: Path, predictor: ColaONNXPredictor, lines: list[str]) -> float:
     """Return the sentences/s of the session alone, on the command line's rows of these lines."""
+    # The predictor cuts a batch of the command line into slices of this size, for its threads.
     size = min(SLICE_SENTENCES, math.ceil(BATCH / predictor.threads))
     feeds: list[Feed] = []
     for start in range(0, len(lines), size):
@@ -72,6 +73,7 @@ def bare_speed(model: Path, predictor: ColaONNXPredictor, lines: list[str]) -> f
 
     # The same as the predictor opens.
     _, session = open_session(model, threads=1)
+    # Only the session is timed: rows were planned and made above.
     with ThreadPoolExecutor(predictor.threads) as pool:
         start_time = time.perf_counter()
         for _ in pool.map(lambda feed: session.run(["logits"], feed), feeds):
@@ -100,6 +102,7 @@ def run_command(model: Path, source: Path) -> tuple[float, list[float]]:
 
     if process.returncode:
         raise SystemExit("the command failed")
+    # A fast command that loses lines would be none.
     with output.open("rb") as file:
         assert sum(1 for _ in file) == LINES
 

@@ -34,6 +34,7 @@ def quality(runs: dict[str, results.QualityRun]) -> Iterator[Row]:
 
 def corpus_baseline(result: results.CorpusBaseline) -> Iterator[Row]:
     """Yield the row of the better features."""
+    # Word n-grams go further than n-grams of characters.
     best = result["features"]["words"]
     yield (
         "MCC of TF-IDF + logistic regression on `corpus/`",
@@ -102,6 +103,7 @@ def command_line(result: results.CommandLine) -> Iterator[Row]:
 def serving(result: results.Serving) -> Iterator[Row]:
     """Yield a row for one client and one for 32, each beside the best of the other servers."""
     servers = result["servers"]
+    # The peers run at fp32, so it is fp32 that compares servers; int8 is what is deployed.
     peers = {name: server for name, server in servers.items() if not name.startswith("ours")}
 
     def row(clients: str, load: Callable[[results.ServerResult], results.Load]) -> Row:
@@ -146,6 +148,7 @@ def summary() -> str:
     rows: list[Row] = []
     for name, section in SECTIONS.items():
         result = results.read(name)
+        # A benchmark that has not been run has no row.
         if result is not None:
             rows += section(result)
 

@@ -56,6 +56,7 @@ def main() -> None:
     rates = {
         name: round(arguments.events / statistics.median(taken)) for name, taken in seconds.items()
     }
+    # Apart from the rounds, because tracemalloc slows what it traces.
     megabytes = peak_megabytes(bulk_bytes, event)
     print(f"{rates['ours']:,} events/s, {megabytes} MB for {arguments.events:,} events")
 
@@ -161,6 +162,7 @@ def cpu_seconds(
     function: Callable[[CloudWatchLogsEvent], int], event: CloudWatchLogsEvent
 ) -> float:
     """Return the CPU seconds of one call."""
+    # CPU time: other processes of the machine do not count.
     start = time.process_time()
     function(event)
     return time.process_time() - start

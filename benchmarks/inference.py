@@ -62,6 +62,7 @@ class Variant:
 
     def run_round(self, *, is_warm_up: bool) -> None:
         """Predict all sentences once, and keep what it took."""
+        # Batches are made before the clock starts: predicting them is what is timed.
         seconds = []
         for batch in list(self.make_batches()):
             start = time.perf_counter()
@@ -93,6 +94,7 @@ def main() -> None:
 
     torch.set_grad_enabled(False)
     evaluation = variants.prepare(checkpoint, {}, calibrate=False)
+    # The corpus is sorted by source, so neighbours are of similar length; requests are not.
     order = random.Random(0).sample(range(len(evaluation.sentences)), SENTENCES)
     texts = [evaluation.texts[position] for position in order]
     sentences = [evaluation.sentences[position] for position in order]
@@ -133,6 +135,7 @@ def pytorch_variants(evaluation: EvaluationSet, sentences: list[list[int]]) -> I
     def run(feed: Feed) -> object:
         return torch_logits(evaluation.model.network, [feed])
 
+    # Padded to 128 tokens, all sentences would take minutes.
     few, count = sentences[:PADDED_SENTENCES], len(sentences)
     for size in BATCH_SIZES:
         padded = partial(padded_to_128, few, size)
@@ -147,12 +150,14 @@ def onnx_variants(
     for precision, path in files.items():
         session = open_session(path, threads)
 
+        # As a default, because the loop goes on to another session before this is called.
         def run(feed: Feed, session: ort.InferenceSession = session) -> object:
             return session.run(["logits"], feed)
 
         name, count = f"ONNX {precision}", len(sentences)
         for size in BATCH_SIZES:
             yield Variant(name, size, count, partial(padded_batches, sentences, size), run)
+            # A single sentence has nothing to be packed with.
             if size > 1:
                 packed = partial(packed_rows, sentences, size)
                 yield Variant(f"{name}, packed", size, count, packed, run)
@@ -177,6 +182,7 @@ def padded_to_128(sentences: list[list[int]], size: int) -> Iterator[Feed]:
 
 def measure(ways: list[Variant], threads: int) -> list[InferenceRow]:
     """Run all variants in turn, the first time to warm up."""
+    # In turn, because a machine's speed changes within minutes.
     for number in range(ROUNDS + 1):
         for way in ways:
             way.run_round(is_warm_up=number == 0)

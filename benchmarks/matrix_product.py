@@ -49,6 +49,7 @@ def peak_flops(size: int = 1024) -> float:
     def multiply_torch() -> object:
         return torch_left @ torch_right
 
+    # In turn, and the fastest counts: that is the peak.
     seconds = []
     for multiply in (multiply_onnx, multiply_torch) * (2 * ROUNDS):
         start = time.perf_counter()

@@ -39,6 +39,7 @@ def main() -> None:
 def write_transformers(checkpoint: Path, folder: Path) -> None:
     """Write the network, its labels and its tokenizer."""
     model = load_checkpoint(checkpoint)
+    # A pipeline of the transformers library names labels as the network's configuration does.
     labels = model.provenance.labels
     model.network.config.id2label = dict(enumerate(labels))
     model.network.config.label2id = {label: number for number, label in enumerate(labels)}
@@ -56,6 +57,7 @@ def write_onnx(checkpoint: Path, path: Path) -> None:
         output=str(path),
         precision=Precision.fp32,
         calibrate=False,
+        # Whatever its quality, it is the servers that are measured.
         min_mcc=-1.0,
     )
     export(config, {})

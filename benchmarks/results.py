@@ -168,8 +168,11 @@ class Forwarder(TypedDict):
 
 def record(name: str, result: Mapping[str, object]) -> None:
     """Write a result with the machine and the command that gave it; print it as the last line."""
+    # No date: git knows it, and the same result shall give the same file.
     document = {"benchmark": name, **result, "machine": machine(), "command": command(name)}
     write(name, document)
+
+    # The last line of output is for programs; what comes before it is for people.
     print(json.dumps(document))
 
 
@@ -188,6 +191,7 @@ def read(name: str) -> Any:
 
 def command(name: str) -> str:
     """Return the command that runs, without the folders that only this machine has."""
+    # /tmp/run/model.onnx -> model.onnx: what was measured, not where it lay.
     arguments = [re.sub(r"/\S*/", "", argument) for argument in sys.argv[1:]]
     return shlex.join(["python", "-m", f"benchmarks.{name}", *arguments])
 
@@ -200,9 +204,11 @@ def machine() -> Machine:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         facts = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
 
+    # The keys of x86-64 and of ARM. Elsewhere there is no such file, and no set is known.
     instructions = set((facts.get("flags") or facts.get("Features") or "").split())
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
+        # Not os.cpu_count(): a container may have fewer cores than its machine.
         "cores": len(os.sched_getaffinity(0)),
         "has_vnni": bool(instructions & VNNI),
         "has_bf16": bool(instructions & BF16),

@@ -23,6 +23,7 @@ from benchmarks.servers import Server
 PEERS = ROOT / "benchmarks" / "serving_peers"
 """The scripts of the servers that are not ours."""
 
+# Nothing is reported to anybody, or fetched, while a server is measured.
 QUIET = {
     "ORT_DISABLE_TELEMETRY": "1",
     "BENTOML_DO_NOT_TRACK": "True",
@@ -66,6 +67,7 @@ def install(server: Server, work: Path) -> Path:
         print(f"installing {server.environment_name} into {home}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
         subprocess.run([str(home / "bin" / "pip"), "install", "-q", *server.packages], check=True)
+        # An installation that was interrupted is repeated.
         complete.touch()
 
     return home / "bin" / "python"
@@ -81,11 +83,11 @@ def running(server: Server, work: Path, weights: Path, sentence: str) -> Iterato
         weights: The model, in the forms that ``peer_weights`` writes.
         sentence: The first question.
     """
-    port = free_port()
+    port, python = free_port(), install(server, work)
     with (work / f"{server.name}.log").open("w") as log:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command_of(server, install(server, work), port),
+            command_of(server, python, port),
             cwd=PEERS if server.packages else ROOT,
             env=environment_of(server, weights, port),
             # Our own servers print a line per prediction.
@@ -96,6 +98,7 @@ def running(server: Server, work: Path, weights: Path, sentence: str) -> Iterato
         try:
             wait_for_answer(server, process, port, sentence, log.name)
             seconds = time.perf_counter() - start
+
             yield Running(server, port, psutil.Process(process.pid), seconds)
         finally:
             end(process)
@@ -123,6 +126,7 @@ def wait_for_answer(
             ask(server, port, sentence)
             return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
+            # A server that has ended will never answer.
             if process.poll() is not None or time.perf_counter() > deadline:
                 raise SystemExit(f"error: {server.name} does not answer; see {log}") from None
             time.sleep(POLL_SECONDS)
@@ -139,6 +143,7 @@ def ask(server: Server, port: int, sentence: str) -> str:
 
 def end(process: "subprocess.Popen[bytes]") -> None:
     """End a server and all it started."""
+    # Servers start workers; start_new_session put them all into one group.
     for kind in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, kind)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from benchmarks.results import ROOT
 
+# The versions that this project pins, where a peer works with them.
 TORCH = ["torch==2.13.0", "transformers==5.23.0", "fastapi==0.165.0", "uvicorn==0.54.0"]
 ONNX = ["onnxruntime==1.31.1", "tokenizers==0.23.3", "numpy==2.4.6"]
 

@@ -60,6 +60,7 @@ def main() -> None:
     if options.only:
         prefixes = tuple(options.only.split(","))
         chosen = [server for server in chosen if server.name.startswith(prefixes)]
+    # Before the first round, because installing takes minutes.
     for server in chosen:
         install(server, options.work)
 
@@ -102,10 +103,12 @@ def measure_all(chosen: list[Server], options: Options, weights: Path, fp32: Pat
     models = {"int8": options.model.absolute(), "fp32": fp32}
 
     checked = sentences[:AGREEMENT_SENTENCES]
+    # The peers run at fp32; int8 must give these labels too.
     labels = [item.label for item in ColaONNXPredictor(fp32).predict_many(checked)]
 
     rounds: dict[str, list[ServerResult]] = {server.name: [] for server in chosen}
     limits: dict[str, list[float]] = {name: [] for name in models}
+    # In turn, because a machine's speed changes within minutes.
     for number in range(options.rounds):
         for server in chosen:
             print(f"round {number + 1}/{options.rounds}: {server.name}", file=sys.stderr)
@@ -147,6 +150,7 @@ def measure(
         checked = zip(sentences, labels, strict=False)
         same = sum(started.ask(text) == label for text, label in checked)
 
+        # The first requests fill caches and start workers, which is not what is compared.
         load(started, WARM_UP_CLIENTS, WARM_UP_SECONDS, requests)
         return {
             "start_s": round(started.start_seconds, 2),
@@ -160,6 +164,7 @@ def measure(
 
 def load(started: Running, clients: int, seconds: int, requests: Path) -> Load:
     """Let clients ask one question after another, each as soon as it has the last answer."""
+    # One thread of wrk can ask much more than any of the servers can answer.
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s"]
     command += ["-s", str(PEERS / "load.lua"), f"http://127.0.0.1:{started.port}"]
     run = subprocess.run(
@@ -182,6 +187,7 @@ def in_process(path: Path, sentences: list[str], seconds: float) -> float:
     It has all cores, and packs its rows full.
     """
     predictor = ColaONNXPredictor(path)
+    # To warm up.
     predictor.predict_many(sentences[:200])
 
     done, start = 0, time.perf_counter()

@@ -54,9 +54,11 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="of the configuration, such as data.path=...")
     overrides: list[str] = parser.parse_args().overrides
 
+    # Lightning would warn, in every run, of what is done here on purpose.
     quieten()
     speeds: dict[str, list[float]] = {name: [] for name in WAYS}
     corpus = ""
+    # In turn, because a machine's speed changes within minutes.
     for _ in track(range(ROUNDS), description="rounds"):
         for name, way in WAYS.items():
             with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
@@ -69,6 +71,7 @@ def main() -> None:
 
 def sentences_per_second(config: Config, steps: int) -> tuple[float, str]:
     """Return the speed of the training steps alone, and the corpus they were measured on."""
+    # Pretext epochs have sentences of their own; compared are the ways to batch CoLA's.
     training = replace(config.training, pretext_epochs=0)
     pl.seed_everything(config.seed, verbose=False)
 
@@ -86,6 +89,7 @@ def sentences_per_second(config: Config, steps: int) -> tuple[float, str]:
     total_steps = data.training_steps(1, 1, training.limit_train_batches)
     model = ColaModel(network, training, origin, total_steps=total_steps)
 
+    # Everything that is not a training step is off: it would cost the same either way.
     throughput = Throughput()
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
@@ -108,6 +112,7 @@ def sentences_per_second(config: Config, steps: int) -> tuple[float, str]:
 
 def report(speeds: dict[str, list[float]], corpus: str) -> None:
     """Print a table of the speeds (sentences/s of each round) and record them."""
+    # Each round has a ratio of its own, so that slow minutes hit both sides of it.
     pairs = zip(speeds["ours"], speeds["padded to 128"], strict=True)
     ratios = [ours / padded for ours, padded in pairs]
 
