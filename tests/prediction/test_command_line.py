@@ -64,7 +64,10 @@ def test_every_format_gives_one_line_a_record_in_order(
             json.dumps(line) + "\n"
             for line in (texts[0], {"text": texts[1]}, {"sentence": texts[2]})
         ),
-        ".csv": '\ufeffid,sentence\r\n1,"The cat, she sleeps."\r\n2,"He said ""no""."\r\n3,Zoë sleeps.\r\n',
+        ".csv": (
+            '\ufeffid,sentence\r\n1,"The cat, she sleeps."\r\n'
+            '2,"He said ""no""."\r\n3,Zoë sleeps.\r\n'
+        ),
     }[suffix]
     (tmp_path / f"in{suffix}").write_text(content, encoding="utf-8", newline="")
     result = predict("--input", f"in{suffix}", "--output", "out.jsonl")
@@ -156,7 +159,8 @@ def test_help_shows_how_to_use_it(predict: Predict) -> None:
 
 def test_a_reader_may_stop_early(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("\n".join(SENTENCES))
-    command = f"{sys.executable} {ROOT / 'inference_onnx.py'} --model {TINY_MODEL} --input in.txt | head -1"
+    script = ROOT / "inference_onnx.py"
+    command = f"{sys.executable} {script} --model {TINY_MODEL} --input in.txt | head -1"
     result = subprocess.run(
         command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
     )

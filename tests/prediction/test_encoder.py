@@ -21,11 +21,12 @@ def test_the_limit_counts_special_tokens(tokenizer_json: str) -> None:
 
 
 def test_settings_of_the_tokenizer_file_do_not_matter(tokenizer_json: str) -> None:
-    padding = '"padding":{"strategy":{"Fixed":128},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,'
-    padded = tokenizer_json.replace(
-        '"padding":null', padding + '"pad_type_id":0,"pad_token":"[PAD]"}'
+    padding = (
+        '"padding":{"strategy":{"Fixed":128},"direction":"Right","pad_to_multiple_of":null,'
+        '"pad_id":0,"pad_type_id":0,"pad_token":"[PAD]"}'
     )
-    padded = padded.replace('"padding": null', padding + '"pad_type_id":0,"pad_token":"[PAD]"}')
+    padded = tokenizer_json.replace('"padding":null', padding)
+    padded = padded.replace('"padding": null', padding)
     assert padded != tokenizer_json
     text = "the cat sees the dog"
     assert TextEncoder(padded, 32).encode(text) == TextEncoder(tokenizer_json, 32).encode(text)

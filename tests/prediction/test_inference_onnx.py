@@ -1,4 +1,4 @@
-"""The predictor, with tests/helpers/tiny_model.onnx; needs nothing but requirements_inference.txt and pytest."""
+"""The predictor, with tests/helpers/tiny_model.onnx and without any package of training."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -6,18 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from corpus.format import FILES, IN_DOMAIN, read_file
 from errors import ConfigError, InvalidText, ModelFileError
 from prediction.cores import available_cores
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
-SENTENCES = [
-    line.split("\t")[3]
-    for line in (ROOT / "corpus" / "in_domain_dev.tsv")
-    .read_text(encoding="utf-8")
-    .splitlines()[:200]
-]
+SENTENCES = [row.text for row in read_file(ROOT / "corpus" / FILES[IN_DOMAIN])[:200]]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +22,7 @@ def predictor() -> ColaONNXPredictor:
 
 
 def damaged(path: Path, old: bytes, new: bytes) -> Path:
-    """A copy of the model with some bytes replaced by as many others, so that it stays a valid file."""
+    """Write the model with some bytes replaced by as many others: it stays a valid file."""
     content = TINY_MODEL.read_bytes()
     assert content.count(old) == 1
     assert len(old) == len(new)
