@@ -1,30 +1,38 @@
-"""Stage 3: predict with the PyTorch checkpoint; the same answers as inference_onnx.py, in ten times the time.
+"""Chapter 6: predict with the PyTorch checkpoint; the answers of inference_onnx.py, more slowly.
 
     python inference.py "The boy is sitting on a bench"
     python inference.py --input corpus.csv --output predictions.jsonl
 
-Reads models/best-checkpoint.ckpt, and the temperature that the export fitted for it from export_report.json.
+Reads models/best-checkpoint.ckpt, and from export_report.json beside it the temperature that the
+export fitted for it.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
+from commands.files import sha256_of
 from commands.run import run_command
 from model import load_checkpoint
 from prediction.command_line import main
 from prediction.encoder import TextEncoder
-from prediction.types import Encoded, Prediction
+from prediction.types import Answer, Encoded, Prediction
 
-BATCH = 32
+BATCH_SIZE = 32
 
 
 class ColaPredictor:
-    """Predictions from a checkpoint. Raises CheckpointError for one that is missing or damaged."""
+    """Predictions from a checkpoint.
+
+    Args:
+        path: The checkpoint.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
 
     def __init__(self, path: str | Path = "models/best-checkpoint.ckpt") -> None:
         self._model = load_checkpoint(path)
@@ -33,59 +41,72 @@ class ColaPredictor:
         self._encoder = TextEncoder(provenance.tokenizer, provenance.max_length)
         self._temperature = fitted_temperature(Path(path))
 
-    def predict(self, text: str) -> dict[str, Any]:
-        """``{"text": ..., "prediction": {"label": ..., "score": ...}}``. Raises InvalidText."""
+    def predict(self, text: str) -> Answer:
+        """Predict one text.
+
+        Returns:
+            ``{"text": ..., "prediction": {"label": ..., "score": ...}}``.
+
+        Raises:
+            InvalidText: It cannot be predicted; the message says what to change.
+        """
         return self.predict_batch([text])[0]
 
-    def predict_batch(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """The same for several texts, in order. Raises InvalidText."""
+    def predict_batch(self, texts: Sequence[str]) -> list[Answer]:
+        """Predict several texts, in order.
+
+        Raises:
+            InvalidText: One of them cannot be predicted.
+        """
         return [prediction.as_dict() for prediction in self.predict_many(texts)]
 
     def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
-        """Like predict_batch, with what a log line needs. Raises InvalidText."""
+        """Predict several texts like ``predict_batch``, with all that a log line says of them.
+
+        Raises:
+            InvalidText: One of them cannot be predicted.
+        """
         encoded = [self._encoder.encode(text) for text in texts]
+
+        # Sentences of similar length share a batch, which then has little padding.
         order = sorted(range(len(encoded)), key=lambda position: len(encoded[position].ids))
+
         predictions: dict[int, Prediction] = {}
-        for start in range(0, len(order), BATCH):
-            positions = order[start : start + BATCH]
+        for start in range(0, len(order), BATCH_SIZE):
+            positions = order[start : start + BATCH_SIZE]
             batch = [encoded[position] for position in positions]
-            predictions |= zip(positions, self._predict_batch(batch), strict=True)
+            predictions |= zip(positions, self._predict_padded(batch), strict=True)
+
         return [predictions[position] for position in range(len(encoded))]
 
-    def _predict_batch(self, batch: list[Encoded]) -> list[Prediction]:
-        ids = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(item.ids) for item in batch], batch_first=True
-        )
-        mask = torch.nn.utils.rnn.pad_sequence(
-            [torch.ones(len(item.ids)).long() for item in batch], True
-        )
-        with torch.inference_mode():
-            probabilities = (self._model(ids, mask).double() / self._temperature).softmax(dim=1)
-        return [self._prediction(*pair) for pair in zip(batch, probabilities.tolist(), strict=True)]
+    def _predict_padded(self, batch: list[Encoded]) -> list[Prediction]:
+        ids = [torch.tensor(item.ids) for item in batch]
+        input_ids = pad_sequence(ids, batch_first=True)
+        attention_mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
 
-    def _prediction(self, item: Encoded, probabilities: list[float]) -> Prediction:
-        score = max(probabilities)
-        return Prediction(
-            text=item.text,
-            label=self.labels[probabilities.index(score)],
-            score=score,
-            probability_acceptable=probabilities[self.labels.index("acceptable")],
-            characters=len(item.text),
-            tokens=len(item.ids),
-            unknown_tokens=item.unknown_tokens,
-            truncated=item.truncated,
-        )
+        with torch.inference_mode():
+            logits = self._model(input_ids, attention_mask)
+        probabilities = (logits.double() / self._temperature).softmax(dim=1).tolist()
+
+        return [
+            Prediction.from_probabilities(item, probability, self.labels)
+            for item, probability in zip(batch, probabilities, strict=True)
+        ]
 
 
 def fitted_temperature(checkpoint: Path) -> float:
-    """What the export divided this checkpoint's logits by, to calibrate its scores; 1 before any export."""
+    """Return what the export divided this checkpoint's logits by, to calibrate its scores.
+
+    1 before any export, and if the report beside the checkpoint is that of another one.
+    """
     report = checkpoint.with_name("export_report.json")
     if not report.is_file():
         return 1.0
+
     lineage = json.loads(report.read_text(encoding="utf-8"))["lineage"]
-    with checkpoint.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return float(lineage["temperature"]) if lineage["checkpoint_sha256"] == digest else 1.0
+    if lineage["checkpoint_sha256"] != sha256_of(checkpoint):
+        return 1.0
+    return float(lineage["temperature"])
 
 
 if __name__ == "__main__":

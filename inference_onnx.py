@@ -1,12 +1,12 @@
-"""Predict with models/model.onnx: onnxruntime, tokenizers, numpy and the standard library, no torch.
+"""Chapter 6: predict with models/model.onnx; needs no torch.
 
     python inference_onnx.py "The boy is sitting on a bench"
     python inference_onnx.py --input corpus.csv --output predictions.jsonl
 
-Everything comes from the model file itself: tokenizer, labels, limits, lineage. Sentences are packed, not
-padded: several share a row, `attention_mask` numbers them, and each answers with its own row of logits.
-Rows run side by side, one core each: more threads for one row pay only where there is no other row to run.
-COLA_THREADS sets how many; the default is the cores that the process may use, container limits included.
+Everything comes from the model file itself: tokenizer, labels, limits, lineage. Sentences are
+packed instead of padded: several share a row (see prediction/onnx_predictor.py). COLA_THREADS sets
+how many rows run side by side; the default is the cores that the process may use, container limits
+included.
 """
 
 from commands.run import run_command

@@ -15,7 +15,20 @@ adds two neighbouring products in 16 bits and saturates. With weights of at most
 cannot, since 2 * 255 * 64 fits. So the file gives the same answers on a CPU that it was not
 exported on.
 
-ORT_PARAGRAPH
+Why not ``onnxruntime.quantization.quantize_dynamic(per_channel=True, reduce_range=True)``, whose
+``reduce_range`` is the same bound on the weights? It also rewrites the standard Attention operator
+into its own QAttention, with a result that ONNX Runtime 1.31.1 refuses to load. Restricted to
+MatMul, Gather and Gemm it is as small and as fast, and keeps the labels about as well; without
+smoothing, the logits are off by 1.7 times as much, and with them the scores. Measured side by side
+(MiniLM trained on corpus/, its 1,092 validation sentences, MCC of PyTorch 0.543; one thread of an
+AMD EPYC of the Zen 4 generation, which has AVX-512 VNNI):
+
+                                 this module    quantize_dynamic
+    MCC                                0.536               0.541
+    other labels than PyTorch          1.4 %               1.6 %
+    RMS error of the logits            0.093               0.155
+    file                             24.7 MB             24.1 MB
+    packed rows, sentences/s             943                 921
 """
 
 import copy

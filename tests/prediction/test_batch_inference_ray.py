@@ -18,6 +18,16 @@ from tests.helpers.tiny_model import TINY_MODEL
 pytestmark = pytest.mark.slow
 
 
+def predict(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "batch_inference_ray.py"), *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_a_parquet_folder_gets_the_predictor_s_answers(tmp_path: Path) -> None:
     texts = [f"The cat sees {number} dogs." for number in range(3000)]
     texts[7] = " "
@@ -27,47 +37,28 @@ def test_a_parquet_folder_gets_the_predictor_s_answers(tmp_path: Path) -> None:
             {"id": range(part * 1000, part * 1000 + 1000), "sentence": texts[part * 1000 :][:1000]}
         )
         parquet.write_table(table, tmp_path / "in" / f"{part}.parquet")
-    shutil.copy(TINY_MODEL, tmp_path / "model.onnx")
-    command = [
-        sys.executable,
-        str(ROOT / "batch_inference_ray.py"),
-        str(tmp_path / "in"),
-        str(tmp_path / "out"),
-    ]
-    result = subprocess.run(
-        [*command, "--model", str(tmp_path / "model.onnx")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    model = shutil.copy(TINY_MODEL, tmp_path / "model.onnx")
+
+    result = predict(tmp_path / "in", tmp_path / "out", "--model", model)
     assert result.returncode == 0, result.stderr
+
     rows = {row["id"]: row for row in parquet.read_table(tmp_path / "out").to_pylist()}
     assert sorted(rows) == list(range(3000))
     assert rows[7]["label"] is None
     assert "empty" in rows[7]["error"]
+
     predictor = ColaONNXPredictor(TINY_MODEL)
-    for place in (0, 8, 1500, 2999):
-        expected = predictor.predict(texts[place])["prediction"]
-        assert rows[place]["label"] == expected["label"]
-        assert rows[place]["score"] == pytest.approx(expected["score"], abs=1e-4)
-        assert rows[place]["error"] is None
+    for position in (0, 8, 1500, 2999):
+        expected = predictor.predict(texts[position])["prediction"]
+        assert rows[position]["label"] == expected["label"]
+        assert rows[position]["score"] == pytest.approx(expected["score"], abs=1e-4)
+        assert rows[position]["error"] is None
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"words": ["The cat sleeps."]}), tmp_path / "in.parquet")
-    command = [
-        sys.executable,
-        str(ROOT / "batch_inference_ray.py"),
-        str(tmp_path / "in.parquet"),
-        str(tmp_path / "o"),
-    ]
-    result = subprocess.run(
-        [*command, "--model", str(TINY_MODEL)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    result = predict(tmp_path / "in.parquet", tmp_path / "out", "--model", TINY_MODEL)
+
     assert result.returncode == 2
     assert "has words" in result.stderr
