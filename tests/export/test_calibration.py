@@ -11,9 +11,10 @@ def test_the_temperature_that_the_labels_were_drawn_with_is_found(temperature: f
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(20_000, 2, generator=generator)
     label = torch.multinomial((logits / temperature).softmax(dim=1), 1, generator=generator)[:, 0]
-    found = fit_temperature(logits, label)
-    assert found == pytest.approx(temperature, rel=0.05)
-    assert expected_calibration_error(logits / found, label) < 0.015
+
+    fitted = fit_temperature(logits, label)
+    assert fitted == pytest.approx(temperature, rel=0.05)
+    assert expected_calibration_error(logits / fitted, label) < 0.015
 
 
 def test_a_model_that_is_never_wrong_gets_a_finite_temperature() -> None:
@@ -22,6 +23,8 @@ def test_a_model_that_is_never_wrong_gets_a_finite_temperature() -> None:
 
 
 def test_the_error_is_the_distance_between_score_and_accuracy() -> None:
-    logits = torch.log(torch.tensor([[0.9, 0.1]] * 10))  # nine times out of ten, it says
-    label = torch.tensor([0] * 6 + [1] * 4)  # six, in truth
+    # Nine times out of ten, says the model; six, in truth.
+    logits = torch.log(torch.tensor([[0.9, 0.1]] * 10))
+    label = torch.tensor([0] * 6 + [1] * 4)
+
     assert expected_calibration_error(logits, label) == pytest.approx(0.3, abs=1e-6)

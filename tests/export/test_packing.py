@@ -62,16 +62,19 @@ def test_a_packed_row_gives_what_each_sentence_gives_alone(
     model = network(model_type, **more)
     rows = sentences([3, 1, 9, 2, 30])
     expected = alone(model, rows)
-    assert expected.std() > 0.01  # or nothing would be compared
+
+    # Or nothing would be compared.
+    assert expected.std() > 0.01
+
     packed = PackedNetwork(model, TEMPERATURE).eval()
     with torch.inference_mode():
-        found = torch.cat(
+        logits = torch.cat(
             [
                 packed(torch.tensor(feed["input_ids"]), torch.tensor(feed["attention_mask"]))
                 for feed in packed_rows(rows, 2)
             ]
         )
-    assert (found - expected).abs().max() < LIMIT
+    assert (logits - expected).abs().max() < LIMIT
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64])
@@ -103,8 +106,8 @@ def test_rows_with_several_sentences_and_padding_answer_in_reading_order(
         "input_ids": [first + second + [7, 7], third + fourth + [9, 9, 9]],
         "attention_mask": [[1] * 4 + [2] * 6 + [0] * 2, [1] * 8 + [2] + [0] * 3],
     }
-    (found,) = session.run(["logits"], feed)
-    assert (torch.tensor(found) - alone(bert, rows)).abs().max() < LIMIT
+    (logits,) = session.run(["logits"], feed)
+    assert (torch.tensor(logits) - alone(bert, rows)).abs().max() < LIMIT
 
 
 def test_the_graph_is_standard_dynamic_and_tidy(bert: Any) -> None:
@@ -123,9 +126,9 @@ def test_the_graph_is_standard_dynamic_and_tidy(bert: Any) -> None:
         "attention_mask": ["batch", "sequence"],
         "logits": ["sentences", 2],
     }
-    assert (
-        b".py" not in model.SerializeToString()
-    )  # no stack traces of the machine that exported it
+
+    # No stack traces of the machine that exported it.
+    assert b".py" not in model.SerializeToString()
 
 
 @pytest.mark.slow

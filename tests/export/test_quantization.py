@@ -57,8 +57,8 @@ def run(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
     return ort.InferenceSession(model.SerializeToString()).run(["logits"], feed)[0]
 
 
-def relative_error(found: Any, truth: Any) -> float:
-    return float(np.sqrt(((found - truth) ** 2).mean() / (truth**2).mean()))
+def relative_error(logits: Any, expected: Any) -> float:
+    return float(np.sqrt(((logits - expected) ** 2).mean() / (expected**2).mean()))
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, Any]:
@@ -75,18 +75,22 @@ def test_the_file_is_a_quarter_and_the_answers_stay(
 
 def test_smoothing_is_what_keeps_them(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
     flat = {name: np.ones_like(columns) for name, columns in collect_ranges(model, [feed]).items()}
-    truth = run(model, feed)
+    expected = run(model, feed)
     smoothed = relative_error(
-        run(quantize(model, SCHEMES[0], collect_ranges(model, [feed])), feed), truth
+        run(quantize(model, SCHEMES[0], collect_ranges(model, [feed])), feed), expected
     )
-    assert smoothed < 0.5 * relative_error(run(quantize(model, SCHEMES[0], flat), feed), truth)
+    assert smoothed < 0.5 * relative_error(run(quantize(model, SCHEMES[0], flat), feed), expected)
 
 
 def test_no_cpu_can_saturate(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
     quantized = quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
     weights = initializers(quantized)["matrix_int8"].astype(int)
-    assert np.abs(weights).max() == 64  # the whole range is used
-    assert 255 * 2 * np.abs(weights).max() <= np.iinfo(np.int16).max  # what vpmaddubsw adds up
+
+    # The whole range is used.
+    assert np.abs(weights).max() == 64
+
+    # What vpmaddubsw adds up.
+    assert 255 * 2 * np.abs(weights).max() <= np.iinfo(np.int16).max
 
 
 def test_a_scheme_says_what_stays_fp32(model: onnx.ModelProto, feed: dict[str, Any]) -> None:

@@ -19,22 +19,26 @@ def test_every_share_is_counted() -> None:
         prediction(0.1, 10),
         prediction(1.0, 10),
     ]
-    found = describe(predictions, ["acceptable", "unacceptable", "unacceptable", "acceptable"])
-    assert found.count == 4
-    assert found.labels == {"acceptable": 0.75, "unacceptable": 0.25}
-    assert found.unknown_token_rate == pytest.approx(2 / 40)
-    assert found.low_confidence_share == 0.25
-    assert found.expected_accuracy == pytest.approx((0.97 + 0.55 + 0.9 + 1) / 4)
-    assert found.accuracy == 0.75
-    score = found.score_histogram
+
+    reference = describe(predictions, ["acceptable", "unacceptable", "unacceptable", "acceptable"])
+
+    assert reference.count == 4
+    assert reference.labels == {"acceptable": 0.75, "unacceptable": 0.25}
+    assert reference.unknown_token_rate == pytest.approx(2 / 40)
+    assert reference.low_confidence_share == 0.25
+    assert reference.expected_accuracy == pytest.approx((0.97 + 0.55 + 0.9 + 1) / 4)
+    assert reference.accuracy == 0.75
+
+    score = reference.score_histogram
     assert (len(score.edges), score.edges[0], score.edges[-1]) == (21, 0, 1)
-    assert score.shares[19] == 0.5  # 0.97 and 1.0: the last bin is closed
+    # 0.97 and 1.0: the last bin is closed.
+    assert score.shares[19] == 0.5
     assert score.shares[11] == score.shares[2] == 0.25
 
 
 @pytest.mark.parametrize("tokens", [1, 128, 5000])
 def test_histograms_cover_every_length(tokens: int) -> None:
-    found = describe([prediction(0.7, tokens)], ["acceptable"])
-    for histogram in (found.score_histogram, found.length_histogram):
+    reference = describe([prediction(0.7, tokens)], ["acceptable"])
+    for histogram in (reference.score_histogram, reference.length_histogram):
         assert sum(histogram.shares) == 1
         assert len(histogram.edges) == len(histogram.shares) + 1

@@ -121,8 +121,8 @@ def test_the_acceptable_member_of_a_minimal_pair_scores_higher(
 def test_a_name_makes_no_difference(predictor: ColaONNXPredictor) -> None:
     spreads = []
     for frame in ABOUT_SOMEBODY:
-        found = probabilities(predictor, [frame.format(name) for name in NAMES])
-        spreads.append(max(found) - min(found))
+        scores = probabilities(predictor, [frame.format(name) for name in NAMES])
+        spreads.append(max(scores) - min(scores))
 
     mean = sum(spreads) / len(spreads)
     print(f"names: largest change of a probability {max(spreads):.3f}, mean {mean:.3f}")
