@@ -1,11 +1,11 @@
-"""Stage 4, serve: the model as an AWS Lambda function, behind API Gateway, a Function URL or alone.
+"""Chapter 7: serve the model as an AWS Lambda function, behind API Gateway or alone.
 
-    python -m awslambdaric lambda_handler.lambda_handler        # what the image runs; docs/07_serve.md
-    aws lambda invoke --function-name cola --payload '{"sentence": "The boy is sitting."}' answer.json
+    python -m awslambdaric lambda_handler.lambda_handler     # what the image runs; docs/07
+    aws lambda invoke --function-name cola --payload '{"sentence": "The boy is sitting."}' out.json
 
-Loads models/model.onnx (MODEL_PATH) when imported: Lambda's init phase is where that belongs. Writes one JSON
-line a prediction (or error) to standard output, which Lambda passes on as it is with either of its log formats,
-and one line with event cold_start. Needs no writable file system.
+Loads models/model.onnx (MODEL_PATH) when imported: that is what Lambda's init phase is for. Writes
+one JSON line per prediction or error to standard output, which Lambda passes on unchanged with
+either of its log formats, and one line with event cold_start. Needs no writable file system.
 """
 
 import logging
@@ -16,8 +16,9 @@ from typing import Any
 
 from errors import RequestError
 from prediction.onnx_predictor import ColaONNXPredictor
+from prediction.types import Predictor
 from serving import lambda_events
-from serving.messages import request_id
+from serving.messages import choose_request_id
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
 
@@ -25,54 +26,58 @@ WARM_UP = "The function is ready to answer."
 
 
 def process_age() -> float:
-    """Seconds since this process was started (proc(5), field 22 of stat)."""
+    """Return the seconds since this process was started (proc(5), field 22 of stat)."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
 class Function:
-    """The handler with its model; ``cold`` until it has answered."""
+    """The handler with its model; the first prediction is made when it is built."""
 
-    def __init__(
-        self, predictor: lambda_events.Predictor, settings: Settings, log: PredictionLog
-    ) -> None:
+    def __init__(self, predictor: Predictor, settings: Settings, log: PredictionLog) -> None:
         self._predictor, self._settings, self._log = predictor, settings, log
-        self._cold = True
+        self._is_cold = True
+
         lambda_events.predict(predictor, [WARM_UP])
         log.event("cold_start", init_ms=round(process_age() * 1000, 1))
 
     def __call__(self, event: Any, context: Any) -> Any:
-        """Answer an event. Every failure is an answer with a status: nothing is raised to Lambda."""
+        """Answer an event. A failure is an answer with a status: nothing is raised to Lambda."""
         started = time.perf_counter()
-        identity = request_id(
-            lambda_events.headers_of(event).get("x-request-id"),
-            getattr(context, "aws_request_id", None),
-        )
+        proposed = lambda_events.proposed_request_id(event)
+        request_id = choose_request_id(proposed, getattr(context, "aws_request_id", None))
+
         try:
-            texts, many = lambda_events.sentences_of_event(event, self._settings)
+            texts, many = lambda_events.read_sentences(event, self._settings)
             predictions = lambda_events.predict(self._predictor, texts)
-            response = lambda_events.success(event, predictions, many, identity)
+            answer = lambda_events.answer(event, predictions, many, request_id)
         except RequestError as error:
-            return self._fail(event, error, identity)
+            return self._fail(event, error, request_id)
         except Exception:
-            logging.getLogger().exception("request %s failed", identity)
-            hint = f"the function failed on this event; its log says why under {identity}"
-            return self._fail(event, RequestError(500, "internal", hint), identity)
+            logging.getLogger().exception("request %s failed", request_id)
+            hint = f"the function failed on this event; its log says why under {request_id}"
+            return self._fail(event, RequestError(500, "internal", hint), request_id)
+
         latency_ms = (time.perf_counter() - started) * 1000
         self._log.write(
-            predictions, request_id=identity, latency_ms=latency_ms, cold_start=self._cold
+            predictions, request_id=request_id, latency_ms=latency_ms, cold_start=self._is_cold
         )
-        self._cold = False
-        return response
+        self._is_cold = False
+        return answer
 
-    def _fail(self, event: Any, error: RequestError, identity: str) -> Any:
-        self._log.error(error.status, error.code, str(error), request_id=identity)
-        return lambda_events.failure(event, error, identity)
+    def _fail(self, event: Any, error: RequestError, request_id: str) -> Any:
+        self._log.error(error.status, error.code, str(error), request_id=request_id)
+        return lambda_events.answer_error(event, error, request_id)
 
 
 def load() -> Function:
-    """Raises ModelFileError, ConfigError."""
+    """Build the handler from the environment's settings.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+        ModelFileError: The model file is missing or damaged.
+    """
     settings = Settings.from_environment()
     predictor = ColaONNXPredictor(settings.model_path)
     log = PredictionLog("lambda", predictor.info, settings.log_text, background=False)

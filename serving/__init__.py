@@ -1,1 +1,17 @@
-"""The parts of app.py and lambda_handler.py: settings, messages, batching, metrics."""
+"""What app.py and lambda_handler.py are made of.
+
+settings.py        what can be configured, from the environment
+messages.py        what a client may say and what it is answered, the same for both servers
+service.py         tokenize, batch, count and log
+batching.py        which waiting sentences share a row
+metrics.py         what Prometheus reads
+prediction_log.py  one JSON line per prediction
+log_writer.py      the thread that writes those lines
+explain.py         which words hurt a sentence
+http.py            the routes of app.py
+openapi.py         their description
+middleware.py      what every HTTP request passes: id, key, time, last catch
+protocol.py        what one client may send, and for how long
+lambda_events.py   the events of lambda_handler.py
+web/               the page to try it on
+"""

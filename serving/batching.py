@@ -1,40 +1,37 @@
-"""Continuous batching: whatever waits when a worker is free is packed into one row and run.
+"""Continuous batching: whatever waits when a worker is idle is packed into one row and run.
 
-No timer: a lone sentence starts at once, on all cores; several are spread over all workers. While rows run, new
-sentences wait; the next free worker takes as many as a row holds, one sentence of each request in turn,
-so that a request of a thousand sentences does not make the others wait for its end.
+There is no timer: a single sentence starts at once, on all cores, and several are spread over all
+workers. While rows run, new sentences wait; the next idle worker takes as many as a row holds, one
+sentence of each request in turn, so that a request of a thousand sentences does not make the others
+wait for its end.
 
-Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under a lock: a
-worker that had to wait for the event loop to give it the next row would leave its core idle for as long. A short
-lone sentence does not go to a worker at all: the way there and back would take as long as the model.
+Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under
+a lock: if the event loop had to hand them out, a worker would leave its core unused until the loop
+came round to it. A short sentence that comes alone does not go to a worker at all: the way there
+and back would take as long as the model.
 """
 
 import asyncio
 import contextlib
+import math
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from errors import QueueFullError
 from prediction.types import Encoded, Prediction
 
+PredictRow = Callable[[Sequence[Encoded], bool], list[Prediction]]
+"""Predicts the sentences of one row; the second argument says that no other row runs."""
 
-class Runner(Protocol):
-    """What predicts one packed row; ``inference_onnx.ColaONNXPredictor`` is one.
-
-    ``exclusive`` says that no other row runs: it may use all cores.
-    """
-
-    def predict_encoded(
-        self, encoded: Sequence[Encoded], exclusive: bool = False
-    ) -> list[Prediction]: ...
+RecordRow = Callable[[int, int, float], None]
+"""Is given the sentences, tokens and seconds of every row."""
 
 
 class _Request:
-    """The sentences of one request on their way: ``taken`` are in rows, ``missing`` have no answer yet."""
+    """The sentences of one request on their way: ``taken`` are in rows, ``missing`` unanswered."""
 
     __slots__ = ("answer", "encoded", "missing", "predictions", "taken")
 
@@ -49,40 +46,65 @@ class _Request:
 
 
 _Row = list[tuple[_Request, int]]
-RowObserver = Callable[[int, int, float], None]
+"""Requests, each with the index of one of its sentences."""
 
 
 class Batcher:
-    """Runs the sentences of concurrent requests on ``workers`` threads. Create and use it on one event loop.
+    """Predicts the sentences of concurrent requests on worker threads.
 
-    A lone sentence of up to ``inline_tokens`` is run on the loop's own thread, which answers nobody meanwhile.
-    ``observe(sentences, tokens, seconds)`` is told of every row.
+    A worker's life::
+
+                  _wake                 _take_row finds a row
+        asleep ----------> idle --------------------------------> running
+          ^                 |  ^                                     |
+          |                 |  +-------------------------------------+
+          +-----------------+              the row is done
+            nothing waits
+
+    What holds whenever ``_lock`` is free:
+
+    * ``_idle`` counts the workers that run no row, those asleep included: ``_asleep <= _idle``.
+    * ``waiting`` and ``_waiting_tokens`` count what is in ``_requests`` and in no row yet.
+    * ``_is_waking`` is set from the first request after a pause until ``_wake`` has run.
+
+    Create and use it on one event loop.
+
+    Args:
+        predict_row: Called from the workers' threads and, for a short single sentence, from the
+            loop's own.
+        workers: Threads, and rows that run side by side.
+        row_tokens: Tokens that a row holds.
+        max_waiting: Sentences that may wait; more are refused.
+        inline_tokens: A single sentence of up to this many tokens is predicted on the event loop's
+            thread, which answers nobody meanwhile.
+        record_row: Told of every row that has run.
     """
 
     def __init__(
         self,
-        runner: Runner,
+        predict_row: PredictRow,
         *,
         workers: int,
         row_tokens: int,
         max_waiting: int,
         inline_tokens: int = 0,
-        observe: RowObserver = lambda sentences, tokens, seconds: None,
+        record_row: RecordRow = lambda sentences, tokens, seconds: None,
     ) -> None:
-        self._run = runner.predict_encoded
+        self._predict_row = predict_row
         self._row_tokens = row_tokens
         self._inline_tokens = inline_tokens
         self._max_waiting = max_waiting
-        self._observe = observe
+        self._record_row = record_row
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()  # for all that follows
+
+        # The lock protects everything down to the queue.
+        self._lock = threading.Lock()
         self._requests: deque[_Request] = deque()
-        self._waiting_tokens = 0
         self.waiting = 0
-        self._free = self._asleep = self._workers = (
-            workers  # free: runs no row; asleep: waits to be woken
-        )
-        self._waking = False
+        self._waiting_tokens = 0
+        self._workers = self._idle = self._asleep = workers
+        self._is_waking = False
+
         self._wake_ups: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{n}", daemon=True)
@@ -91,22 +113,37 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits and every worker sleeps."""
+        with self._lock:
+            return not self.waiting and self._asleep == self._workers
+
     async def predict(self, encoded: Sequence[Encoded]) -> list[Prediction]:
-        """Predictions in the order given. Raises QueueFullError at once, and what the runner raises."""
+        """Predict sentences, in order. If the caller is cancelled, those that wait are dropped.
+
+        Raises:
+            QueueFullError: Too many sentences are waiting; raised at once.
+            Exception: What ``predict_row`` raised.
+        """
         if not encoded:
             return []
+
         with self._lock:
             if self.waiting + len(encoded) > self._max_waiting:
-                raise QueueFullError(
-                    f"{self.waiting} sentences are waiting already: try again later"
-                )
+                message = f"{self.waiting} sentences are waiting already: try again later"
+                raise QueueFullError(message)
+
             request = _Request(encoded, self._loop.create_future())
             self._requests.append(request)
             self.waiting += len(encoded)
             self._waiting_tokens += sum(len(item.ids) for item in encoded)
-        if self._asleep and not self._waking:  # after the callbacks that are ready now, so that
-            self._waking = True  # requests that were read together share a row
+
+        # After the callbacks that are ready now: requests that were read together share a row.
+        if self._asleep and not self._is_waking:
+            self._is_waking = True
             self._loop.call_soon(self._wake)
+
         return await request.answer
 
     def close(self) -> None:
@@ -117,88 +154,118 @@ class Batcher:
             thread.join()
 
     def _wake(self) -> None:
-        """Wake as many workers as have something to do; a short sentence that is all there is, is run here."""
-        self._waking = False
+        """Wake as many workers as have something to do, or predict a short single sentence here."""
+        self._is_waking = False
+
+        row: _Row = []
+        count = 0
         with self._lock:
-            nothing_else = self.waiting == 1 and self._free == self._workers
-            if nothing_else and self._waiting_tokens <= self._inline_tokens:
-                row, count = self._next_row(self._inline_tokens), 0
+            is_single = self.waiting == 1 and self._idle == self._workers
+            if is_single and self._waiting_tokens <= self._inline_tokens:
+                row = self._next_row(self._inline_tokens)
             else:
-                row, count = [], min(self._asleep, self.waiting)
-            self._asleep -= count
+                count = min(self._asleep, self.waiting)
+                self._asleep -= count
+
         for _ in range(count):
             self._wake_ups.put(True)
         if row:
-            self._finish(row, *self._run_row(row, alone=True))
+            self._finish(row, *self._run(row, is_exclusive=True))
 
-    def _take(self) -> tuple[_Row, bool]:
-        """The next row, and whether it runs alone. What waits is shared out evenly among the free workers."""
+    def _work(self) -> None:
+        """Run rows while there are any; then sleep. The main function of a worker's thread."""
+        while self._wake_ups.get():
+            while (taken := self._take_row())[0]:
+                row, is_exclusive = taken
+                outcome, seconds = self._run(row, is_exclusive)
+
+                with self._lock:
+                    self._idle += 1
+
+                # When the loop is closed, nobody waits for the answer any more.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._finish, row, outcome, seconds)
+
+    def _take_row(self) -> tuple[_Row, bool]:
+        """Return the next row for the calling worker (empty if nothing waits).
+
+        Returns:
+            The row, and whether it has the machine to itself.
+        """
         with self._lock:
-            row = self._next_row(min(self._row_tokens, -(-self._waiting_tokens // self._free)))
-            alone = len(row) == 1 and self._free == self._workers and not self.waiting
+            # Share what waits among the idle workers instead of filling one row.
+            fair_share = math.ceil(self._waiting_tokens / self._idle)
+            row = self._next_row(min(self._row_tokens, fair_share))
+            is_exclusive = len(row) == 1 and self._idle == self._workers and not self.waiting
+
             if row:
-                self._free -= 1
+                self._idle -= 1
             else:
                 self._asleep += 1
-            return row, alone
+            return row, is_exclusive
 
     def _next_row(self, capacity: int) -> _Row:
-        """One sentence of each request in turn, up to ``capacity`` tokens; at least one if any waits."""
+        """Take one sentence of each request in turn, up to ``capacity`` tokens; at least one."""
         row: _Row = []
         while self._requests:
             request = self._requests[0]
-            if request.answer.done():  # cancelled, or a row of it has failed
-                self._forget(request)
+
+            # Cancelled, or a row with another sentence of it has failed.
+            if request.answer.done():
+                self._drop(request)
                 continue
+
             tokens = len(request.encoded[request.taken].ids)
             if row and tokens > capacity:
                 break
+
             capacity -= tokens
             row.append((request, request.taken))
             request.taken += 1
             self.waiting -= 1
             self._waiting_tokens -= tokens
+
             self._requests.rotate(-1)
             if request.taken == len(request.encoded):
                 self._requests.pop()
+
         return row
 
-    def _forget(self, request: _Request) -> None:
+    def _drop(self, request: _Request) -> None:
         rest = request.encoded[request.taken :]
         self.waiting -= len(rest)
         self._waiting_tokens -= sum(len(item.ids) for item in rest)
         self._requests.remove(request)
 
-    def _work(self) -> None:
-        while self._wake_ups.get():
-            while (taken := self._take())[0]:
-                row, alone = taken
-                outcome, seconds = self._run_row(row, alone)
-                with self._lock:
-                    self._free += 1
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    self._loop.call_soon_threadsafe(self._finish, row, outcome, seconds)
+    def _run(self, row: _Row, is_exclusive: bool) -> tuple[list[Prediction] | Exception, float]:
+        """Predict a row.
 
-    def _run_row(self, row: _Row, alone: bool) -> tuple[list[Prediction] | Exception, float]:
+        Returns:
+            The predictions or, for the requests of this row, the exception; and the seconds.
+        """
         started = time.perf_counter()
         outcome: list[Prediction] | Exception
         try:
-            outcome = self._run([request.encoded[index] for request, index in row], alone)
-        except Exception as error:  # handed to the requests of this row
+            encoded = [request.encoded[index] for request, index in row]
+            outcome = self._predict_row(encoded, is_exclusive)
+        except Exception as error:
             outcome = error
         return outcome, time.perf_counter() - started
 
     def _finish(self, row: _Row, outcome: list[Prediction] | Exception, seconds: float) -> None:
-        self._observe(
-            len(row), sum(len(request.encoded[index].ids) for request, index in row), seconds
-        )
+        """Answer the requests whose last sentence was in this row. Runs on the loop's thread."""
+        tokens = sum(len(request.encoded[index].ids) for request, index in row)
+        self._record_row(len(row), tokens, seconds)
+
         if isinstance(outcome, Exception):
             for request, _ in row:
                 if not request.answer.done():
                     request.answer.set_exception(outcome)
             return
+
         for (request, index), prediction in zip(row, outcome, strict=True):
             request.predictions[index] = prediction
             request.missing -= 1
             if not request.missing and not request.answer.done():
-                request.answer.set_result(request.predictions)  # type: ignore[arg-type]  # none is missing
+                # None is missing, so that each is a prediction.
+                request.answer.set_result(request.predictions)  # type: ignore[arg-type]

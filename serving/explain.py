@@ -1,11 +1,11 @@
-"""Which words hurt a sentence: its score with each word left out, one batched call for all of them."""
+"""Which words hurt a sentence: its score with each word left out."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from prediction.types import Prediction
+from prediction.types import Answer, LabelAndScore, Prediction
 
 # A word, apostrophes and hyphens inside it included. Punctuation stays when a word is left out.
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
@@ -14,39 +14,67 @@ MAX_WORDS = 200
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A word, where it stands (code points), and the sentence without it (blank if that was all)."""
+    """A sentence without one of its words."""
+
+    word: str
+
+    start: int
+    """Where the word starts in the sentence, in code points."""
+
+    end: int
+    """Where it ends."""
+
+    text: str
+    """The sentence without it; blank if the word was all."""
+
+
+class WordEffect(TypedDict):
+    """A word, and the probability of ``acceptable`` with it minus without it."""
 
     word: str
     start: int
     end: int
+    effect: float | None
+
+
+class Explanation(TypedDict):
+    """What /explain answers: a prediction, and the effect of each word."""
+
     text: str
+    prediction: LabelAndScore
+    words: list[WordEffect]
 
 
 def leave_one_out(text: str) -> list[Variant]:
+    """Return a variant of the sentence for each of its words, in order."""
     return [
-        Variant(
-            found.group(), found.start(), found.end(), _without(text, found.start(), found.end())
-        )
-        for found in WORD.finditer(text)
+        Variant(word.group(), word.start(), word.end(), _without(text, word.start(), word.end()))
+        for word in WORD.finditer(text)
     ]
 
 
 def explanation(
-    prediction: Prediction, variants: Sequence[Variant], without: Sequence[Prediction]
-) -> dict[str, Any]:
-    """The answer of /explain. ``without``: the predictions of the variants that are not blank, in order."""
-    left = iter(without)
-    words = []
+    whole: Prediction, variants: Sequence[Variant], without: Sequence[Prediction]
+) -> Explanation:
+    """Build the answer of /explain.
+
+    Args:
+        whole: The prediction for the whole sentence.
+        variants: The sentence without each of its words.
+        without: The predictions for the variants that are not blank, in order.
+    """
+    remaining = iter(without)
+    words: list[WordEffect] = []
     for variant in variants:
-        effect = (
-            prediction.probability_acceptable - next(left).probability_acceptable
-            if variant.text.strip()
-            else None
-        )
+        effect = None
+        if variant.text.strip():
+            effect = whole.probability_acceptable - next(remaining).probability_acceptable
         words.append(
             {"word": variant.word, "start": variant.start, "end": variant.end, "effect": effect}
         )
-    return {**prediction.as_dict(), "words": words}
+
+    answer: Answer = whole.as_dict()
+    return {"text": answer["text"], "prediction": answer["prediction"], "words": words}
 
 
 def _without(text: str, start: int, end: int) -> str:

@@ -1,17 +1,19 @@
-"""A gateway's events: REST API (format 1.0), HTTP API and Function URL (2.0), and direct invocations.
+"""The events of lambda_handler.py: a gateway's HTTP requests, and direct invocations.
 
-Event formats: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-and .../set-up-lambda-proxy-integrations.html. Real ones are in tests/serving/events/.
+Formats: REST API (payload format 1.0), HTTP API and Function URL (2.0), as AWS describes them under
+docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html and
+.../set-up-lambda-proxy-integrations.html. Recorded ones are in tests/serving/events/.
 """
 
 import base64
 import binascii
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from errors import InvalidText, RequestError
-from prediction.types import Encoded, ModelInfo, Prediction
+from prediction.types import Prediction, Predictor
 from serving.messages import (
     BODY_TOO_LARGE,
     MISSING_TEXT,
@@ -27,85 +29,144 @@ from serving.messages import (
 )
 from serving.settings import Settings
 
-# Lambda answers with at most 6 MB, and the body is JSON within JSON there.
+# Lambda answers with at most 6 MB.
 MAX_ANSWER_CHARACTERS = 5_500_000
 
 
-class Predictor(Protocol):
-    """What is needed of inference_onnx.ColaONNXPredictor."""
+@dataclass(frozen=True, slots=True)
+class GatewayRequest:
+    """An HTTP request as a gateway hands it over.
 
-    info: ModelInfo
+    An event may come from anybody who may invoke the function. What has a wrong type in it counts
+    as absent.
+    """
 
-    def encode(self, text: str) -> Encoded: ...
+    method: str | None
+    path: str | None
 
-    def predict_many(self, texts: Sequence[str]) -> list[Prediction]: ...
+    headers: dict[str, str]
+    """Names in lower case."""
 
+    text: Any
+    """The query parameter ``text``, or None."""
 
-def is_gateway(event: Any) -> bool:
-    """Whether an event came through a gateway; otherwise it is the request body itself, already parsed."""
-    return isinstance(event, dict) and ("requestContext" in event or "httpMethod" in event)
+    body: Any
+    """A string if the sender is a gateway; None for no body."""
 
+    is_base64: bool
 
-def headers_of(event: Any) -> dict[str, str]:
-    """The headers, names in lower case; empty for a direct invocation."""
-    headers = _mapping(event, "headers")
-    return {str(name).lower(): value for name, value in headers.items() if isinstance(value, str)}
+    @classmethod
+    def of(cls, event: Any) -> "GatewayRequest | None":
+        """Read an event; None for a direct invocation, whose event is the message itself."""
+        if not isinstance(event, dict):
+            return None
+        if "requestContext" not in event and "httpMethod" not in event:
+            return None
 
-
-def sentences_of_event(event: Any, settings: Settings) -> tuple[list[str], bool]:
-    """The sentences of any event, and whether they came as ``sentences``. Raises RequestError."""
-    if not is_gateway(event):
-        return sentences_of(event, settings)
-    if settings.api_key and not knows_key(headers_of(event), settings.api_key):
-        raise RequestError(401, "unauthorized", UNAUTHORIZED, {"www-authenticate": "Bearer"})
-    path = event.get("rawPath", event.get("path"))
-    if isinstance(path, str) and path.rstrip("/").rpartition("/")[2] not in ("predict", ""):
-        raise RequestError(404, "not_found", NOT_FOUND)
-    method = event.get("httpMethod") or _mapping(_mapping(event, "requestContext"), "http").get(
-        "method"
-    )
-    if method == "GET":
-        text = _mapping(event, "queryStringParameters").get("text")
-        if text is None:
-            raise RequestError(422, "missing_text", MISSING_TEXT)
-        check_sentence(text, settings)
-        return [text], False
-    if method != "POST":
-        raise RequestError(
-            405, "method_not_allowed", "call with GET or POST", {"allow": "GET, POST"}
+        http = _mapping(_mapping(event, "requestContext"), "http")
+        path = event.get("rawPath", event.get("path"))
+        return cls(
+            method=event.get("httpMethod") or http.get("method"),
+            path=path if isinstance(path, str) else None,
+            headers=_headers(event),
+            text=_mapping(event, "queryStringParameters").get("text"),
+            body=event.get("body"),
+            is_base64=bool(event.get("isBase64Encoded")),
         )
-    return sentences_of(parse_json(_body(event, settings.max_body_bytes)), settings)
+
+    def read_body(self, limit: int) -> bytes | str:
+        """Return the body, of at most ``limit`` characters as it came.
+
+        Raises:
+            RequestError: It is too large, or neither text nor base64.
+        """
+        if self.body is None:
+            return ""
+        if not isinstance(self.body, str):
+            raise RequestError(400, "invalid_json", "the event's body is not a string")
+        if len(self.body) > limit:
+            raise RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
+        if not self.is_base64:
+            return self.body
+
+        try:
+            return base64.b64decode(self.body, validate=True)
+        except (binascii.Error, ValueError):
+            message = "the event's body is not base64"
+            raise RequestError(400, "invalid_base64", message) from None
+
+
+def proposed_request_id(event: Any) -> str | None:
+    """Return the request id that the sender of an event proposes."""
+    return _headers(event).get("x-request-id")
+
+
+def read_sentences(event: Any, settings: Settings) -> tuple[list[str], bool]:
+    """Return the sentences of any event, and whether they came as ``sentences``.
+
+    Raises:
+        RequestError: It has none that can be predicted, or the API key is missing.
+    """
+    request = GatewayRequest.of(event)
+    if request is None:
+        return sentences_of(event, settings)
+
+    if settings.api_key and not knows_key(request.headers, settings.api_key):
+        raise RequestError(401, "unauthorized", UNAUTHORIZED, {"www-authenticate": "Bearer"})
+
+    # A stage or a custom domain may stand before the path.
+    if request.path and request.path.rstrip("/").rpartition("/")[2] not in ("predict", ""):
+        raise RequestError(404, "not_found", NOT_FOUND)
+
+    if request.method == "GET":
+        if request.text is None:
+            raise RequestError(422, "missing_text", MISSING_TEXT)
+        check_sentence(request.text, settings)
+        return [request.text], False
+
+    if request.method != "POST":
+        allow = {"allow": "GET, POST"}
+        raise RequestError(405, "method_not_allowed", "call with GET or POST", allow)
+    return sentences_of(parse_json(request.read_body(settings.max_body_bytes)), settings)
 
 
 def predict(predictor: Predictor, texts: Sequence[str]) -> list[Prediction]:
-    """Raises RequestError."""
+    """Predict texts, in order.
+
+    Raises:
+        RequestError: One of them cannot be predicted; the message names it.
+    """
     try:
         return predictor.predict_many(texts)
     except InvalidText:
-        encode_all(predictor.encode, texts)  # raises for the first text that is to blame, naming it
+        encode_all(predictor.encode, texts)
         raise
 
 
-def success(event: Any, predictions: Sequence[Prediction], many: bool, request_id: str) -> Any:
-    """The answer as the event's sender expects it. Raises RequestError if Lambda could not send it."""
+def answer(event: Any, predictions: Sequence[Prediction], many: bool, request_id: str) -> Any:
+    """Build the answer as the event's sender expects it.
+
+    Raises:
+        RequestError: Lambda could not send it.
+    """
     body = answer_body(predictions, many)
-    if not is_gateway(event):
+    if GatewayRequest.of(event) is None:
         return json.loads(body)
+
+    # The body is JSON within JSON here, so that its size is known only now.
     response = _response(200, body, request_id)
     if len(json.dumps(response)) > MAX_ANSWER_CHARACTERS:
-        raise RequestError(
-            413, "answer_too_large", "the answer would be larger than Lambda sends: send less"
-        )
+        message = "the answer would be larger than Lambda sends: send less"
+        raise RequestError(413, "answer_too_large", message)
     return response
 
 
-def failure(event: Any, error: RequestError, request_id: str) -> Any:
+def answer_error(event: Any, error: RequestError, request_id: str) -> Any:
+    """Build the answer to a refused event."""
     body = error_body(error.code, str(error))
-    return (
-        _response(error.status, body, request_id, error.headers)
-        if is_gateway(event)
-        else json.loads(body)
-    )
+    if GatewayRequest.of(event) is None:
+        return json.loads(body)
+    return _response(error.status, body, request_id, error.headers)
 
 
 def _response(
@@ -124,20 +185,9 @@ def _response(
     }
 
 
-def _body(event: dict[str, Any], limit: int) -> bytes | str:
-    body = event.get("body")
-    if body is None:
-        return ""
-    if not isinstance(body, str):
-        raise RequestError(400, "invalid_json", "the event's body is not a string")
-    if len(body) > limit:
-        raise RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
-    if not event.get("isBase64Encoded"):
-        return body
-    try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        raise RequestError(400, "invalid_base64", "the event's body is not base64") from None
+def _headers(event: Any) -> dict[str, str]:
+    headers = _mapping(event, "headers")
+    return {str(name).lower(): value for name, value in headers.items() if isinstance(value, str)}
 
 
 def _mapping(event: Any, key: str) -> dict[Any, Any]:

@@ -2,7 +2,7 @@
 
 {"sentence": "..."}             ->  {"text": "...", "prediction": {"label": "...", "score": 0.97}}
 {"sentences": ["...", ...]}     ->  {"predictions": [{"text": "...", "prediction": {...}}, ...]}
-anything else                   ->  {"error": {"code": "...", "message": "..."}} and a status of 400 or more
+anything else                   ->  {"error": {"code": "...", "message": "..."}}, status 400 or more
 """
 
 import hmac
@@ -28,23 +28,24 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: json.loads and json.dumps make new ones for every call with options.
+# Made once: json.loads and json.dumps make new ones in every call with options.
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def error_body(code: str, message: str) -> bytes:
+    """Return the body of the answer to a request that cannot be served."""
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
 def answer_body(predictions: Sequence[Prediction], many: bool) -> bytes:
-    """The answer in JSON; ``many`` says whether the client asked with ``sentences``."""
-    found = [prediction.as_dict() for prediction in predictions]
-    return _encode({"predictions": found} if many else found[0]).encode()
+    """Return the body of an answer; ``many`` says whether the client asked with ``sentences``."""
+    answers = [prediction.as_dict() for prediction in predictions]
+    return _encode({"predictions": answers} if many else answers[0]).encode()
 
 
-def request_id(proposed: str | None, fallback: str | None = None) -> str:
-    """The client's own request id if it is harmless in a log, else ``fallback``, else a new one."""
+def choose_request_id(proposed: str | None, fallback: str | None = None) -> str:
+    """Return the client's request id if it is harmless in a log, else ``fallback`` or a new one."""
     for candidate in (proposed, fallback):
         if candidate and SANE_REQUEST_ID.fullmatch(candidate):
             return candidate
@@ -52,14 +53,23 @@ def request_id(proposed: str | None, fallback: str | None = None) -> str:
 
 
 def knows_key(headers: Mapping[str, str], key: str) -> bool:
-    """Whether the headers (names in lower case) carry the API key, as ``x-api-key`` or as a bearer token."""
+    """Say whether headers carry the API key, as ``x-api-key`` or as a bearer token.
+
+    Args:
+        headers: Names in lower case.
+        key: The right key.
+    """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
 
 
 def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[Encoded]:
-    """Tokenize every text. Raises RequestError for an unusable one, naming it if there are several."""
+    """Tokenize every text.
+
+    Raises:
+        RequestError: One cannot be predicted; the message names it if there are several.
+    """
     encoded = []
     for index, text in enumerate(texts):
         try:
@@ -71,58 +81,70 @@ def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[E
 
 
 def parse_json(body: bytes | str) -> Any:
-    """Raises RequestError for what is not JSON (NaN and Infinity are not)."""
+    """Parse a request body.
+
+    Raises:
+        RequestError: It is not JSON. NaN and Infinity are not.
+    """
     try:
         return _decode(body if isinstance(body, str) else body.decode())
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: JSON's own, UTF-8's, and integers of 5,000 digits
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RequestError(
-            400, "invalid_json", f"the body is not JSON ({reason}): {SHAPES}"
-        ) from None
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except ValueError as error:
+        # JSON's own errors, UTF-8's, and those of integers with thousands of digits.
+        reason = str(error)
+
+    raise RequestError(400, "invalid_json", f"the body is not JSON ({reason}): {SHAPES}")
 
 
 def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
-    """The sentences of a parsed request body, and whether it came with ``sentences``. Raises RequestError."""
+    """Return the sentences of a parsed body, and whether they came as ``sentences``.
+
+    Raises:
+        RequestError: It has another shape, or breaks a limit.
+    """
     if not isinstance(message, dict) or not message:
-        raise RequestError(
-            422, "invalid_body", f"the body is not an object with a sentence: {SHAPES}"
-        )
+        text = f"the body is not an object with a sentence: {SHAPES}"
+        raise RequestError(422, "invalid_body", text)
+
     if unknown := message.keys() - {"sentence", "sentences"}:
         names = ", ".join(sorted(ascii(key)[:40] for key in unknown)[:5])
         raise RequestError(422, "unknown_field", f"unknown field {names}: {SHAPES}")
+
     if len(message) == 2:
-        raise RequestError(
-            422, "invalid_body", "sentence and sentences cannot come together: send one of them"
-        )
+        text = "sentence and sentences cannot come together: send one of them"
+        raise RequestError(422, "invalid_body", text)
+
     many = "sentences" in message
     sentences = message["sentences"] if many else [message["sentence"]]
     if not isinstance(sentences, list) or not sentences:
-        raise RequestError(
-            422, "invalid_body", "sentences is not a list with at least one sentence"
-        )
+        text = "sentences is not a list with at least one sentence"
+        raise RequestError(422, "invalid_body", text)
+
     if len(sentences) > limits.max_sentences:
-        raise RequestError(
-            422,
-            "too_many_sentences",
-            f"{len(sentences)} sentences: send at most {limits.max_sentences} a request",
-        )
+        text = f"{len(sentences)} sentences: send at most {limits.max_sentences} per request"
+        raise RequestError(422, "too_many_sentences", text)
+
     for index, sentence in enumerate(sentences):
         check_sentence(sentence, limits, f"sentence {index}: " if many else "")
     return sentences, many
 
 
 def check_sentence(sentence: Any, limits: Settings, where: str = "") -> None:
-    """Type and length; whether it can be predicted is the predictor's to say. Raises RequestError."""
+    """Check type and length; whether it can be predicted is the predictor's to say.
+
+    Args:
+        sentence: What the client sent as a sentence.
+        limits: How long it may be.
+        where: What the message begins with.
+
+    Raises:
+        RequestError: It is no string, or too long.
+    """
     if not isinstance(sentence, str):
-        raise RequestError(
-            422, "invalid_text", f"{where}not a string: send a sentence as a JSON string"
-        )
+        text = f"{where}not a string: send a sentence as a JSON string"
+        raise RequestError(422, "invalid_text", text)
+
     if len(sentence) > limits.max_characters:
-        raise RequestError(
-            422,
-            "text_too_long",
-            f"{where}{len(sentence)} characters: send at most {limits.max_characters}",
-        )
+        text = f"{where}{len(sentence)} characters: send at most {limits.max_characters}"
+        raise RequestError(422, "text_too_long", text)

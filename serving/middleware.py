@@ -1,112 +1,129 @@
-"""What every HTTP request passes on its way in and out: request id, API key, time, headers, the last catch.
+"""What every HTTP request passes on its way in and out: id, API key, time, headers, last catch.
 
 A plain ASGI class: Starlette's base class for middleware costs more than the rest of a route.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set
+from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import RequestError
-from serving.messages import UNAUTHORIZED, error_body, knows_key, request_id
+from serving.messages import UNAUTHORIZED, choose_request_id, error_body, knows_key
+from serving.service import Service
 
 PROTECTED = ("/predict", "/explain")
 HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 logger = logging.getLogger("uvicorn.error")
 
 
-class Boundary:
-    """The outermost layer. ``direct`` maps (method, path) to the routes that are called often: they are called
-    from here, past the machinery of FastAPI, which would cost them twice as much as all else but the model.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a request was refused with, for the log.
 
-    Puts ``request_id`` and ``started`` (time.perf_counter) into the scope, and whoever answers with an error
-    puts that in as ``error``, a RequestError. ``observe(scope, status, seconds)`` is told of the end; a status
-    of 0 means that the client left before the answer.
+    Not the exception itself: its traceback holds the frames, the frames hold the scope, and the
+    scope would hold the exception. Such a circle keeps the whole body alive until the garbage
+    collector comes, which after ``gc.freeze()`` it hardly ever does.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        api_key: str,
-        observe: Callable[[Scope, int, float], None],
-        direct: Mapping[tuple[str, str], Endpoint],
-    ) -> None:
+    status: int
+    code: str
+    message: str
+
+
+class RequestMiddleware:
+    """The outermost layer of the application.
+
+    Puts ``request_id`` and ``started`` (``time.perf_counter()``) into the scope; whoever answers
+    with an error puts a ``Refusal`` in as ``refusal``. Reports the end of each request to the
+    service; a status of 0 means that the client left before the answer.
+
+    Args:
+        app: What answers the requests.
+        service: What is told about their ends.
+        api_key: What a client must know to predict; empty for an open service.
+        paths: The paths that exist; any other is reported as ``other``.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, api_key: str, paths: Set[str]) -> None:
         self._app = app
+        self._service = service
         self._key = api_key
-        self._observe = observe
-        self._direct = direct
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and its answer back."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
         started = scope["started"] = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        identity = scope["request_id"] = request_id(
-            headers.get(b"x-request-id", b"").decode("latin-1")
-        )
+        proposed_id = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = scope["request_id"] = choose_request_id(proposed_id)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *({**HEADERS, **dict(message["headers"])}.items()),
-                    (b"x-request-id", identity.encode()),
-                ]
+
+                # A dictionary, so that ours give way. No answer here repeats a header.
+                own = {**HEADERS, **dict(message["headers"])}
+                message["headers"] = [*own.items(), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
-            if (
-                self._key
-                and scope["path"] in PROTECTED
-                and not knows_key(_text(headers), self._key)
-            ):
-                error = RequestError(
-                    401, "unauthorized", UNAUTHORIZED, {"www-authenticate": "Bearer"}
-                )
+            if self._is_refused(scope["path"], headers):
+                header = {"www-authenticate": "Bearer"}
+                error = RequestError(401, "unauthorized", UNAUTHORIZED, header)
                 await answer_error(scope, error)(scope, receive, send_with_headers)
-            elif endpoint := self._direct.get((scope["method"], scope["path"])):
-                await _call(endpoint, scope, receive, send_with_headers)
             else:
                 await self._app(scope, receive, send_with_headers)
+
         except ClientDisconnect:
-            pass  # in the middle of its request: nobody to answer
-        except (
-            Exception
-        ):  # nothing may leave without an answer, and nobody outside may see the trace
-            logger.exception("request %s failed", identity)
+            # In the middle of its request: there is nobody to answer.
+            pass
+
+        except Exception:
+            # Nothing may end without an answer, and nobody outside may see the stack trace.
+            logger.exception("request %s failed", request_id)
             if not status:
-                hint = f"the server failed on this request; its log says why under {identity}"
+                hint = f"the server failed on this request; its log says why under {request_id}"
                 error = RequestError(500, "internal", hint)
                 await answer_error(scope, error)(scope, receive, send_with_headers)
+
         finally:
-            self._observe(scope, status, time.perf_counter() - started)
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _is_refused(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        if not self._key or path not in PROTECTED:
+            return False
+
+        decoded = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()
+        }
+        return not knows_key(decoded, self._key)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope["path"] if scope["path"] in self._paths else "other"
+        self._service.record_request(route, status, seconds)
+
+        refusal: Refusal | None = scope.get("refusal")
+        if refusal:
+            self._service.record_refusal(
+                refusal.status, refusal.code, refusal.message, scope["request_id"]
+            )
 
 
 def answer_error(scope: Scope, error: RequestError) -> Response:
-    """The answer; ``scope`` keeps the error for the log."""
-    scope["error"] = error
-    return Response(
-        error_body(error.code, str(error)), error.status, error.headers, "application/json"
-    )
-
-
-async def _call(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        response = await endpoint(Request(scope, receive))
-    except RequestError as error:
-        response = answer_error(scope, error)
-    await response(scope, receive, send)
-
-
-def _text(headers: dict[bytes, bytes]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    """Build the answer to a refused request, and note the refusal in the scope for the log."""
+    message = str(error)
+    scope["refusal"] = Refusal(error.status, error.code, message)
+    body = error_body(error.code, message)
+    return Response(body, error.status, error.headers, "application/json")

@@ -1,73 +1,112 @@
-"""The OpenAPI description of the routes in app.py: shapes, statuses and examples, shown at /docs.
+"""The OpenAPI description of the routes in http.py: shapes, statuses and examples, at /docs.
 
-Requests are parsed by messages.py, whose errors are part of the contract and which Lambda shares; this file
-describes that contract and a test sends what it describes.
+The models describe; they do not validate. Requests are parsed by messages.py, whose errors are part
+of the contract and which Lambda shares. A test sends what is described here.
 """
 
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
 from prediction.types import ModelInfo
 from serving.settings import Settings
 
-Schema = dict[str, Any]
-
-DESCRIPTION = """Is this an acceptable English sentence? Each prediction is a label with its probability.
-Errors come as `{"error": {"code": "...", "message": "..."}}` and say what to change."""
+DESCRIPTION = """Is this an acceptable English sentence? Each prediction is a label with its
+probability. Errors come as `{"error": {"code": "...", "message": "..."}}` and say what to do."""
 
 GOOD, BAD = "The boy is sitting on a bench.", "The boy is bench a on sitting."
+ANSWER = {"text": GOOD, "prediction": {"label": "acceptable", "score": 0.9731}}
+
+# Unknown fields are refused.
+STRICT = ConfigDict(extra="forbid")
+
+Schema = dict[str, Any]
+"""A piece of an OpenAPI document."""
 
 
-def _object(required: list[str] | None = None, **properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": required or list(properties)}
+class LabelAndScore(BaseModel):
+    """A label and its probability."""
+
+    label: Literal["acceptable", "unacceptable"]
+    score: float = Field(ge=0, le=1, description="Probability of the label.")
 
 
-def _described(type_: str, description: str, **more: Any) -> Schema:
-    return {"type": type_, "description": description, **more}
+class Prediction(BaseModel):
+    """The answer for one sentence."""
+
+    text: str = Field(description="The sentence as it was sent.")
+    prediction: LabelAndScore
 
 
-PREDICTION = _object(
-    text=_described("string", "The sentence as it was sent."),
-    prediction=_object(
-        label={"type": "string", "enum": ["acceptable", "unacceptable"]},
-        score=_described("number", "Probability of the label.", minimum=0, maximum=1),
-    ),
-)
-PREDICTIONS = _object(predictions={"type": "array", "items": PREDICTION})
-EXPLANATION = _object(
-    **PREDICTION["properties"],
-    words={
-        "type": "array",
-        "items": _object(
-            word={"type": "string"},
-            start=_described("integer", "Where the word starts in the text, in code points."),
-            end=_described("integer", "Where it ends."),
-            effect={
-                "type": ["number", "null"],
-                "description": "Probability of `acceptable` with the word minus without it: negative "
-                "where the word hurts. Null where nothing is left without it.",
-            },
-        ),
-    },
-)
-HEALTH = _object(status={"const": "ok"})
-READY = _object(
-    status={"const": "ready"},
-    version=_described("string", "First 12 digits of the file's SHA-256."),
-)
-MODEL = _object(
-    version={"type": "string"},
-    name={"type": "string"},
-    precision={"type": "string"},
-    max_length=_described("integer", "Tokens that are read of a sentence; more are cut off."),
-    labels={"type": "array", "items": {"type": "string"}},
-    lineage=_described("object", "Base model, corpus, commit, metrics: where the file comes from."),
-)
+class Predictions(BaseModel):
+    """The answers for several sentences, in the order in which they were sent."""
+
+    predictions: list[Prediction]
+
+
+class Word(BaseModel):
+    """A word of an explained sentence."""
+
+    word: str
+    start: int = Field(description="Where the word starts in the text, in code points.")
+    end: int = Field(description="Where it ends.")
+    effect: float | None = Field(
+        description="Probability of `acceptable` with the word minus without it: negative where "
+        "the word hurts. Null where nothing is left without it."
+    )
+
+
+class Explanation(Prediction):
+    """A prediction, and what each word contributes to it."""
+
+    words: list[Word]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    """The service predicts."""
+
+    status: Literal["ready"]
+    version: str = Field(description="First 12 digits of the model file's SHA-256.")
+
+
+class Model(BaseModel):
+    """The model that answers."""
+
+    version: str
+    name: str
+    precision: str
+    max_length: int = Field(description="Tokens that are read of a sentence; more are cut off.")
+    labels: list[str]
+    lineage: dict[str, Any] = Field(
+        description="Base model, corpus, commit, metrics: where the file comes from."
+    )
+
+
+class ErrorDetail(BaseModel):
+    """What was wrong."""
+
+    code: str
+    message: str
+
+
+class Error(BaseModel):
+    """The answer to a request that cannot be served."""
+
+    error: ErrorDetail
+
+
 METRICS = {
     "description": "Prometheus text format.",
     "content": {"text/plain": {"schema": {"type": "string"}}},
 }
-ERROR = _object(error=_object(code={"type": "string"}, message={"type": "string"}))
-ANSWER = {"text": GOOD, "prediction": {"label": "acceptable", "score": 0.9731}}
+
+# status -> what it means, and the code of an example
 ERRORS = {
     400: ("The body is not JSON, or not HTTP.", "invalid_json"),
     401: ("The API key is missing or wrong (only where API_KEY is set).", "unauthorized"),
@@ -81,71 +120,84 @@ ERRORS = {
 
 
 def model_card(info: ModelInfo) -> dict[str, Any]:
-    """What /model tells: the lineage without the resolved configuration, which may name paths."""
+    """Return what /model answers: no resolved configuration, which may name paths."""
     lineage = {key: value for key, value in info.lineage.to_json().items() if key != "config"}
-    facts = {
+    return {
         "version": info.version,
         "name": info.name,
         "precision": info.precision,
         "max_length": info.max_length,
+        "labels": info.labels,
+        "lineage": lineage,
     }
-    return {**facts, "labels": info.labels, "lineage": lineage}
 
 
-def _json(schema: Schema, **more: Any) -> Schema:
-    return {"content": {"application/json": {"schema": schema, **more}}}
+def responses(model: Any, *statuses: int, example: Any = None) -> dict[int | str, Schema]:
+    """Describe what a route answers.
 
+    Args:
+        model: The pydantic model of the answer with status 200.
+        statuses: The error statuses that the route may answer.
+        example: An example of the answer.
+    """
+    described: dict[int | str, Schema] = {200: {"model": model, "description": "The answer."}}
+    if example is not None:
+        described[200]["content"] = {"application/json": {"example": example}}
 
-def responses(schema: Schema, *statuses: int, **more: Any) -> dict[int | str, dict[str, Any]]:
-    """What a route answers: ``schema`` with status 200, and the error statuses named."""
-    found: dict[int | str, dict[str, Any]] = {
-        200: {"description": "The answer.", **_json(schema, **more)}
-    }
     for status in statuses:
         description, code = ERRORS[status]
-        found[status] = {
+        error = {"error": {"code": code, "message": "What was wrong and what to change."}}
+        described[status] = {
+            "model": Error,
             "description": description,
-            **_json(
-                ERROR,
-                example={"error": {"code": code, "message": "What was wrong and what to change."}},
-            ),
+            "content": {"application/json": {"example": error}},
         }
-    return found
+    return described
 
 
-def sentence_schema(limits: Settings) -> Schema:
-    # At least one visible character: a blank text is refused.
-    return {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": limits.max_characters,
-        "pattern": r"\S",
-    }
+def text_parameter(limits: Settings) -> Schema:
+    """Describe the parameter of ``GET /predict``."""
+    schema = _one_sentence(limits).model_json_schema()["properties"]["sentence"]
+    examples = {"good": {"value": GOOD}, "bad": {"value": BAD}}
+    parameter = {"name": "text", "in": "query", "required": True, "schema": schema}
+    return {"parameters": [{**parameter, "examples": examples}]}
 
 
-def text_parameter(limits: Settings) -> dict[str, Any]:
-    parameter = {"name": "text", "in": "query", "required": True, "schema": sentence_schema(limits)}
-    return {
-        "parameters": [{**parameter, "examples": {"good": {"value": GOOD}, "bad": {"value": BAD}}}]
-    }
+def sentence_body(limits: Settings) -> Schema:
+    """Describe a body with one sentence."""
+    return _body(_one_sentence(limits).model_json_schema(), example={"sentence": BAD})
 
 
-def sentence_body(limits: Settings) -> dict[str, Any]:
-    schema = {**_object(sentence=sentence_schema(limits)), "additionalProperties": False}
-    return {"requestBody": {"required": True, **_json(schema, example={"sentence": BAD})}}
-
-
-def predict_body(limits: Settings) -> dict[str, Any]:
-    one = {**_object(sentence=sentence_schema(limits)), "additionalProperties": False}
-    many_items = {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": limits.max_sentences,
-        "items": sentence_schema(limits),
-    }
-    many = {**_object(sentences=many_items), "additionalProperties": False}
+def predict_body(limits: Settings) -> Schema:
+    """Describe a body with one sentence or several."""
+    models = (_one_sentence(limits), _many_sentences(limits))
     examples = {
         "one": {"summary": "One sentence", "value": {"sentence": GOOD}},
         "many": {"summary": "Several sentences", "value": {"sentences": [GOOD, BAD]}},
     }
-    return {"requestBody": {"required": True, **_json({"oneOf": [one, many]}, examples=examples)}}
+    schema = {"oneOf": [model.model_json_schema() for model in models]}
+    return _body(schema, examples=examples)
+
+
+def _sentence(limits: Settings) -> Any:
+    # At least one visible character: a blank text is refused.
+    return Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=limits.max_characters, pattern=r"\S"),
+    ]
+
+
+def _one_sentence(limits: Settings) -> type[BaseModel]:
+    return create_model("OneSentence", __config__=STRICT, sentence=_sentence(limits))
+
+
+def _many_sentences(limits: Settings) -> type[BaseModel]:
+    several = Field(min_length=1, max_length=limits.max_sentences)
+    sentence = _sentence(limits)
+    sentences: Any = Annotated[list[sentence], several]  # type: ignore[valid-type]
+    return create_model("ManySentences", __config__=STRICT, sentences=sentences)
+
+
+def _body(schema: Schema, **more: Any) -> Schema:
+    content = {"application/json": {"schema": schema, **more}}
+    return {"requestBody": {"required": True, "content": content}}

@@ -17,23 +17,48 @@ LOG_TEXT_MODES = ("full", "hash", "none")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the servers can be told; each field is the variable of the same name in capitals."""
+    """What can be configured; each field is the variable of the same name in capitals."""
 
     model_path: Path = Path("models/model.onnx")
+    """The model file."""
+
     host: str = "127.0.0.1"
+    """The address to listen on. The default is reached from this machine only."""
+
     port: int = 8000
+    """0 picks a free one."""
+
     api_key: str = field(default="", repr=False)
+    """What clients must send to predict; empty: anybody may."""
+
     max_sentences: int = 1024
+    """Sentences per request."""
+
     max_characters: int = 10_000
+    """Code points per sentence."""
+
     max_body_bytes: int = 12 * 1024 * 1024
+    """Bytes per request body."""
+
     max_waiting: int = 4096
+    """Sentences, over all requests, that may wait for a worker."""
+
     log_text: str = "full"
+    """What a log line says of the text: ``full``, ``hash`` (SHA-256) or ``none``."""
+
     log_file: Path | None = None
+    """A file that gets the log lines too."""
+
     log_file_mb: int = 50
+    """Megabytes at which that file is rotated; three earlier ones are kept."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Raises ConfigError. A variable that is set but empty counts as not set."""
+        """Read the settings. A variable that is set but blank counts as not set.
+
+        Raises:
+            ConfigError: A value cannot be used.
+        """
         given = {name: value for name, value in environment.items() if value.strip()}
         settings = cls(
             model_path=Path(given.get("MODEL_PATH", str(cls.model_path))),
@@ -48,16 +73,18 @@ class Settings:
             log_file=Path(given["LOG_FILE"]) if "LOG_FILE" in given else None,
             log_file_mb=_integer(given, "LOG_FILE_MB", cls.log_file_mb, 1, 100_000),
         )
-        if settings.log_text not in LOG_TEXT_MODES:
+        settings._require_consistency()
+        return settings
+
+    def _require_consistency(self) -> None:
+        if self.log_text not in LOG_TEXT_MODES:
+            raise ConfigError(f"LOG_TEXT={self.log_text} is none of {', '.join(LOG_TEXT_MODES)}")
+
+        if self.max_waiting < self.max_sentences:
             raise ConfigError(
-                f"LOG_TEXT={settings.log_text} is none of {', '.join(LOG_TEXT_MODES)}"
-            )
-        if settings.max_waiting < settings.max_sentences:
-            raise ConfigError(
-                f"MAX_WAITING={settings.max_waiting} is less than MAX_SENTENCES={settings.max_sentences}, "
+                f"MAX_WAITING={self.max_waiting} is less than MAX_SENTENCES={self.max_sentences}, "
                 "so the largest request allowed could never be queued: raise MAX_WAITING"
             )
-        return settings
 
 
 def _integer(given: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
@@ -65,6 +92,7 @@ def _integer(given: Mapping[str, str], name: str, default: int, low: int, high: 
         value = int(given.get(name, default))
     except ValueError:
         raise ConfigError(f"{name}={given[name]} is not a whole number") from None
+
     if not low <= value <= high:
         raise ConfigError(f"{name}={value} is out of range: give {low} to {high}")
     return value

@@ -1,4 +1,4 @@
-"""The continuous batching engine, with a predictor that records which sentences were run together."""
+"""Continuous batching, with a predictor that records which sentences shared a row."""
 
 import asyncio
 import random
@@ -13,13 +13,22 @@ from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.net import wait_until_async
 
 
-def run(scenario, *, workers=1, row_tokens=8, max_waiting=1000, inline_tokens=0, seconds=0.0):
+def run(
+    scenario,
+    *,
+    fake=None,
+    workers=1,
+    row_tokens=8,
+    max_waiting=1000,
+    inline_tokens=0,
+    seconds=0.0,
+):
     """Run ``scenario(batcher, fake)`` on a loop of its own and close the batcher after it."""
+    fake = fake or FakePredictor(seconds)
 
     async def wrapped():
-        fake = FakePredictor(seconds)
         batcher = Batcher(
-            fake,
+            fake.predict_encoded,
             workers=workers,
             row_tokens=row_tokens,
             max_waiting=max_waiting,
@@ -49,19 +58,25 @@ def test_a_lone_request_is_run_at_once_and_answered():
 def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
     threads = []
 
+    class Recorder(FakePredictor):
+        def predict_encoded(self, encoded, exclusive=False):
+            threads.append(threading.current_thread())
+            return super().predict_encoded(encoded, exclusive)
+
     async def scenario(batcher, fake):
-        batcher._run = lambda row, alone: (
-            threads.append(threading.current_thread()),
-            fake.predict_encoded(row, alone),
-        )[1]
+        async def rest():
+            await wait_until_async(lambda: batcher.is_at_rest)
+
         assert await ask(batcher, fake, "short") == [expected("short")]
         assert await ask(batcher, fake, "longer than that") == [expected("longer than that")]
+        await rest()
         assert await asyncio.gather(ask(batcher, fake, "two"), ask(batcher, fake, "more"))
+        await rest()
         with pytest.raises(RuntimeError, match="secret"):
             await ask(batcher, fake, "explode")
         assert batcher.waiting == 0
 
-    run(scenario, inline_tokens=2)
+    run(scenario, fake=Recorder(), inline_tokens=2)
     here = threading.current_thread()
     assert [thread is here for thread in threads] == [True, False, False, True]
 
@@ -69,7 +84,16 @@ def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
 def test_only_a_lone_sentence_is_told_that_it_is_alone():
     async def scenario(batcher, fake):
         await ask(batcher, fake, "lone")
-        await ask(batcher, fake, "two", "sentences")
+        await wait_until_async(lambda: batcher.is_at_rest)
+
+        # Held back, so that the second one does not start after the end of the first.
+        fake.gate.clear()
+        both = ask(batcher, fake, "two", "sentences")
+        await wait_until_async(lambda: fake.running == 2)
+        fake.gate.set()
+        await both
+        await wait_until_async(lambda: batcher.is_at_rest)
+
         fake.gate.clear()
         first = ask(batcher, fake, "first")
         await wait_until_async(lambda: fake.running == 1)
@@ -203,7 +227,8 @@ def test_every_answer_belongs_to_its_question_under_load():
 
     async def scenario(batcher, fake):
         await asyncio.gather(*(client(batcher, fake, number) for number in range(50)))
-        await wait_until_async(lambda: batcher.waiting == 0)  # the last that were cancelled
+        # The last ones that were cancelled are dropped when their turn comes.
+        await wait_until_async(lambda: batcher.waiting == 0)
         assert max(map(len, fake.rows)) > 1
 
     run(scenario, workers=3, row_tokens=32, max_waiting=100_000)
@@ -215,7 +240,11 @@ def test_rows_are_reported():
     async def scenario():
         fake = FakePredictor()
         batcher = Batcher(
-            fake, workers=1, row_tokens=8, max_waiting=10, observe=lambda *row: seen.append(row)
+            fake.predict_encoded,
+            workers=1,
+            row_tokens=8,
+            max_waiting=10,
+            record_row=lambda *row: seen.append(row),
         )
         await ask(batcher, fake, "a b", "c")
         batcher.close()

@@ -1,10 +1,10 @@
-"""The Lambda function: recorded gateway events, malformed ones, and AWS's own runtime client and emulator."""
+"""The Lambda function: recorded gateway events, malformed ones, and AWS's own emulator."""
 
 import base64
+import importlib
 import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -12,7 +12,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,9 +21,10 @@ from errors import RequestError
 from serving import lambda_events
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
-from tests.helpers.fake_predictor import FakePredictor, expected
+from tests.helpers.fake_predictor import INFO, FakePredictor, expected
 from tests.helpers.net import free_port
 from tests.helpers.paths import ROOT
+from tests.helpers.tiny_model import TINY_MODEL
 
 EVENTS = {
     path.stem: json.loads(path.read_text())
@@ -38,27 +38,28 @@ SENTENCES = {
 CONTEXT = SimpleNamespace(aws_request_id="aws-request-1")
 
 
+@pytest.fixture(scope="session")
+def handler_module():
+    """lambda_handler, imported once; the import loads a model file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODEL_PATH", str(TINY_MODEL))
+        return importlib.import_module("lambda_handler")
+
+
 @pytest.fixture
-def function(monkeypatch, tmp_path):
-    """The handler around a fake predictor, and a function that reads the log lines written so far."""
-    monkeypatch.setattr("prediction.onnx_predictor.ColaONNXPredictor", lambda path: FakePredictor())
-    sys.modules.pop("lambda_handler", None)
+def function(handler_module, tmp_path):
+    """A handler with a fake predictor, and a function that reads the log lines so far."""
     log_file = tmp_path / "stdout"
     writer = os.open(log_file, os.O_CREAT | os.O_WRONLY)
-    original = PredictionLog.__init__
-
-    def to_pipe(self, *arguments, **options):
-        original(self, *arguments, **{**options, "descriptor": writer})
-
-    monkeypatch.setattr(PredictionLog, "__init__", to_pipe)
-    import lambda_handler
-
-    yield (
-        lambda_handler.lambda_handler,
-        lambda: [json.loads(line) for line in log_file.read_text().splitlines()],
-    )
-    sys.modules.pop("lambda_handler", None)
+    log = PredictionLog("lambda", INFO, descriptor=writer, background=False)
+    handler = handler_module.Function(FakePredictor(), Settings(), log)
+    yield (handler, lambda: [json.loads(line) for line in log_file.read_text().splitlines()])
     os.close(writer)
+
+
+def test_the_import_loads_the_model_and_predicts(handler_module):
+    answer = handler_module.lambda_handler({"sentence": "The boy sits."}, None)
+    assert answer["prediction"]["label"] in ("acceptable", "unacceptable")
 
 
 def answer_of(name):
@@ -149,7 +150,7 @@ def test_what_cannot_be_answered_gets_the_apis_status_and_error(event, status, c
     logged = [
         (line["status"], line["error"]["code"]) for line in lines() if line["event"] == "error"
     ]
-    assert logged == ([] if status in (404, 405) else [(status, code)])
+    assert logged == ([] if status in (401, 404, 405) else [(status, code)])
     assert "prediction" not in [line["event"] for line in lines()]
 
 
@@ -163,17 +164,17 @@ def test_the_api_key_is_asked_for_if_set():
     settings = Settings(api_key="k")
     event = EVENTS["http_api_post"]
     with pytest.raises(RequestError) as caught:
-        lambda_events.sentences_of_event(event, settings)
+        lambda_events.read_sentences(event, settings)
     assert caught.value.status == 401
-    assert lambda_events.sentences_of_event({**event, "headers": {"X-Api-Key": "k"}}, settings)
-    assert lambda_events.sentences_of_event(
+    assert lambda_events.read_sentences({**event, "headers": {"X-Api-Key": "k"}}, settings)
+    assert lambda_events.read_sentences(
         EVENTS["direct_sentence"], settings
     )  # IAM let the caller in
 
 
 def mutated(event, dice):
-    """The event with one of its values, somewhere, replaced by something that does not belong there."""
-    junk = [
+    """The event with one of its values replaced by something that does not belong there."""
+    junk: list[object] = [
         None,
         True,
         0,
@@ -232,33 +233,6 @@ def model_file():
     return path
 
 
-@pytest.fixture(scope="session")
-def emulator(tmp_path_factory):
-    """AWS's runtime interface emulator: on PATH, or out of the package that carries it."""
-    if found := shutil.which("aws-lambda-rie"):
-        return found
-    pytest.importorskip("awslambdaric", reason="awslambdaric is not installed")
-    folder = tmp_path_factory.mktemp("emulator")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-q",
-        "--no-deps",
-        "aws-sam-cli==1.170.0",
-        "-d",
-        str(folder),
-    ]
-    if subprocess.run(command, check=False).returncode:
-        pytest.skip("no aws-lambda-rie on PATH, and its package cannot be downloaded")
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        program = Path(archive.extract("samcli/local/rapid/aws-lambda-rie-x86_64", folder))
-    program.chmod(0o755)
-    return str(program)
-
-
 class Emulated:
     """The function under the emulator: invoke it, read its log lines, end it."""
 
@@ -285,8 +259,10 @@ class Emulated:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self.output = []
-        self.thread = threading.Thread(target=lambda: self.output.extend(self.process.stdout))
+        self.output: list[bytes] = []
+        assert self.process.stdout
+        lines = self.process.stdout
+        self.thread = threading.Thread(target=lambda: self.output.extend(lines))
         self.thread.start()
 
     def invoke(self, event):
@@ -307,6 +283,7 @@ class Emulated:
         self.process.terminate()
         self.process.wait(10)
         self.thread.join(10)
+        assert self.process.stdout
         self.process.stdout.close()
         return [json.loads(line) for line in self.output if line.startswith(b"{")]
 

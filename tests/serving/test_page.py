@@ -6,7 +6,7 @@ import pytest
 
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
-from tests.serving.test_app import serving
+from tests.helpers.serving import serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip(
@@ -41,7 +41,7 @@ def address():
     ids="-".join,
 )
 def page(request, browser, address):
-    """The page at every width and in both themes; afterwards, nothing may have been complained of."""
+    """The page at every width and in both themes; nothing may have gone wrong afterwards."""
     size, scheme = request.param
     context = browser.new_context(
         viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce"

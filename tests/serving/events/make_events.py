@@ -1,8 +1,9 @@
-"""Write the gateway events beside this file with AWS's own generator (pip install aws-sam-cli==1.170.0).
+"""Write the gateway events beside this file with AWS's own generator (aws-sam-cli 1.170.0).
 
     SAM_CLI_TELEMETRY=0 python tests/serving/events/make_events.py
 
-The generator makes one form of each event; the other bodies and the Function URL's are put into what it made.
+The generator makes one form of each event; the other bodies and the Function URL's are put into
+what it made.
 """
 
 import base64

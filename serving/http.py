@@ -1,0 +1,239 @@
+"""The routes of the HTTP service: what each path reads, asks of the service and answers."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from errors import RequestError
+from serving import openapi
+from serving.explain import MAX_WORDS, explanation, leave_one_out
+from serving.messages import (
+    BODY_TOO_LARGE,
+    MISSING_TEXT,
+    NOT_FOUND,
+    answer_body,
+    check_sentence,
+    parse_json,
+    sentences_of,
+)
+from serving.middleware import answer_error
+from serving.service import Service
+from serving.settings import Settings
+
+WEB = Path(__file__).parent / "web"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Routes:
+    """All routes as one ASGI application.
+
+    The two that predict are called often, and FastAPI's dispatch costs a request about twice as
+    much as everything else but the model (``python -m benchmarks.serving``). They are therefore
+    looked up in a table first; FastAPI, which also describes them, serves the rest.
+    """
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        predictions = Predictions(service, settings)
+        self._fast: dict[tuple[str, str], Endpoint] = {
+            ("GET", "/predict"): predictions.predict_text,
+            ("POST", "/predict"): predictions.predict,
+        }
+        self._rest = create_api(service, settings, predictions)
+
+        self.paths = frozenset(route.path for route in self._rest.routes if hasattr(route, "path"))
+        """The paths that exist, for the counters: any other is counted as ``other``."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass uvicorn's lifespan events on."""
+        endpoint = self._fast.get((scope.get("method", ""), scope.get("path", "")))
+        if endpoint is None:
+            await self._rest(scope, receive, send)
+            return
+
+        try:
+            response = await endpoint(Request(scope, receive))
+        except RequestError as error:
+            response = answer_error(scope, error)
+        await response(scope, receive, send)
+
+
+class Predictions:
+    """The routes that predict."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self._service = service
+        self._settings = settings
+
+    async def predict_text(self, request: Request) -> Response:
+        """Answer ``GET /predict?text=...``."""
+        text = request.query_params.get("text")
+        if text is None:
+            raise RequestError(422, "missing_text", MISSING_TEXT)
+
+        check_sentence(text, self._settings)
+        return await self._predict(request, [text], many=False)
+
+    async def predict(self, request: Request) -> Response:
+        """Answer ``POST /predict`` with one sentence or many."""
+        texts, many = await self._read_sentences(request)
+        return await self._predict(request, texts, many)
+
+    async def explain(self, request: Request) -> Response:
+        """Answer ``POST /explain``: the score with each word left out."""
+        texts, many = await self._read_sentences(request)
+        variants = leave_one_out(texts[0])
+        if many or len(variants) > MAX_WORDS:
+            message = f"send one sentence of at most {MAX_WORDS} words as sentence"
+            raise RequestError(422, "invalid_body", message)
+
+        shortened = [variant.text for variant in variants if variant.text.strip()]
+        whole, *without = await self._service.analyze([texts[0], *shortened])
+        return json_response(explanation(whole, variants, without))
+
+    async def _read_sentences(self, request: Request) -> tuple[list[str], bool]:
+        body = await read_body(request, self._settings.max_body_bytes)
+        return sentences_of(parse_json(body), self._settings)
+
+    async def _predict(self, request: Request, texts: list[str], many: bool) -> Response:
+        scope = request.scope
+        predictions = await self._service.predict(texts, scope["request_id"], scope["started"])
+        return Response(answer_body(predictions, many), media_type="application/json")
+
+
+def create_api(service: Service, settings: Settings, predictions: Predictions) -> FastAPI:
+    """Build the FastAPI application with every route, and with the service's start and end."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        service.close()
+
+    api = FastAPI(
+        title="CoLA",
+        description=openapi.DESCRIPTION,
+        version=service.info.version,
+        lifespan=lifespan,
+        redoc_url=None,
+        exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
+    )
+    _add_predictions(api, predictions, settings)
+    _add_operations(api, service)
+    api.mount("/static", StaticFiles(directory=WEB), name="static")
+    return api
+
+
+def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings) -> None:
+    api.get(
+        "/predict",
+        summary="Predict one sentence",
+        responses=openapi.responses(openapi.Prediction, 401, 422, 503, example=openapi.ANSWER),
+        openapi_extra=openapi.text_parameter(settings),
+    )(predictions.predict_text)
+
+    api.post(
+        "/predict",
+        summary="Predict one sentence or many",
+        responses=openapi.responses(
+            openapi.Prediction | openapi.Predictions, 400, 401, 413, 422, 503
+        ),
+        openapi_extra=openapi.predict_body(settings),
+    )(predictions.predict)
+
+    api.post(
+        "/explain",
+        summary="Which words hurt",
+        description="The score with each word left out. Not written to the prediction log.",
+        responses=openapi.responses(openapi.Explanation, 400, 401, 413, 422, 503),
+        openapi_extra=openapi.sentence_body(settings),
+    )(predictions.explain)
+
+
+def _add_operations(api: FastAPI, service: Service) -> None:
+    @api.get("/", include_in_schema=False)
+    async def page() -> Response:
+        headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
+        return FileResponse(WEB / "index.html", headers=headers)
+
+    @api.get(
+        "/health", summary="Is the process alive?", responses=openapi.responses(openapi.Health)
+    )
+    async def health() -> Response:
+        return json_response({"status": "ok"})
+
+    @api.get("/ready", summary="Does it predict?", responses=openapi.responses(openapi.Ready, 503))
+    async def ready() -> Response:
+        await service.check()
+        return json_response({"status": "ready", "version": service.info.version})
+
+    @api.get("/model", summary="Which model answers?", responses=openapi.responses(openapi.Model))
+    async def model() -> Response:
+        return json_response(openapi.model_card(service.info))
+
+    @api.get("/metrics", summary="Counters for Prometheus", responses={200: openapi.METRICS})
+    async def metrics() -> Response:
+        return Response(service.metrics.page(), media_type=METRICS_TYPE)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a request's body, of at most ``limit`` bytes.
+
+    Raises:
+        RequestError: It is larger. Raised as soon as that is known.
+    """
+    error = RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
+
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise error
+
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise error
+    return bytes(body)
+
+
+def json_response(content: Any) -> Response:
+    """Answer with a JSON document."""
+    return Response(json.dumps(content), media_type="application/json")
+
+
+async def _answer_request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return answer_error(request.scope, error)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what Starlette refuses by itself (no such path, no such method) in our error form."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+
+    # Starlette knows the methods of the first route with this path only.
+    if error.status_code == 405:
+        headers["allow"] = ", ".join(sorted(_methods_of(request.app, request.url.path)))
+
+    messages = {404: NOT_FOUND, 405: "not with this method: /docs lists what there is"}
+    message = messages.get(error.status_code, str(error.detail))
+    code = str(error.detail).lower().replace(" ", "_")
+    return answer_error(request.scope, RequestError(error.status_code, code, message, headers))
+
+
+def _methods_of(api: FastAPI, path: str) -> set[str]:
+    routes = [route for route in api.routes if getattr(route, "path", None) == path]
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}

@@ -1,0 +1,227 @@
+"""uvicorn's HTTP protocol with limits on what a client may send, and for how long.
+
+uvicorn and httptools themselves limit neither the bytes nor the number of headers, nor the time
+that a request takes to arrive. The limits here are checked on the raw bytes, before anything is
+parsed or authenticated. A request that breaks one is answered in the project's error form and its
+connection is closed.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from serving.messages import error_body
+
+HEAD = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may take up. Sizes in bytes, times in seconds."""
+
+    max_connections: int = 1000
+    """Open connections; one more is answered with 503."""
+
+    max_head_bytes: int = 32 * 1024
+    """Request line and headers together."""
+
+    max_headers: int = 100
+    """Number of headers, trailers included."""
+
+    max_body_bytes: int = 2 * 1024 * 1024
+    """Payload of a body. The application answers 413 for more; here the connection is cut at twice
+    as many raw bytes, which leaves room for the framing of chunks."""
+
+    max_pipelined: int = 16
+    """Requests that wait on one connection while an earlier one is answered."""
+
+    head_seconds: float = 10.0
+    """From the connection, or the first byte of a request, to the end of its headers."""
+
+    body_seconds: float = 30.0
+    """From the end of the headers to the end of the body."""
+
+    write_seconds: float = 30.0
+    """How long a client may leave an answer unread."""
+
+
+class _RefusedError(Exception):
+    """Raised inside the parser's callbacks, which end the parsing; says what to answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.answer = (status, code, message)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    ::
+
+        connected -> head -> body -> complete -> head (the next request) ...
+
+    ``_deadline`` is the one timer of a connection; it runs in ``head`` and ``body`` only. A request
+    that arrives whole in one piece, as nearly all do, never starts it.
+    """
+
+    limits = Limits()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_head = True
+        self._is_complete = False
+        self._raw_bytes = 0
+        self._refusal: tuple[int, str, str] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._write_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Refuse one connection too many; else wait for the first request, but not for ever."""
+        super().connection_made(transport)
+
+        if len(self.connections) > self.limits.max_connections:
+            self._refuse(503, "overloaded", "too many connections: try again later")
+        else:
+            self._start_deadline(self.limits.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers with the connection."""
+        super().connection_lost(exc)
+        self._stop_deadline()
+        self._stop_write_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, as far as the limits allow."""
+        while data and not self.transport.is_closing():
+            limit = self._raw_limit()
+            room = limit - self._raw_bytes
+            if room <= 0:
+                self._refuse_size()
+                return
+
+            part, data = data[:room], data[room:]
+            self._raw_bytes += len(part)
+            super().data_received(part)
+
+        if self._is_complete or self.transport.is_closing():
+            self._stop_deadline()
+        elif self._deadline is None:
+            self._start_deadline(
+                self.limits.head_seconds if self._in_head else self.limits.body_seconds
+            )
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refused: one of our limits, or bytes that are no HTTP."""
+        self._refuse(*(self._refusal or (400, "invalid_http", "the request is not valid HTTP")))
+
+    def on_message_begin(self) -> None:
+        """Begin with a request's headers."""
+        super().on_message_begin()
+        self._in_head, self._is_complete = True, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, unless there are too many."""
+        if len(self.headers) >= self.limits.max_headers:
+            self._refusal = (
+                431,
+                "headers_too_large",
+                "the request has too many headers: send fewer",
+            )
+            raise _RefusedError(*self._refusal)
+
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Go on to the body, on a timer and a count of its own."""
+        if len(self.pipeline) >= self.limits.max_pipelined:
+            self._refusal = (429, "too_many_requests", "wait for answers before you send more")
+            raise _RefusedError(*self._refusal)
+
+        super().on_headers_complete()
+        self._in_head = False
+        self._raw_bytes = 0
+        self._stop_deadline()
+
+    def on_message_complete(self) -> None:
+        """Mark the request as arrived."""
+        super().on_message_complete()
+        self._is_complete = True
+        self._raw_bytes = 0
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read its answer, but not for ever."""
+        super().pause_writing()
+        self._stop_write_deadline()
+        self._write_deadline = self.loop.call_later(self.limits.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        super().resume_writing()
+        self._stop_write_deadline()
+
+    def _raw_limit(self) -> int:
+        """Return how many raw bytes the current part of the request may have."""
+        if self._in_head or self._is_complete:
+            return self.limits.max_head_bytes
+        return 2 * self.limits.max_body_bytes + self.limits.max_head_bytes
+
+    def _refuse_size(self) -> None:
+        if self._in_head or self._is_complete:
+            self._refuse(431, "headers_too_large", "the headers are too large: send less")
+        else:
+            limit = self.limits.max_body_bytes
+            self._refuse(413, "body_too_large", f"the body is larger than {limit} bytes: send less")
+
+    def _time_out(self) -> None:
+        # Nothing is read behind a request that is still being answered: not the client's delay.
+        if self.flow.read_paused:
+            self._start_deadline(self.limits.head_seconds)
+            return
+
+        # Browsers connect in advance: an answer to no request would confuse them.
+        if self._in_head and self._raw_bytes == 0:
+            self.transport.close()
+            return
+
+        part = "headers" if self._in_head else "body"
+        message = f"the request's {part} took too long to arrive: send it again"
+        self._refuse(408, "timeout", message)
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer, where an answer has a place, and close."""
+        self._stop_deadline()
+
+        if self._may_answer() and not self.transport.is_closing():
+            body = error_body(code, message)
+            head = HEAD % len(body)
+            self.transport.write(STATUS_LINE[status] + head + body)
+
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Return whether the connection's next bytes would answer the refused request."""
+        if self.cycle is None:
+            return True
+        if self._in_head or self._is_complete:
+            return bool(self.cycle.response_complete)
+        return not self.cycle.response_started and not self.pipeline
+
+    def _start_deadline(self, seconds: float) -> None:
+        self._deadline = self.loop.call_later(seconds, self._time_out)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _stop_write_deadline(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+
+def bounded_by(limits: Limits) -> type[BoundedProtocol]:
+    """Return the protocol with these limits, as uvicorn's option ``http`` takes it."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"limits": limits})

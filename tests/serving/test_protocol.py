@@ -1,0 +1,194 @@
+"""What one client may send, and for how long, on a real uvicorn over real sockets."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from serving.protocol import Limits, bounded_by
+
+LIMITS = Limits(
+    max_connections=20,
+    max_head_bytes=4096,
+    max_headers=20,
+    max_body_bytes=10_000,
+    max_pipelined=4,
+    head_seconds=0.4,
+    body_seconds=0.4,
+    write_seconds=0.4,
+)
+REQUEST = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
+LARGE = 20_000_000
+
+
+async def application(scope, receive, send) -> None:
+    """Answer with the size of the body; ``/large`` with more than any socket buffers."""
+    if scope["type"] != "http":
+        return
+
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message["body"])
+        more = message["more_body"]
+
+    body = b"x" * LARGE if scope["path"] == "/large" else b"%d" % size
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    config = uvicorn.Config(
+        application,
+        port=0,
+        http=bounded_by(LIMITS),
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+
+    yield server.servers[0].sockets[0].getsockname()[1]
+
+    server.should_exit = True
+    thread.join(10)
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Read until the server closes; a reset after its answer is a close too."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+def ask(port: int, *parts: bytes) -> bytes:
+    with connect(port) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for part in parts:
+                connection.sendall(part)
+        return read_to_end(connection)
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ")[1])
+
+
+def code_of(answer: bytes) -> str:
+    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"])
+
+
+def test_requests_in_one_or_many_pieces_are_answered(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(REQUEST)
+        assert connection.recv(1000).endswith(b"5")
+
+        for byte in REQUEST:
+            connection.sendall(bytes([byte]))
+        assert connection.recv(1000).endswith(b"5")
+
+
+def test_one_endless_header_is_refused(port: int) -> None:
+    answer = ask(port, b"GET / HTTP/1.1\r\nendless: ", b"x" * 200_000)
+    assert (status_of(answer), code_of(answer)) == (431, "headers_too_large")
+
+
+def test_an_endless_address_is_refused(port: int) -> None:
+    assert status_of(ask(port, b"GET /" + b"x" * 200_000)) == 431
+
+
+def test_many_small_headers_are_refused(port: int) -> None:
+    head = b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100 + b"\r\n"
+    assert status_of(ask(port, head)) == 431
+
+
+@pytest.mark.parametrize("trailer", [b"endless: " + b"x" * 200_000, b"a: b\r\n" * 100])
+def test_trailers_are_limited_as_headers_are(port: int, trailer: bytes) -> None:
+    head = b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    answer = ask(port, head, b"1\r\na\r\n0\r\n", trailer)
+    assert status_of(answer) in (413, 431)
+
+
+def test_a_body_without_end_is_cut(port: int) -> None:
+    head = b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    answer = ask(port, head, b"1000\r\n" + b"x" * 0x1000 + b"\r\n", *[b"1\r\nx\r\n"] * 5000)
+    assert (status_of(answer), code_of(answer)) == (413, "body_too_large")
+
+
+def test_bytes_that_are_no_http_are_refused_in_the_same_form(port: int) -> None:
+    answer = ask(port, b"\x16\x03\x01 not HTTP\r\n\r\n")
+    assert (status_of(answer), code_of(answer)) == (400, "invalid_http")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", None),
+        (b"GET / HT", 408),
+        (b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhe", 408),
+        (REQUEST + b"GET / HT", 200),
+    ],
+    ids=["silent", "half a head", "half a body", "half a second request"],
+)
+def test_a_request_that_does_not_arrive_is_closed(
+    port: int, sent: bytes, status: int | None
+) -> None:
+    started = time.monotonic()
+    answer = ask(port, sent)
+    assert time.monotonic() - started < 3
+    assert (status_of(answer) if answer else None) == status
+
+
+def test_a_slow_but_steady_body_is_cut_too(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        started = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - started < 3:
+                connection.sendall(b"x")
+                time.sleep(0.05)
+        assert time.monotonic() - started < 3
+
+
+def test_an_answer_that_is_not_read_is_given_up(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(REQUEST.replace(b"/echo", b"/large"))
+        time.sleep(1.5)
+        assert len(read_to_end(connection)) < LARGE
+
+
+def test_a_flood_of_requests_on_one_connection_is_refused(port: int) -> None:
+    answer = ask(port, REQUEST * 200)
+    assert answer.count(b"HTTP/1.1 200") < 200
+
+
+def test_one_connection_too_many_is_refused_and_then_there_is_room_again(port: int) -> None:
+    time.sleep(0.5)
+    with contextlib.ExitStack() as stack:
+        for _ in range(LIMITS.max_connections):
+            stack.enter_context(connect(port))
+        answer = ask(port, REQUEST)
+        assert (status_of(answer), code_of(answer)) == (503, "overloaded")
+
+    time.sleep(0.1)
+    with connect(port) as connection:
+        connection.sendall(REQUEST)
+        assert connection.recv(1000).endswith(b"5")
