@@ -24,15 +24,16 @@ def open_input(source: str) -> IO[str]:
     Raises:
         ConfigError: The file cannot be read, or its name has another suffix.
     """
-    reading = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+    encoding, errors = "utf-8-sig", "surrogateescape"
 
     if source == "-":
-        return open(0, closefd=False, **reading)  # type: ignore[call-overload, no-any-return]
+        return open(0, closefd=False, encoding=encoding, errors=errors)
 
-    if Path(source).suffix not in SUFFIXES:
+    path = Path(source)
+    if path.suffix not in SUFFIXES:
         raise ConfigError(f"--input {source}: the name must end in .txt, .jsonl or .csv (or be -)")
     try:
-        return open(source, newline="", **reading)  # type: ignore[call-overload, no-any-return]
+        return path.open(newline="", encoding=encoding, errors=errors)
     except OSError as error:
         raise ConfigError(f"--input {source}: {error.strerror}") from None
 
