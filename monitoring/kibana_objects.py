@@ -22,8 +22,9 @@ DASHBOARD = "cola"
 FIRST_VERSION = (9, 4)
 """The first Kibana with the Dashboards API."""
 
-HEADERS = {"kbn-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
-"""What Kibana asks of every request: a sign that it is no forged form, and the API's version."""
+HEADERS = {"kbn-xsrf": "true", "osd-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
+"""What Kibana and OpenSearch Dashboards ask of a request: a sign that it is no forged form, and
+the API's version."""
 
 BOUNDARY = "cola-saved-objects"
 """Separates the parts of an upload."""

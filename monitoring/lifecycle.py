@@ -1,69 +1,143 @@
-"""When indices are deleted: Elasticsearch's lifecycle, or Amazon's index state management."""
+"""When indices are deleted: Elasticsearch's lifecycle, or OpenSearch's index state management.
+
+Predictions may hold personal text, so a server that cannot delete them is an error, never a note
+that nobody reads.
+"""
 
 import json
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from errors import ColaError, ElasticError
+from errors import ConfigError, ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.steps import Report, current
 
-POLICY = "cola-retention"
+DRIFT_DAYS = 400
+"""Drift checks hold no text and are kept for a year. An index's age counts from its creation, and
+theirs are monthly: a year, and the month in which documents still come."""
 
-NO_SUCH_API = {400, 404, 405, 501}
-"""What servers without a feature answer to its URLs."""
+STATE_MANAGEMENT = ("/_plugins/_ism", "/_opendistro/_ism")
+"""Where OpenSearch has its index state management, and where Amazon's 7.10 has it."""
+
+NO_SUCH_API = re.compile("no handler found|Invalid index name|is not allowed")
+"""What a server without an API says: OpenSearch; Elasticsearch 7, which takes the path for a
+document's; the proxy before an Amazon domain, with a 401 that has nothing to do with a login."""
+
+HAS_A_POLICY, HAS_NONE = "already has a policy", "not being managed"
+"""Why OpenSearch leaves an index alone that is to get a policy, or another one."""
 
 
-def provision_lifecycle(server: Elastic, report: Report) -> bool:
-    """Let the server delete indices after RETENTION_DAYS (default 30).
+@dataclass(frozen=True)
+class Retention:
+    """How long some indices are kept."""
+
+    policy: str
+    """The policy's name on the server."""
+
+    indices: str
+    """A pattern of index names."""
+
+    days: int
+
+    @property
+    def age(self) -> str:
+        """Return the age at which an index is deleted, as both kinds of policy write it."""
+        return f"{self.days}d"
+
+
+def provision_lifecycle(server: Elastic, report: Report) -> dict[str, str]:
+    """Let the server delete predictions after RETENTION_DAYS (default 30), drift checks later.
+
+    Indices that are there already follow the policies as new ones do.
 
     Returns:
-        Whether an index has to name the policy: Elasticsearch's applies to those that do, Amazon's
-        to all whose names match.
+        The policy that an index template has to name, by the template's pattern. It is empty
+        where policies find their indices themselves.
 
     Raises:
-        ColaError: RETENTION_DAYS is not a whole number of days.
-        ElasticError: The server refused the policy.
+        ConfigError: RETENTION_DAYS is neither a whole number of days nor ``none``.
+        ElasticError: The server refused a policy, or knows no way to delete indices.
     """
-    # A server that lacks one of the two says so when it is asked for it.
-    age = f"{_retention_days()}d"
-    if _put_lifecycle(server, report, age):
-        return True
+    days = _retention_days()
+    if days is None:
+        report.add("retention: RETENTION_DAYS=none, delete old predictions yourself", "skipped")
+        return {}
 
-    if not _put_state_management(server, report, age):
-        report.add("lifecycle: this server has none, delete old indices yourself", "skipped")
-    return False
+    retentions = (
+        Retention("cola-retention", "cwl-*", days),
+        Retention("cola-drift-retention", "drift-*", DRIFT_DAYS),
+    )
+
+    # A server that lacks one of the APIs says so at its first policy.
+    if all(_put_lifecycle(server, report, retention) for retention in retentions):
+        return {retention.indices: retention.policy for retention in retentions}
+
+    for api in STATE_MANAGEMENT:
+        if all(_put_state_policy(server, report, api, retention) for retention in retentions):
+            return {}
+
+    raise ElasticError(
+        f"{server.url} cannot delete old predictions: it has neither _ilm nor _plugins/_ism; "
+        "set RETENTION_DAYS=none to keep them until you delete them yourself"
+    )
 
 
-def _retention_days() -> int:
+def _retention_days() -> int | None:
     value = os.environ.get("RETENTION_DAYS") or "30"
+    if value == "none":
+        return None
+
     if not value.isdecimal() or int(value) < 1:
-        raise ColaError(
+        raise ConfigError(
             f"RETENTION_DAYS={value} is not a whole number of days: set it to 1 or more"
         )
     return int(value)
 
 
-def _put_lifecycle(server: Elastic, report: Report, age: str) -> bool:
-    """Write Elasticsearch's policy; return whether the server has lifecycles."""
+def _is_missing_api(error: ElasticError) -> bool:
+    """Return whether a server refused a request because it has nothing at that path."""
+    return error.status in (404, 405, 501) or (
+        error.status in (400, 401, 403) and NO_SUCH_API.search(str(error)) is not None
+    )
+
+
+# --- Elasticsearch ---------------------------------------------------------------------------
+
+
+def _put_lifecycle(server: Elastic, report: Report, retention: Retention) -> bool:
+    """Write a policy and let the indices follow it; return whether the server has lifecycles."""
     file = Path(__file__).parent / "elasticsearch/lifecycle.json"
     policy = json.loads(file.read_text(encoding="utf-8"))
-    policy["policy"]["phases"]["delete"]["min_age"] = age
+    policy["policy"]["phases"]["delete"]["min_age"] = retention.age
 
-    path = f"/_ilm/policy/{POLICY}"
+    what = f"lifecycle: delete {retention.indices} after {retention.days} days"
+    path = f"/_ilm/policy/{retention.policy}"
     try:
-        existing = current(server, path, POLICY)
-        report.put(f"lifecycle: delete after {age}", server, path, policy, existing)
+        report.put(what, server, path, policy, current(server, path, retention.policy))
     except ElasticError as error:
-        if error.status not in NO_SUCH_API:
+        if not _is_missing_api(error):
             raise
         return False
+
+    # New indices get the policy's name from their template, those of before do not.
+    settings = server.request("GET", f"/{retention.indices}/_settings?flat_settings=true")
+    named = {index["settings"].get("index.lifecycle.name") for index in settings.values()}
+    if named - {retention.policy}:
+        name = {"index.lifecycle.name": retention.policy}
+        server.request("PUT", f"/{retention.indices}/_settings", name)
+        report.add(f"lifecycle of the existing {retention.indices}", "updated")
     return True
 
 
-def _put_state_management(server: Elastic, report: Report, age: str) -> bool:
-    """Write Amazon's policy; return whether the server has index state management."""
-    path = f"/_opendistro/_ism/policies/{POLICY}"
+# --- OpenSearch ------------------------------------------------------------------------------
+
+
+def _put_state_policy(server: Elastic, report: Report, api: str, retention: Retention) -> bool:
+    """Write a policy and let the indices follow it; return whether the server has the API."""
+    what = f"state management: delete {retention.indices} after {retention.days} days"
+    path = f"{api}/policies/{retention.policy}"
     try:
         existing = current(server, path)
 
@@ -73,28 +147,65 @@ def _put_state_management(server: Elastic, report: Report, age: str) -> bool:
             number, term = existing["_seq_no"], existing["_primary_term"]
             revision = f"?if_seq_no={number}&if_primary_term={term}"
 
-        report.put(
-            f"lifecycle: delete after {age}", server, path + revision, _state_policy(age), existing
-        )
+            # Servers that know several templates per policy list the one that was sent.
+            template = existing["policy"].get("ism_template")
+            if isinstance(template, list) and len(template) == 1:
+                existing["policy"]["ism_template"] = template[0]
+
+        state = report.put(what, server, path + revision, _state_policy(retention), existing)
     except ElasticError as error:
-        if error.status not in NO_SUCH_API:
+        if not _is_missing_api(error):
             raise
         return False
+
+    # By itself a policy takes only indices that are made after it was written. An index keeps the
+    # policy as it was when it got it.
+    changed = 0
+    if state != "unchanged":
+        changed += _attach(server, f"{api}/change_policy", retention, HAS_NONE)
+    changed += _attach(server, f"{api}/add", retention, HAS_A_POLICY)
+    if changed:
+        report.add(f"state management of the existing {retention.indices}", "updated")
     return True
 
 
-def _state_policy(age: str) -> JsonObject:
-    """Return the lifecycle in Amazon's form; its ``ism_template`` says which indices it is for."""
-    delete = {"state_name": "delete", "conditions": {"min_index_age": age}}
+def _attach(server: Elastic, path: str, retention: Retention, expected: str) -> int:
+    """Give the existing indices their policy; return how many got it.
+
+    Args:
+        server: The server.
+        path: What to do: add a policy, or change it.
+        retention: The policy, and the pattern of the indices.
+        expected: Part of the reason for which an index may be left as it is.
+
+    Raises:
+        ElasticError: An index was left as it is for another reason.
+    """
+    answer = server.request("POST", f"{path}/{retention.indices}", {"policy_id": retention.policy})
+
+    for failed in answer.get("failed_indices", ()):
+        if expected not in failed["reason"]:
+            raise ElasticError(
+                f"{failed['index_name']} did not get the policy {retention.policy} "
+                f"({failed['reason']}): provision again"
+            )
+    return int(answer["updated_indices"])
+
+
+def _state_policy(retention: Retention) -> JsonObject:
+    """Return a policy in OpenSearch's form; ``ism_template`` says which new indices it is for.
+
+    Newer servers also take a list of templates there, all take one.
+    """
+    delete = {"state_name": "delete", "conditions": {"min_index_age": retention.age}}
     return {
         "policy": {
-            "description": "Predictions may hold personal text: "
-            "delete their daily index after a while",
+            "description": "Predictions may hold personal text: delete their index after a while",
             "default_state": "keep",
             "states": [
                 {"name": "keep", "actions": [], "transitions": [delete]},
                 {"name": "delete", "actions": [{"delete": {}}], "transitions": []},
             ],
-            "ism_template": [{"index_patterns": ["cwl-*", "drift-*"], "priority": 300}],
+            "ism_template": {"index_patterns": [retention.indices], "priority": 300},
         }
     }

@@ -17,10 +17,10 @@ and reads from the environment:
     KIBANA_PUBLIC_URL        where people reach Kibana, if elsewhere
     WRITER_PASSWORD          makes the user ``cola_writer`` for Filebeat
     KIBANA_SYSTEM_PASSWORD   becomes the password that Kibana itself logs in with
-    RETENTION_DAYS           when indices are deleted (default 30)
+    RETENTION_DAYS           when predictions are deleted (default 30); none: you delete them
 
-Amazon's Elasticsearch 7.10 has no lifecycle or roles under these names: there the domain's own are
-used.
+It works with Elasticsearch and with OpenSearch, on Amazon or elsewhere. Roles, users and API keys
+are Elasticsearch's: on OpenSearch use those of its security plugin, or of Amazon's IAM.
 """
 
 import argparse
@@ -34,15 +34,12 @@ from commands.run import run_command
 from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.kibana_objects import DASHBOARD, provision_kibana
-from monitoring.lifecycle import POLICY, provision_lifecycle
+from monitoring.lifecycle import provision_lifecycle
 from monitoring.reference import Reference
 from monitoring.security import provision_security
 from monitoring.steps import Report, current
 
 FILES = Path(__file__).parent / "elasticsearch"
-
-WITH_LIFECYCLE = ("cwl_template", "drift_template")
-"""The templates whose indices are deleted after a while."""
 
 LOW_CONFIDENCE_LIMIT = 0.5
 """The share of uncertain predictions above which a rule fires, if no model says it."""
@@ -59,16 +56,15 @@ def provision_elasticsearch(
         reference: The model to compare with on the dashboard. None: write no histogram.
 
     Raises:
-        ColaError: RETENTION_DAYS is not a whole number of days.
-        ElasticError: The server refused one of them.
+        ConfigError: RETENTION_DAYS is neither a whole number of days nor ``none``.
+        ElasticError: The server refused one of them, or cannot delete old predictions.
     """
-    names_policy = provision_lifecycle(server, report)
+    policies = provision_lifecycle(server, report)
 
     for path in sorted(FILES.glob("*_template.json")):
         template = json.loads(path.read_text(encoding="utf-8"))
-        # Elasticsearch's policy applies to indices that name it.
-        if names_policy and path.stem in WITH_LIFECYCLE:
-            template["template"]["settings"]["index"]["lifecycle"] = {"name": POLICY}
+        if policy := policies.get(template["index_patterns"][0]):
+            template["template"]["settings"]["index"]["lifecycle"] = {"name": policy}
 
         name = f"cola-{path.stem.removesuffix('_template')}"
         url = f"/_index_template/{name}"

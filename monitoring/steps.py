@@ -19,10 +19,15 @@ class Report:
     def __init__(self) -> None:
         self.steps: list[tuple[str, str]] = []
 
-    def add(self, what: str, state: str) -> None:
-        """Record that ``what`` is now in ``state``: created, updated, written, unchanged, ..."""
+    def add(self, what: str, state: str) -> str:
+        """Record that ``what`` is now in ``state``: created, updated, written, unchanged, ...
+
+        Returns:
+            The state.
+        """
         self.steps.append((what, state))
         print(f"{state:<10} {what}", flush=True)
+        return state
 
     def put(
         self,
@@ -33,7 +38,7 @@ class Report:
         existing: Any,
         method: str = "PUT",
         read_again: Callable[[], Any] | None = None,
-    ) -> None:
+    ) -> str:
         """Write an object unless the existing one covers it already, and record what was done.
 
         Args:
@@ -47,24 +52,25 @@ class Report:
                 a form of its own, which never covers what was written; whether writing changed
                 anything is then seen by comparing before and after.
 
+        Returns:
+            What was recorded: created, updated or unchanged.
+
         Raises:
             ElasticError: The server refused the object.
         """
         if existing is not None and covers(existing, wanted):
-            self.add(what, "unchanged")
-            return
+            return self.add(what, "unchanged")
 
         server.request(method, path, wanted)
         if existing is None:
-            self.add(what, "created")
-            return
+            return self.add(what, "created")
 
         # Kibana has rewritten the object, perhaps into just what it was before.
         after = read_again() if read_again else None
         is_same = after is not None and all(
             after.get(name) == existing.get(name) for name in wanted
         )
-        self.add(what, "unchanged" if is_same else "updated")
+        return self.add(what, "unchanged" if is_same else "updated")
 
 
 def current(server: Elastic, path: str, *keys: str | int) -> Any:

@@ -29,8 +29,10 @@ def running_server(
 
 
 @pytest.fixture
-def server(running_server: Elastic) -> Iterator[Elastic]:
+def server(running_server: Elastic, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elastic]:
     """Yield one of the two servers, provisioned and without documents."""
+    # Neither of them can delete old indices.
+    monkeypatch.setenv("RETENTION_DAYS", "none")
     provision_elasticsearch(running_server, Report())
     yield running_server
 

@@ -83,6 +83,21 @@ def search(server: Elastic, query: dict[str, Any], index: str = "cwl-*") -> Any:
     return server.request("POST", f"/{index}/_search", {"track_total_hits": True, **query})
 
 
+def pass_on(request: Request, target: str, body: bytes) -> Response:
+    """Send a request on to another server with this body, and return that server's answer."""
+    headers = {"Content-Type": request.headers["Content-Type"]} if body else {}
+    forwarded = ForwardedRequest(
+        target + request.full_path.rstrip("?"), body or None, headers, method=request.method
+    )
+
+    try:
+        with urlopen(forwarded) as response:
+            status, answer = response.status, response.read()
+    except HTTPError as error:
+        status, answer = error.code, error.read()
+    return Response(answer, status, content_type="application/json")
+
+
 Fault = Callable[[str, bytes], "tuple[int, bytes] | bytes"]
 """Takes a request's path and body; returns an answer (status, body), or the body to pass on."""
 
@@ -113,12 +128,7 @@ class FaultyProxy:
             status, body = decided
             return Response(body, status, content_type="application/json")
 
-        forwarded = ForwardedRequest(
-            self._target + request.path, decided, {"Content-Type": request.headers["Content-Type"]}
-        )
-        try:
-            with urlopen(forwarded) as answer:
-                status, body = answer.status, self.amend(answer.read())
-        except HTTPError as error:
-            status, body = error.code, error.read()
-        return Response(body, status, content_type="application/json")
+        answer = pass_on(request, self._target, decided)
+        if answer.status_code < 400:
+            answer.set_data(self.amend(answer.get_data()))
+        return answer

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from errors import ColaError, ElasticError
+from errors import ElasticError
 from monitoring.elastic import Elastic, basic
 from monitoring.kibana_objects import provision_kibana, read
-from monitoring.lifecycle import POLICY, provision_lifecycle
 from monitoring.provision import provision_elasticsearch
 from monitoring.reference import Reference
 from monitoring.security import WRITER_ROLE, provision_security
@@ -218,25 +217,3 @@ def test_the_writer_may_create_documents_and_nothing_else(
 def test_a_wrong_password_is_one_line(stand_in: StandIn) -> None:
     with pytest.raises(ElasticError, match="HTTP 401: unable to authenticate"):
         provision_kibana(Elastic(stand_in.url, basic("elastic", "wrong")), Report(), 0.5)
-
-
-# --- Lifecycle -------------------------------------------------------------------------------
-
-
-def test_the_lifecycle_names_the_policy_where_there_is_one(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RETENTION_DAYS", "7")
-
-    assert provision_lifecycle(administrator(stand_in), Report())
-    assert stand_in.kept[f"/_ilm/policy/{POLICY}"]["policy"]["phases"]["delete"]["min_age"] == "7d"
-
-
-@pytest.mark.parametrize("days", ["0", "-1", "a week"])
-def test_a_retention_that_is_no_number_of_days_says_so(
-    days: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RETENTION_DAYS", days)
-
-    with pytest.raises(ColaError, match=r"RETENTION_DAYS=.* whole number of days"):
-        provision_lifecycle(Elastic("http://127.0.0.1:1"), Report())
