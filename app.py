@@ -7,7 +7,9 @@ Reads models/model.onnx and serving/web/; writes one JSON line per prediction to
 """
 
 import gc
+import resource
 import signal
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,6 +20,7 @@ from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Predictor
 from serving.http import Routes
 from serving.middleware import RequestMiddleware
+from serving.protocol import Limits, bounded_by
 from serving.service import Service
 from serving.settings import Settings
 
@@ -27,12 +30,15 @@ MAX_SINGLE_THREADS = 4
 # For what was accepted. A client that never finishes its request is cut off then.
 SHUTDOWN_SECONDS = 20
 
+# Open files besides connections: the log, the model, the event loop's own.
+RESERVED_FILES = 100
+
 
 def create_app(predictor: Predictor, settings: Settings) -> ASGIApp:
     """Build the application around a predictor; tests pass a fake one."""
     service = Service(predictor, settings)
     routes = Routes(service, settings)
-    return RequestMiddleware(routes, service, settings.api_key, routes.paths)
+    return RequestMiddleware(routes, service, settings, routes.paths)
 
 
 def serve(predictor: Predictor, settings: Settings) -> None:
@@ -40,22 +46,40 @@ def serve(predictor: Predictor, settings: Settings) -> None:
     app = create_app(predictor, settings)
 
     # uvicorn shuts down in good order and then sends itself the signal again, which would end the
-    # process with an error code: ignored, the code is 0.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # process with an error code. A signal that comes before uvicorn listens for it ends it, too.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
 
+    allow_connections(settings.max_connections)
+    limits = Limits(
+        max_connections=settings.max_connections, max_body_bytes=settings.max_body_bytes
+    )
     uvicorn.run(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=bounded_by(limits),
         ws="none",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+
+
+def allow_connections(count: int) -> None:
+    """Raise the process's limit of open files to what so many connections need, if it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + RESERVED_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _exit(signal_number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def main() -> None:

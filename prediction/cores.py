@@ -10,11 +10,14 @@ from errors import ConfigError
 # the container may use in each period, and the length of that period.
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
+LAMBDA_MEGABYTES_PER_CORE = 1769
+
 
 def available_cores() -> int:
     """Return COLA_THREADS if it is set, else the cores that this process may use.
 
-    Both the process's affinity and the container's quota count; a fraction of a core is rounded up.
+    On Lambda these follow from the memory. Elsewhere both the process's affinity and the
+    container's quota count; a fraction of a core is rounded up.
 
     Raises:
         ConfigError: COLA_THREADS is not a positive whole number.
@@ -24,6 +27,12 @@ def available_cores() -> int:
         if not configured.isdecimal() or int(configured) == 0:
             raise ConfigError(f"COLA_THREADS={configured} is not a positive whole number")
         return int(configured)
+
+    # Lambda shows more cores than the memory pays for: 1,769 MB are one
+    # (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+    memory = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    if memory.isdecimal():
+        return max(1, int(memory) // LAMBDA_MEGABYTES_PER_CORE)
 
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))

@@ -1,9 +1,15 @@
 """From a text to the token ids that a model reads, and the texts that cannot be read."""
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from errors import InvalidText
 from prediction.types import Encoded
+
+# Characters of a long text that are tokenized first. Few texts need more for their 128 tokens.
+FIRST_READ = 2_000
+
+# A word of more characters than this is one unknown token, wherever it ends.
+LONGEST_WORD = 200
 
 
 class TextEncoder:
@@ -21,6 +27,12 @@ class TextEncoder:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
+
+        # A text that says "[SEP]" is about five characters, not the end of a sentence.
+        self._tokenizer.encode_special_tokens = True
+
+        # Words are tokenized one by one by WordPiece, and one of over 100 characters is unknown.
+        self._reads_word_by_word = type(self._tokenizer.model).__name__ == "WordPiece"
 
         self.vocabulary: int = self._tokenizer.get_vocab_size()
         unknown_token = getattr(self._tokenizer.model, "unk_token", None) or "[UNK]"
@@ -44,8 +56,8 @@ class TextEncoder:
             )
 
         try:
-            encoding = self._tokenizer.encode(text)
-        except TypeError:
+            encoding = self._encode_beginning(text)
+        except (TypeError, UnicodeEncodeError):
             # The tokenizer takes UTF-8, which cannot express half of a surrogate pair.
             raise InvalidText(
                 "text has half of a surrogate pair, which is no character: remove it"
@@ -57,3 +69,24 @@ class TextEncoder:
 
         unknown_tokens = ids.count(self._unknown_id)
         return Encoded(text, ids, unknown_tokens, truncated=bool(encoding.overflowing))
+
+    def _encode_beginning(self, text: str) -> Encoding:
+        """Tokenize a text without reading far more of it than is kept.
+
+        The tokens are those of the whole text: the beginning is only enough if it ends well behind
+        the last token that is kept, so that the word of that token is complete or too long anyway.
+        """
+        length = FIRST_READ
+
+        # Half of a surrogate pair is refused wherever it is.
+        if length < len(text):
+            text.encode()
+
+        while self._reads_word_by_word and length < len(text):
+            encoding = self._tokenizer.encode(text[:length])
+            last_end = max(end for _, end in encoding.offsets)
+            if encoding.overflowing and last_end + LONGEST_WORD < length:
+                return encoding
+            length *= 4
+
+        return self._tokenizer.encode(text)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -10,6 +9,9 @@ from typing import IO
 from errors import ConfigError
 
 SUFFIXES = (".txt", ".jsonl", ".csv")
+
+# Of a .csv file. Only a sentence's first tokens are read, however long it is.
+MAX_FIELD_CHARACTERS = 1_000_000
 
 COLUMNS = ("sentence", "text")
 """The column of a .csv file, or the key of a .jsonl record, that holds the sentence."""
@@ -60,21 +62,27 @@ def read_records(file: IO[str], source: str) -> Iterator[str]:
 
 
 def _read_csv(file: IO[str], source: str) -> Iterator[str]:
-    # A sentence may be as long as it likes: only its first tokens are read.
-    csv.field_size_limit(sys.maxsize)
-
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
     rows = csv.DictReader(file)
     column = next((name for name in COLUMNS if name in (rows.fieldnames or ())), None)
     if column is None:
         raise ConfigError(f"--input {source}: no column is named {' or '.join(COLUMNS)}")
 
-    for row in rows:
-        yield row[column] or ""
+    try:
+        for row in rows:
+            yield row[column] or ""
+    except csv.Error:
+        # A quote that is not closed makes one sentence of all that follows it.
+        where = f"--input {source}, before line {rows.line_num + 1}"
+        limit = f"{MAX_FIELD_CHARACTERS:,} characters"
+        raise ConfigError(f"{where}: a field of over {limit}; is a quote not closed?") from None
 
 
 def _read_json(line: str, where: str) -> str:
     try:
         value = json.loads(line)
+    except RecursionError:
+        raise ConfigError(f"{where}: JSON that is nested too deeply") from None
     except ValueError as error:
         raise ConfigError(f"{where}: not JSON ({error})") from None
 

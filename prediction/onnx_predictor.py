@@ -58,7 +58,10 @@ class ColaONNXPredictor:
         version, self._session = open_session(self._path, threads=1)
         self._single_session = self._session
         if single_threads > 1:
-            _, self._single_session = open_session(self._path, single_threads)
+            second_version, self._single_session = open_session(self._path, single_threads)
+            if second_version != version:
+                message = f"{self._path}: was replaced while it was being read; try again"
+                raise ModelFileError(message)
 
         self.info, tokenizer_json = self._read_metadata(version)
         self._encoder = self._read_tokenizer(tokenizer_json)

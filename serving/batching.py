@@ -48,6 +48,9 @@ class _Request:
 _Row = list[tuple[_Request, int]]
 """Requests, each with the index of one of its sentences."""
 
+_Outcomes = Sequence[Prediction | Exception]
+"""What came of the sentences of a row, in its order."""
+
 
 class Batcher:
     """Predicts the sentences of concurrent requests on worker threads.
@@ -177,14 +180,14 @@ class Batcher:
         while self._wake_ups.get():
             while (taken := self._take_row())[0]:
                 row, is_exclusive = taken
-                outcome, seconds = self._run(row, is_exclusive)
+                outcomes, seconds = self._run(row, is_exclusive)
 
                 with self._lock:
                     self._idle += 1
 
                 # When the loop is closed, nobody waits for the answer any more.
                 with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._finish, row, outcome, seconds)
+                    self._loop.call_soon_threadsafe(self._finish, row, outcomes, seconds)
 
     def _take_row(self) -> tuple[_Row, bool]:
         """Return the next row for the calling worker (empty if nothing waits).
@@ -237,35 +240,42 @@ class Batcher:
         self._waiting_tokens -= sum(len(item.ids) for item in rest)
         self._requests.remove(request)
 
-    def _run(self, row: _Row, is_exclusive: bool) -> tuple[list[Prediction] | Exception, float]:
+    def _run(self, row: _Row, is_exclusive: bool) -> tuple[_Outcomes, float]:
         """Predict a row.
 
         Returns:
-            The predictions or, for the requests of this row, the exception; and the seconds.
+            The outcome of each sentence, and the seconds that it took.
         """
         started = time.perf_counter()
-        outcome: list[Prediction] | Exception
+        encoded = [request.encoded[index] for request, index in row]
+        outcomes: _Outcomes
         try:
-            encoded = [request.encoded[index] for request, index in row]
-            outcome = self._predict_row(encoded, is_exclusive)
+            outcomes = self._predict_row(encoded, is_exclusive)
         except Exception as error:
-            outcome = error
-        return outcome, time.perf_counter() - started
+            # One sentence must not fail those of strangers that happened to share its row.
+            outcomes = [error] if len(row) == 1 else [self._run_single(item) for item in encoded]
+        return outcomes, time.perf_counter() - started
 
-    def _finish(self, row: _Row, outcome: list[Prediction] | Exception, seconds: float) -> None:
+    def _run_single(self, encoded: Encoded) -> Prediction | Exception:
+        try:
+            return self._predict_row([encoded], False)[0]
+        except Exception as error:
+            return error
+
+    def _finish(self, row: _Row, outcomes: _Outcomes, seconds: float) -> None:
         """Answer the requests whose last sentence was in this row. Runs on the loop's thread."""
         tokens = sum(len(request.encoded[index].ids) for request, index in row)
         self._record_row(len(row), tokens, seconds)
 
-        if isinstance(outcome, Exception):
-            for request, _ in row:
-                if not request.answer.done():
-                    request.answer.set_exception(outcome)
-            return
+        for (request, index), outcome in zip(row, outcomes, strict=True):
+            if request.answer.done():
+                continue
+            if isinstance(outcome, Exception):
+                request.answer.set_exception(outcome)
+                continue
 
-        for (request, index), prediction in zip(row, outcome, strict=True):
-            request.predictions[index] = prediction
+            request.predictions[index] = outcome
             request.missing -= 1
-            if not request.missing and not request.answer.done():
+            if not request.missing:
                 # None is missing, so that each is a prediction.
                 request.answer.set_result(request.predictions)  # type: ignore[arg-type]

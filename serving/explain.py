@@ -1,5 +1,6 @@
 """Which words hurt a sentence: its score with each word left out."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Explanation(TypedDict):
     text: str
     prediction: LabelAndScore
     words: list[WordEffect]
+
+
+def has_too_many_words(text: str) -> bool:
+    """Say whether a sentence has more than ``MAX_WORDS`` words, without reading on behind them."""
+    return next(itertools.islice(WORD.finditer(text), MAX_WORDS, None), None) is not None
 
 
 def leave_one_out(text: str) -> list[Variant]:

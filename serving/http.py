@@ -1,30 +1,34 @@
 """The routes of the HTTP service: what each path reads, asks of the service and answers."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from errors import RequestError
 from serving import openapi
-from serving.explain import MAX_WORDS, explanation, leave_one_out
+from serving.explain import MAX_WORDS, explanation, has_too_many_words, leave_one_out
 from serving.messages import (
     BODY_TOO_LARGE,
     MISSING_TEXT,
     NOT_FOUND,
+    NOT_JSON,
     answer_body,
     check_sentence,
     parse_json,
     sentences_of,
 )
 from serving.middleware import answer_error
+from serving.protocol import Connection
 from serving.service import Service
 from serving.settings import Settings
 
@@ -33,6 +37,11 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+# Swagger UI writes styles into its elements and draws its icons from data.
+SWAGGER_SECURITY_POLICY = CONTENT_SECURITY_POLICY.replace(
+    "style-src 'self'; img-src 'self'", "style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -58,7 +67,7 @@ class Routes:
         """The paths that exist, for the counters: any other is counted as ``other``."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass uvicorn's lifespan events on."""
+        """Answer a request, or pass uvicorn's lifespan events on to FastAPI."""
         endpoint = self._fast.get((scope.get("method", ""), scope.get("path", "")))
         if endpoint is None:
             await self._rest(scope, receive, send)
@@ -77,6 +86,7 @@ class Predictions:
     def __init__(self, service: Service, settings: Settings) -> None:
         self._service = service
         self._settings = settings
+        self._bodies = Bodies(settings.max_body_bytes, settings.max_in_flight_bytes)
 
     async def predict_text(self, request: Request) -> Response:
         """Answer ``GET /predict?text=...``."""
@@ -89,29 +99,102 @@ class Predictions:
 
     async def predict(self, request: Request) -> Response:
         """Answer ``POST /predict`` with one sentence or many."""
-        texts, many = await self._read_sentences(request)
-        return await self._predict(request, texts, many)
+        async with self._bodies.read(request) as body:
+            texts, many = sentences_of(parse_json(body), self._settings)
+            return await self._predict(request, texts, many)
 
     async def explain(self, request: Request) -> Response:
         """Answer ``POST /explain``: the score with each word left out."""
-        texts, many = await self._read_sentences(request)
-        variants = leave_one_out(texts[0])
-        if many or len(variants) > MAX_WORDS:
-            message = f"send one sentence of at most {MAX_WORDS} words as sentence"
-            raise RequestError(422, "invalid_body", message)
+        async with self._bodies.read(request) as body:
+            texts, many = sentences_of(parse_json(body), self._settings)
 
-        shortened = [variant.text for variant in variants if variant.text.strip()]
-        whole, *without = await self._service.analyze([texts[0], *shortened])
-        return json_response(explanation(whole, variants, without))
+            # Before the variants are made: each has the length of the whole sentence.
+            if many or has_too_many_words(texts[0]):
+                message = f"send one sentence of at most {MAX_WORDS} words as sentence"
+                raise RequestError(422, "invalid_body", message)
 
-    async def _read_sentences(self, request: Request) -> tuple[list[str], bool]:
-        body = await read_body(request, self._settings.max_body_bytes)
-        return sentences_of(parse_json(body), self._settings)
+            variants = leave_one_out(texts[0])
+            shortened = [variant.text for variant in variants if variant.text.strip()]
+            with cancelled_if_client_leaves(request):
+                whole, *without = await self._service.analyze([texts[0], *shortened])
+            return json_response(explanation(whole, variants, without))
 
     async def _predict(self, request: Request, texts: list[str], many: bool) -> Response:
         scope = request.scope
-        predictions = await self._service.predict(texts, scope["request_id"], scope["started"])
+        with cancelled_if_client_leaves(request):
+            predictions = await self._service.predict(texts, scope["request_id"], scope["started"])
         return Response(answer_body(predictions, many), media_type="application/json")
+
+
+class Bodies:
+    """Reads request bodies, and knows how much all of them hold.
+
+    Args:
+        max_bytes: What one body may have.
+        max_in_flight_bytes: What all that are being read or answered may have together.
+    """
+
+    def __init__(self, max_bytes: int, max_in_flight_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_in_flight_bytes = max_in_flight_bytes
+        self._in_flight_bytes = 0
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Give the body of a request; it counts as held until the context ends.
+
+        Raises:
+            RequestError: It is not JSON, too large, or one too many. Raised as soon as it is known.
+        """
+        # Browsers send other types to a foreign service without asking it first.
+        content_type = request.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise RequestError(415, "unsupported_media_type", NOT_JSON)
+
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_bytes:
+            raise self._too_large()
+
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                self._in_flight_bytes += len(chunk)
+                if len(body) > self._max_bytes:
+                    raise self._too_large()
+                if self._in_flight_bytes > self._max_in_flight_bytes:
+                    message = "too much is being sent at one time: try again later"
+                    raise RequestError(503, "overloaded", message, {"retry-after": "1"})
+            yield bytes(body)
+        finally:
+            self._in_flight_bytes -= len(body)
+
+    def _too_large(self) -> RequestError:
+        return RequestError(413, "body_too_large", BODY_TOO_LARGE.format(self._max_bytes))
+
+
+@contextmanager
+def cancelled_if_client_leaves(request: Request) -> Iterator[None]:
+    """Cancel what is awaited in this context when the client closes its connection.
+
+    Raises:
+        ClientDisconnect: It has.
+    """
+    connection: Connection | None = request.scope.get("connection")
+    task = asyncio.current_task()
+    if connection is None or task is None:
+        yield
+        return
+
+    if connection.is_lost:
+        raise ClientDisconnect
+    connection.on_lost = task.cancel
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise ClientDisconnect from None
+    finally:
+        connection.on_lost = None
 
 
 def create_api(service: Service, settings: Settings, predictions: Predictions) -> FastAPI:
@@ -128,12 +211,15 @@ def create_api(service: Service, settings: Settings, predictions: Predictions) -
         description=openapi.DESCRIPTION,
         version=service.info.version,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
     )
     _add_predictions(api, predictions, settings)
     _add_operations(api, service)
     api.mount("/static", StaticFiles(directory=WEB), name="static")
+    api.mount("/swagger", StaticFiles(packages=[("fastapi_offline", "static")]), name="swagger")
     return api
 
 
@@ -149,7 +235,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
         "/predict",
         summary="Predict one sentence or many",
         responses=openapi.responses(
-            openapi.Prediction | openapi.Predictions, 400, 401, 413, 422, 503
+            openapi.Prediction | openapi.Predictions, 400, 401, 413, 415, 422, 503
         ),
         openapi_extra=openapi.predict_body(settings),
     )(predictions.predict)
@@ -158,7 +244,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
         "/explain",
         summary="Which words hurt",
         description="The score with each word left out. Not written to the prediction log.",
-        responses=openapi.responses(openapi.Explanation, 400, 401, 413, 422, 503),
+        responses=openapi.responses(openapi.Explanation, 400, 401, 413, 415, 422, 503),
         openapi_extra=openapi.sentence_body(settings),
     )(predictions.explain)
 
@@ -169,6 +255,11 @@ def _add_operations(api: FastAPI, service: Service) -> None:
         headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
         return FileResponse(WEB / "index.html", headers=headers)
 
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        headers = {"content-security-policy": SWAGGER_SECURITY_POLICY}
+        return FileResponse(WEB / "docs.html", headers=headers)
+
     @api.get(
         "/health", summary="Is the process alive?", responses=openapi.responses(openapi.Health)
     )
@@ -178,35 +269,23 @@ def _add_operations(api: FastAPI, service: Service) -> None:
     @api.get("/ready", summary="Does it predict?", responses=openapi.responses(openapi.Ready, 503))
     async def ready() -> Response:
         await service.check()
-        return json_response({"status": "ready", "version": service.info.version})
+        return json_response(
+            {
+                "status": "ready",
+                "version": service.info.version,
+                "log_lines_lost": service.log.dropped,
+            }
+        )
 
-    @api.get("/model", summary="Which model answers?", responses=openapi.responses(openapi.Model))
+    @api.get(
+        "/model", summary="Which model answers?", responses=openapi.responses(openapi.Model, 401)
+    )
     async def model() -> Response:
         return json_response(openapi.model_card(service.info))
 
     @api.get("/metrics", summary="Counters for Prometheus", responses={200: openapi.METRICS})
     async def metrics() -> Response:
         return Response(service.metrics.page(), media_type=METRICS_TYPE)
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read a request's body, of at most ``limit`` bytes.
-
-    Raises:
-        RequestError: It is larger. Raised as soon as that is known.
-    """
-    error = RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
-
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
-        raise error
-
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise error
-    return bytes(body)
 
 
 def json_response(content: Any) -> Response:
@@ -226,7 +305,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
     # Starlette knows the methods of the first route with this path only.
     if error.status_code == 405:
-        headers["allow"] = ", ".join(sorted(_methods_of(request.app, request.url.path)))
+        headers["allow"] = ", ".join(sorted(_methods_of(request.app, request.scope["path"])))
 
     messages = {404: NOT_FOUND, 405: "not with this method: /docs lists what there is"}
     message = messages.get(error.status_code, str(error.detail))
@@ -236,4 +315,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 def _methods_of(api: FastAPI, path: str) -> set[str]:
     routes = [route for route in api.routes if getattr(route, "path", None) == path]
-    return {method for route in routes for method in getattr(route, "methods", None) or ()}
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+
+    # What is mounted are files. The middleware makes a GET of every HEAD.
+    methods = methods or {"GET"}
+    return methods | {"HEAD"} if "GET" in methods else methods

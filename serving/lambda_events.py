@@ -150,11 +150,10 @@ def answer(event: Any, predictions: Sequence[Prediction], many: bool, request_id
         RequestError: Lambda could not send it.
     """
     body = answer_body(predictions, many)
-    if GatewayRequest.of(event) is None:
-        return json.loads(body)
+    is_direct = GatewayRequest.of(event) is None
+    response = json.loads(body) if is_direct else _response(200, body, request_id)
 
-    # The body is JSON within JSON here, so that its size is known only now.
-    response = _response(200, body, request_id)
+    # What Lambda sends is ASCII, and for a gateway JSON within JSON: its size is known only now.
     if len(json.dumps(response)) > MAX_ANSWER_CHARACTERS:
         message = "the answer would be larger than Lambda sends: send less"
         raise RequestError(413, "answer_too_large", message)

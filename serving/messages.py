@@ -6,6 +6,7 @@ anything else                   ->  {"error": {"code": "...", "message": "..."}}
 """
 
 import hmac
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,22 @@ UNAUTHORIZED = "the API key is missing or wrong: send it as x-api-key or as a be
 MISSING_TEXT = "the parameter text is missing: call /predict?text=A+sentence."
 BODY_TOO_LARGE = "the body is larger than {} bytes: send fewer sentences"
 NOT_FOUND = "no such page: /docs lists what there is"
+NOT_JSON = "the body is not declared as JSON: send the header content-type: application/json"
 SHAPES = 'send {"sentence": "..."} or {"sentences": ["...", "..."]}'
+
+
+# Up to this size a body is parsed whatever it holds; a larger one must have the one shape that a
+# large body can need. The check makes nothing but a yes or no, where the parser would make millions
+# of objects of a few megabytes before anybody can count them.
+MAX_FREE_FORM_BYTES = 64 * 1024
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_LARGE_BODY = re.compile(
+    r'\s*+\{\s*+"(?:sentence"\s*+:\s*+STRING|'
+    r'sentences"\s*+:\s*+\[\s*+STRING(?:\s*+,\s*+STRING)*+\s*+\])\s*+\}\s*+'.replace(
+        "STRING", _STRING
+    ),
+    re.DOTALL,
+)
 
 
 def _refuse_constant(name: str) -> None:
@@ -60,8 +76,13 @@ def knows_key(headers: Mapping[str, str], key: str) -> bool:
         key: The right key.
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+
+    # Somebody else's bearer token must not hide the right key beside it.
+    return any(
+        hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+        for given in (headers.get("x-api-key", ""), bearer)
+    )
 
 
 def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[Encoded]:
@@ -84,10 +105,14 @@ def parse_json(body: bytes | str) -> Any:
     """Parse a request body.
 
     Raises:
-        RequestError: It is not JSON. NaN and Infinity are not.
+        RequestError: It is not JSON (NaN and Infinity are not), or large and of another shape.
     """
     try:
-        return _decode(body if isinstance(body, str) else body.decode())
+        text = body if isinstance(body, str) else body.decode()
+        if len(text) > MAX_FREE_FORM_BYTES and not _LARGE_BODY.fullmatch(text):
+            message = f"a body of this size can only be sentences, as strings: {SHAPES}"
+            raise RequestError(422, "invalid_body", message)
+        return _decode(text)
     except RecursionError:
         reason = "it is nested too deeply"
     except ValueError as error:
@@ -108,7 +133,7 @@ def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
         raise RequestError(422, "invalid_body", text)
 
     if unknown := message.keys() - {"sentence", "sentences"}:
-        names = ", ".join(sorted(ascii(key)[:40] for key in unknown)[:5])
+        names = ", ".join(sorted(ascii(key)[:40] for key in itertools.islice(unknown, 5)))
         raise RequestError(422, "unknown_field", f"unknown field {names}: {SHAPES}")
 
     if len(message) == 2:

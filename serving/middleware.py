@@ -4,6 +4,7 @@ A plain ASGI class: Starlette's base class for middleware costs more than the re
 """
 
 import logging
+import re
 import time
 from collections.abc import Set
 from dataclasses import dataclass
@@ -15,9 +16,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from errors import RequestError
 from serving.messages import UNAUTHORIZED, choose_request_id, error_body, knows_key
 from serving.service import Service
+from serving.settings import Settings
 
-PROTECTED = ("/predict", "/explain")
-HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+# What an API key is asked for: predictions, and what /model tells of the code behind them.
+PROTECTED = ("/predict", "/explain", "/model")
+
+# A route may answer with its own instead. The policy allows nothing; pages allow what they need.
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+
+INVALID_HOST = "the service is not known by this name: call it by one of ALLOWED_HOSTS"
+PORT = re.compile(r":\d+$")
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -46,14 +58,15 @@ class RequestMiddleware:
     Args:
         app: What answers the requests.
         service: What is told about their ends.
-        api_key: What a client must know to predict; empty for an open service.
+        settings: The API key and the names that clients may call the service by.
         paths: The paths that exist; any other is reported as ``other``.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, api_key: str, paths: Set[str]) -> None:
+    def __init__(self, app: ASGIApp, service: Service, settings: Settings, paths: Set[str]) -> None:
         self._app = app
         self._service = service
-        self._key = api_key
+        self._key = settings.api_key
+        self._hosts = settings.hosts
         self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +74,10 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
+        # A GET whose body the server leaves out, as it does for the method in its own scope.
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
 
         started = scope["started"] = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -79,9 +96,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if self._is_refused(scope["path"], headers):
-                header = {"www-authenticate": "Bearer"}
-                error = RequestError(401, "unauthorized", UNAUTHORIZED, header)
+            if error := self._refuse(scope["path"], headers):
                 await answer_error(scope, error)(scope, receive, send_with_headers)
             else:
                 await self._app(scope, receive, send_with_headers)
@@ -101,14 +116,22 @@ class RequestMiddleware:
         finally:
             self._record(scope, status, time.perf_counter() - started)
 
-    def _is_refused(self, path: str, headers: dict[bytes, bytes]) -> bool:
-        if not self._key or path not in PROTECTED:
-            return False
+    def _refuse(self, path: str, headers: dict[bytes, bytes]) -> RequestError | None:
+        """Return why a request is not passed on, if it is not."""
+        if self._hosts:
+            host = headers.get(b"host", b"").decode("latin-1")
+            if PORT.sub("", host) not in self._hosts:
+                return RequestError(400, "invalid_host", INVALID_HOST)
 
-        decoded = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()
-        }
-        return not knows_key(decoded, self._key)
+        if self._key and path in PROTECTED:
+            decoded = {
+                name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()
+            }
+            if not knows_key(decoded, self._key):
+                header = {"www-authenticate": "Bearer"}
+                return RequestError(401, "unauthorized", UNAUTHORIZED, header)
+
+        return None
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._paths else "other"

@@ -73,6 +73,7 @@ class Ready(BaseModel):
 
     status: Literal["ready"]
     version: str = Field(description="First 12 digits of the model file's SHA-256.")
+    log_lines_lost: int = Field(description="Log lines that could not be written so far.")
 
 
 class Model(BaseModel):
@@ -111,6 +112,7 @@ ERRORS = {
     400: ("The body is not JSON, or not HTTP.", "invalid_json"),
     401: ("The API key is missing or wrong (only where API_KEY is set).", "unauthorized"),
     413: ("The body is larger than MAX_BODY_BYTES.", "body_too_large"),
+    415: ("The body is not declared as JSON.", "unsupported_media_type"),
     422: (
         "The request is understood and cannot be predicted: the message says what to change.",
         "invalid_text",

@@ -7,6 +7,7 @@ connection is closed.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,19 @@ class Limits:
     """How long a client may leave an answer unread."""
 
 
+class Connection:
+    """What a route knows of its client: the scope's ``connection``.
+
+    Only one request of a connection is answered at a time.
+    """
+
+    __slots__ = ("is_lost", "on_lost")
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self.on_lost: Callable[[], object] | None = None
+
+
 class _RefusedError(Exception):
     """Raised inside the parser's callbacks, which end the parsing; says what to answer."""
 
@@ -70,6 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._connection = Connection()
         self._in_head = True
         self._is_complete = False
         self._raw_bytes = 0
@@ -87,8 +102,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_deadline(self.limits.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers with the connection."""
+        """Stop the timers, and the work for whoever has left."""
         super().connection_lost(exc)
+        self._connection.is_lost = True
+        if self._connection.on_lost is not None:
+            self._connection.on_lost()
+
         self._stop_deadline()
         self._stop_write_deadline()
 
@@ -119,6 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin with a request's headers."""
         super().on_message_begin()
+        self.scope["connection"] = self._connection  # type: ignore[typeddict-unknown-key]
         self._in_head, self._is_complete = True, False
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -118,8 +118,12 @@ class Service:
         """Make a prediction, to see that one can be made, and soon.
 
         Raises:
-            RequestError: None came in time.
+            RequestError: None came in time, or predictions are no longer logged.
         """
+        if not self.log.is_alive:
+            message = "the thread that writes the log has ended: start the service again"
+            raise RequestError(503, "not_ready", message)
+
         try:
             async with asyncio.timeout(READY_WITHIN_SECONDS):
                 await self.analyze([CANARY])

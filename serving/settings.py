@@ -6,13 +6,16 @@ A value that cannot be used stops the start with one line that names the variabl
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import ConfigError
+from serving.explain import MAX_WORDS
 
 LOG_TEXT_MODES = ("full", "hash", "none")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,11 @@ class Settings:
     """0 picks a free one."""
 
     api_key: str = field(default="", repr=False)
-    """What clients must send to predict; empty: anybody may."""
+    """What clients must send to predict; empty: anybody may. Visible ASCII characters."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that clients may call the service by; ``*`` for any. Empty: any, unless it listens on
+    this machine only: then no web page may reach it under a name of its own."""
 
     max_sentences: int = 1024
     """Sentences per request."""
@@ -37,8 +44,14 @@ class Settings:
     max_characters: int = 10_000
     """Code points per sentence."""
 
-    max_body_bytes: int = 12 * 1024 * 1024
+    max_body_bytes: int = 2 * 1024 * 1024
     """Bytes per request body."""
+
+    max_in_flight_bytes: int = 32 * 1024 * 1024
+    """Bytes of all request bodies that are held at one time."""
+
+    max_connections: int = 1000
+    """Open connections."""
 
     max_waiting: int = 4096
     """Sentences, over all requests, that may wait for a worker."""
@@ -64,21 +77,53 @@ class Settings:
             model_path=Path(given.get("MODEL_PATH", str(cls.model_path))),
             host=given.get("HOST", cls.host),
             port=_integer(given, "PORT", cls.port, 0, 65535),
-            api_key=given.get("API_KEY", ""),
+            api_key=environment.get("API_KEY", "").strip(),
+            allowed_hosts=tuple(given.get("ALLOWED_HOSTS", "").replace(",", " ").split()),
             max_sentences=_integer(given, "MAX_SENTENCES", cls.max_sentences, 1, 100_000),
             max_characters=_integer(given, "MAX_CHARACTERS", cls.max_characters, 1, 1_000_000),
             max_body_bytes=_integer(given, "MAX_BODY_BYTES", cls.max_body_bytes, 1024, 1 << 30),
+            max_in_flight_bytes=_integer(
+                given, "MAX_IN_FLIGHT_BYTES", cls.max_in_flight_bytes, 1024, 1 << 32
+            ),
+            max_connections=_integer(given, "MAX_CONNECTIONS", cls.max_connections, 1, 100_000),
             max_waiting=_integer(given, "MAX_WAITING", cls.max_waiting, 1, 1_000_000),
             log_text=given.get("LOG_TEXT", cls.log_text),
             log_file=Path(given["LOG_FILE"]) if "LOG_FILE" in given else None,
             log_file_mb=_integer(given, "LOG_FILE_MB", cls.log_file_mb, 1, 100_000),
         )
         settings._require_consistency()
+
+        # A key that is there but blank is a mistake that would leave the service open.
+        if environment.get("API_KEY") and not settings.api_key:
+            raise ConfigError("API_KEY is blank: give a key, or leave the variable out")
         return settings
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names that clients may call the service by; empty for any."""
+        if self.allowed_hosts:
+            return () if "*" in self.allowed_hosts else self.allowed_hosts
+        return LOOPBACK if self.host in LOOPBACK else ()
 
     def _require_consistency(self) -> None:
         if self.log_text not in LOG_TEXT_MODES:
             raise ConfigError(f"LOG_TEXT={self.log_text} is none of {', '.join(LOG_TEXT_MODES)}")
+
+        if not re.fullmatch(r"[!-~]*", self.api_key):
+            message = "API_KEY has characters that no header can carry: use visible ASCII ones"
+            raise ConfigError(message)
+
+        if self.max_in_flight_bytes < self.max_body_bytes:
+            raise ConfigError(
+                f"MAX_IN_FLIGHT_BYTES={self.max_in_flight_bytes} is less than "
+                f"MAX_BODY_BYTES={self.max_body_bytes}, so the largest body could never be read"
+            )
+
+        if self.max_waiting <= MAX_WORDS:
+            raise ConfigError(
+                f"MAX_WAITING={self.max_waiting} is not more than the {MAX_WORDS} words that "
+                "/explain takes, so the largest explanation could never be queued: raise it"
+            )
 
         if self.max_waiting < self.max_sentences:
             raise ConfigError(

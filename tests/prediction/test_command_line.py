@@ -128,6 +128,12 @@ def test_an_output_is_neither_overwritten_nor_mixed_up(predict: Predict, tmp_pat
         (["--input", "in.xlsx"], "x", "must end in .txt, .jsonl or .csv"),
         (["--input", "in.csv"], "a,b\n1,2\n", "no column is named sentence or text"),
         (["--input", "in.jsonl"], '"fine"\n{broken\n', "line 2: not JSON"),
+        (["--input", "in.jsonl"], "[" * 100_000 + "\n", "line 1: JSON that is nested too deeply"),
+        (
+            ["--input", "in.csv"],
+            'sentence\nfine\n"open\n' + "a sentence\n" * 200_000,
+            "is a quote not closed?",
+        ),
         (["--input", "in.jsonl"], '{"words": 1}\n', "line 1: neither a string nor an object"),
         (["--model", "nowhere.onnx", "A cat."], None, "nowhere.onnx: No such file"),
         ([""], None, "text is empty"),

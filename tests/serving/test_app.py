@@ -9,28 +9,17 @@ from dataclasses import replace
 
 import pytest
 
+from errors import ConfigError
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
+from tests.helpers.http_service import JSON, SMALL, error_of, serving
 from tests.helpers.net import wait_until
-from tests.helpers.serving import SMALL, serving
 
 
 @pytest.fixture(scope="module")
 def client():
     with serving() as (client, _):
         yield client
-
-
-def error_of(response, status):
-    """The error of a response that must be of our one shape, without a stack trace."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/json"
-    body = response.json()
-    assert body.keys() == {"error"}
-    assert body["error"].keys() == {"code", "message"}
-    assert "Traceback" not in response.text
-    assert ".py" not in response.text
-    return body["error"]
 
 
 # Predictions
@@ -48,10 +37,16 @@ def test_many_sentences_come_back_in_order(client):
     assert response.json() == {"predictions": [expected(text).as_dict() for text in sentences]}
 
 
-def test_the_content_type_does_not_matter(client):
-    response = client.post(
-        "/predict", content='{"sentence": "one"}', headers={"content-type": "text/plain"}
-    )
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_only_json_is_read(client, content_type):
+    headers = {"content-type": content_type}
+    response = client.post("/predict", content='{"sentence": "one"}', headers=headers)
+    assert error_of(response, 415)["code"] == "unsupported_media_type"
+
+
+def test_json_may_name_its_encoding(client):
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    response = client.post("/predict", content='{"sentence": "one"}', headers=headers)
     assert response.json() == expected("one").as_dict()
 
 
@@ -91,7 +86,7 @@ def test_text_that_is_not_ascii_comes_back_unchanged(client):
 def test_a_body_that_cannot_be_used_is_refused_with_what_to_change(
     client, body, status, code, hint
 ):
-    error = error_of(client.post("/predict", content=body), status)
+    error = error_of(client.post("/predict", content=body, headers=JSON), status)
     assert error["code"] == code
     assert hint in error["message"]
 
@@ -101,7 +96,10 @@ def test_a_body_without_a_declared_length_is_cut_off_at_the_limit(client):
         for _ in range(100):
             yield b"x" * 100
 
-    assert error_of(client.post("/predict", content=endless()), 413)["code"] == "body_too_large"
+    assert (
+        error_of(client.post("/predict", content=endless(), headers=JSON), 413)["code"]
+        == "body_too_large"
+    )
 
 
 def test_get_without_text_or_with_too_much_of_it(client):
@@ -165,7 +163,8 @@ def test_explain_takes_one_sentence_of_bounded_length():
 
 def test_health_ready_and_model(client):
     assert client.get("/health").json() == {"status": "ok"}
-    assert client.get("/ready").json() == {"status": "ready", "version": "0123456789ab"}
+    ready = {"status": "ready", "version": "0123456789ab", "log_lines_lost": 0}
+    assert client.get("/ready").json() == ready
     model = client.get("/model").json()
     assert model["lineage"]["metrics"] == {"overall": {"mcc": 0.5}}
     assert "/secret" not in json.dumps(model)
@@ -226,9 +225,47 @@ def test_the_api_key_protects_predictions_and_nothing_else():
             == 200
         )
         assert all(
-            client.get(path).status_code == 200
-            for path in ("/health", "/ready", "/metrics", "/model", "/")
+            client.get(path).status_code == 200 for path in ("/health", "/ready", "/metrics", "/")
         )
+
+
+def test_the_key_protects_what_tells_of_the_code():
+    with serving(replace(SMALL, api_key="s3cret")) as (client, _):
+        assert error_of(client.get("/model"), 401)
+        assert client.get("/model", headers={"x-api-key": "s3cret"}).status_code == 200
+
+
+def test_a_foreign_token_does_not_hide_the_key():
+    headers = {"authorization": "Bearer somebody-else's", "x-api-key": "s3cret"}
+    with serving(replace(SMALL, api_key="s3cret")) as (client, _):
+        assert client.get("/predict?text=a", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("value", [b"s3cret\xff", b"\xc3\xa9"])
+def test_a_key_that_is_no_text_is_wrong_and_nothing_worse(value):
+    with serving(replace(SMALL, api_key="s3cret")) as (client, _):
+        headers = [(b"x-api-key", value)]
+        assert error_of(client.get("/predict?text=a", headers=headers), 401)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "hint"),
+    [
+        ("API_KEY", " ", "blank"),
+        ("API_KEY", "na\u00efve", "ASCII"),
+        ("API_KEY", "two words", "ASCII"),
+        ("MAX_WAITING", "200", "MAX_WAITING"),
+        ("MAX_IN_FLIGHT_BYTES", "2000", "MAX_IN_FLIGHT_BYTES"),
+    ],
+)
+def test_settings_that_would_open_or_block_the_service_are_refused(variable, value, hint):
+    environment = {variable: value, "MAX_SENTENCES": "10"}
+    with pytest.raises(ConfigError, match=hint):
+        Settings.from_environment(environment)
+
+
+def test_a_key_from_a_file_may_end_in_a_newline():
+    assert Settings.from_environment({"API_KEY": "s3cret\n"}).api_key == "s3cret"
 
 
 def test_the_key_is_not_in_the_settings_printed_form():

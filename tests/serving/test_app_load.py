@@ -35,7 +35,7 @@ def server(tmp_path):
     environment = {**os.environ, "PORT": str(port), "PYTHONPATH": str(ROOT)}
     with (tmp_path / "log").open("wb") as log, (tmp_path / "errors").open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "tests/helpers/fake_predictor.py"],
+            [sys.executable, "-m", "tests.helpers.fake_predictor"],
             cwd=ROOT,
             env=environment,
             stdout=log,

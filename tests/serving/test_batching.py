@@ -190,6 +190,24 @@ def test_a_failing_row_fails_its_requests_and_nothing_else():
     run(scenario, row_tokens=2)
 
 
+def test_a_sentence_that_fails_does_not_fail_strangers_in_its_row():
+    async def scenario(batcher, fake):
+        fake.gate.clear()
+        first = ask(batcher, fake, "first")
+        await wait_until_async(lambda: fake.running)
+        requests = [ask(batcher, fake, text) for text in ("good", "explode", "fine")]
+        await asyncio.sleep(0)
+        fake.gate.set()
+        assert await first == [expected("first")]
+        assert await requests[0] == [expected("good")]
+        assert await requests[2] == [expected("fine")]
+        with pytest.raises(RuntimeError, match="secret"):
+            await requests[1]
+        assert ["good", "explode", "fine"] in fake.rows
+
+    run(scenario)
+
+
 def test_a_cancelled_request_is_not_run():
     async def scenario(batcher, fake):
         fake.gate.clear()

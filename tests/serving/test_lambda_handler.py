@@ -35,6 +35,8 @@ SENTENCES = {
     "http_api_post": ["One boy sits.", "A sits boy."],
     "direct_sentences": ["One boy sits.", "A sits boy."],
 }
+# 1.9 MB of characters, each of which takes six bytes and more in an answer of ASCII JSON.
+CYRILLIC = {"sentences": ["\u0436" * 9_000] * 210}
 CONTEXT = SimpleNamespace(aws_request_id="aws-request-1")
 
 
@@ -132,8 +134,8 @@ def through_gateway(body, **more):
         (through_gateway('{"sentences": []}'), 422, "invalid_body"),
         (through_gateway(json.dumps({"sentences": ["x"] * 1025})), 422, "too_many_sentences"),
         (through_gateway(json.dumps({"sentence": "x" * 10_001})), 422, "text_too_long"),
-        (through_gateway("x" * 12_582_913), 413, "body_too_large"),
-        (through_gateway(json.dumps({"sentences": ["x" * 9_999] * 600})), 413, "answer_too_large"),
+        (through_gateway("x" * 2_097_153), 413, "body_too_large"),
+        (through_gateway(json.dumps(CYRILLIC, ensure_ascii=False)), 413, "answer_too_large"),
         (through_gateway('{"sentence": "explode"}'), 500, "internal"),
         (through_gateway('{"sentence": "a"}', rawPath="/admin"), 404, "not_found"),
         ({**EVENTS["rest_get"], "httpMethod": "DELETE"}, 405, "method_not_allowed"),
@@ -213,6 +215,11 @@ def test_two_thousand_malformed_events_never_raise(function):
         statuses.add(response.get("statusCode", "direct"))
     assert 500 not in statuses
     assert {200, 400, 422, "direct"} <= statuses
+
+
+def test_a_direct_answer_too_large_for_lambda_is_refused(function):
+    handler, _ = function
+    assert handler(CYRILLIC, CONTEXT)["error"]["code"] == "answer_too_large"
 
 
 @pytest.mark.parametrize(

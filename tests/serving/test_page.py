@@ -6,7 +6,7 @@ import pytest
 
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
-from tests.helpers.serving import serving
+from tests.helpers.http_service import serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip(

@@ -46,3 +46,19 @@ def serving(
         fake.gate.set()
         server.should_exit = True
         thread.join(10)
+
+
+JSON = {"content-type": "application/json"}
+
+
+def error_of(response: httpx.Response, status: int) -> dict[str, str]:
+    """The error of a response that must be of our one shape, without a stack trace."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message"}
+    assert "Traceback" not in response.text
+    assert ".py" not in response.text
+    error: dict[str, str] = body["error"]
+    return error

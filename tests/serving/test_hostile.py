@@ -1,0 +1,260 @@
+"""What a hostile or an unlucky world does to a service, and what that costs others.
+
+    python -m pytest tests/serving/test_hostile.py -m slow -s
+
+Prints what it measured. The predictor is a fake one: what is tried here never reaches a model.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.helpers.net import free_port, wait_until
+from tests.helpers.paths import ROOT
+
+pytestmark = pytest.mark.slow
+
+BODY_BYTES = 2 * 1024 * 1024
+POST = "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+
+
+class Server:
+    """``tests/helpers/fake_predictor.py`` as app.serve serves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.log = folder / "log"
+        environment = {**os.environ, "PORT": str(self.port), "PYTHONPATH": str(ROOT)}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.helpers.fake_predictor"],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.DEVNULL,
+            )
+        self.client = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=60)
+        wait_until(self.is_up, seconds=30)
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return self.client.get("/health").status_code == 200
+        return False
+
+    @property
+    def memory_mb(self) -> float:
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("localhost", self.port), timeout=60)
+
+    def post(self, body: bytes, path: str = "/predict") -> httpx.Response:
+        headers = {"content-type": "application/json"}
+        return self.client.post(path, content=body, headers=headers)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own for each test."""
+    started = Server(tmp_path)
+    yield started
+    started.client.close()
+    started.process.kill()
+    started.process.wait()
+
+
+def filled(start: bytes, item: bytes, end: bytes) -> bytes:
+    """Return a body of the largest size that is accepted, made of many items."""
+    count = (BODY_BYTES - len(start) - len(end) - 1) // (len(item) + 1)
+    return start + (item + b",") * (count - 1) + item + end
+
+
+REFUSED = {
+    "too many sentences": filled(b'{"sentences":[', b'""', b"]}"),
+    "too long": b'{"sentence":"' + b"x" * (BODY_BYTES - 20) + b'"}',
+    "unknown fields": b"{" + b",".join(b'"%06d":0' % number for number in range(190_000)) + b"}",
+    "wrong types": filled(b'{"sentences":[', b"{}", b"]}"),
+    "nested": b"[" * (BODY_BYTES - 1),
+    "one bad among a thousand": json.dumps(
+        {"sentences": [*["a long sentence " * 120] * 1023, " "]}
+    ).encode(),
+    "no JSON": b"x" * (BODY_BYTES - 1),
+}
+
+
+def test_refused_bodies_leave_nothing_behind(server: Server) -> None:
+    server.post(b'{"sentence": "warm"}')
+    start = server.memory_mb
+    peak = start
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.is_set():
+            peak = max(peak, server.memory_mb)
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+
+    for name, body in REFUSED.items():
+        assert len(body) <= BODY_BYTES, name
+        for _ in range(20):
+            assert server.post(body).status_code in (400, 422), name
+    one_by_one = server.memory_mb
+
+    with ThreadPoolExecutor(5) as pool:
+        bodies = [body for body in REFUSED.values() for _ in range(20)]
+        assert {answer.status_code for answer in pool.map(server.post, bodies)} <= {400, 422, 503}
+    done.set()
+    watcher.join()
+    after = server.memory_mb
+
+    print(f"\nMB: {start:.0f} before, {one_by_one:.0f} and {after:.0f} after, peak {peak:.0f}")
+    assert max(one_by_one, after) < start + 60
+    assert peak < 512
+    assert server.is_up()
+
+
+def endless_header(server: Server) -> None:
+    with server.connect() as connection, contextlib.suppress(OSError):
+        connection.sendall(b"GET /health HTTP/1.1\r\nendless: ")
+        for _ in range(1000):
+            connection.sendall(b"x" * 65536)
+
+
+def many_headers(server: Server) -> None:
+    with server.connect() as connection, contextlib.suppress(OSError):
+        connection.sendall(b"GET /health HTTP/1.1\r\n" + b"a: b\r\n" * 300_000)
+        connection.recv(1000)
+
+
+def words_to_explain(server: Server) -> None:
+    server.post(json.dumps({"sentence": "a " * 5000}).encode(), "/explain")
+
+
+def million_keys(server: Server) -> None:
+    server.post(REFUSED["unknown fields"])
+
+
+def long_texts(server: Server) -> None:
+    sentence = "\u4e2d" * 680
+    server.post(json.dumps({"sentences": [sentence] * 1000}, ensure_ascii=False).encode())
+
+
+def slow_body(server: Server) -> None:
+    with server.connect() as connection, contextlib.suppress(OSError):
+        connection.sendall((POST.format("/predict") + "content-length: 1000\r\n\r\n").encode())
+        for _ in range(50):
+            connection.sendall(b"x")
+            time.sleep(0.01)
+
+
+def pipelined_flood(server: Server) -> None:
+    with server.connect() as connection, contextlib.suppress(OSError):
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100_000)
+        connection.recv(1000)
+
+
+ATTACKS: list[Callable[[Server], None]] = [
+    endless_header,
+    many_headers,
+    words_to_explain,
+    million_keys,
+    long_texts,
+    slow_body,
+    pipelined_flood,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_nobody_else_waits_while_one_client_does_its_worst(
+    server: Server, attack: Callable[[Server], None]
+) -> None:
+    waits: list[float] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=f"http://localhost:{server.port}", timeout=60) as client:
+            while not done.is_set():
+                started = time.perf_counter()
+                assert client.get("/health").status_code == 200
+                waits.append(time.perf_counter() - started)
+                time.sleep(0.002)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        time.sleep(0.2)
+        for _ in range(5):
+            attack(server)
+        done.set()
+        asking.result()
+
+    print(f"\n{attack.__name__}: /health waited at most {max(waits) * 1000:.0f} ms")
+    assert max(waits) < 0.15
+
+
+@pytest.mark.timeout(120)
+def test_connections_that_send_nothing_more_are_closed(server: Server) -> None:
+    half_body = (POST.format("/predict") + "content-length: 10\r\n\r\nhalf").encode()
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for number in range(600):
+            connection = stack.enter_context(server.connect())
+            connection.sendall((b"", b"GET /health HT", half_body)[number % 3])
+            connections.append(connection)
+
+        started = time.monotonic()
+        for connection in connections:
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1000):
+                    pass
+            assert server.is_up()
+        seconds = time.monotonic() - started
+
+    print(f"\n600 connections were closed within {seconds:.0f} s")
+    assert seconds < 40
+
+
+def test_clients_that_leave_are_not_worked_for(server: Server) -> None:
+    def body(name: str) -> bytes:
+        return json.dumps({"sentences": [f"{name} {number}" for number in range(1024)]}).encode()
+
+    def seconds_of_a_batch(name: str) -> float:
+        started = time.perf_counter()
+        assert server.post(body(name)).status_code == 200
+        return time.perf_counter() - started
+
+    alone = min(seconds_of_a_batch(f"alone{turn}") for turn in range(3))
+
+    for number in range(3):
+        message = body(f"left{number}")
+        head = POST.format("/predict") + f"content-length: {len(message)}\r\n\r\n"
+        with server.connect() as connection:
+            connection.sendall(head.encode() + message)
+            time.sleep(0.02)
+    after_the_others = seconds_of_a_batch("next")
+
+    def logged(name: str) -> int:
+        return server.log.read_text().count(f'"text": "{name}')
+
+    wait_until(lambda: logged("next") == 1024)
+    left = logged("left")
+    page = server.client.get("/metrics").text
+    print(f"\na batch took {alone:.2f} s alone, {after_the_others:.2f} s after those who left; ")
+    print(f"{left} of their sentences are in the log")
+    assert after_the_others < 1.5 * alone
+    assert left <= 96
+    assert 'cola_requests_total{route="/predict",status="0"} 3.0' in page
