@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 FILES = (
     "errors.py",
     "monitoring/__init__.py",
+    "monitoring/dead_letters.py",
     "monitoring/delivery.py",
     "monitoring/elastic.py",
     "monitoring/forwarder.py",

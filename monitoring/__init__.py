@@ -6,6 +6,7 @@ From CloudWatch Logs to Elasticsearch, as a Lambda function:
     log_events.py           the event that CloudWatch Logs sends
     log_messages.py         the JSON object in a log message, and the figures of REPORT lines
     delivery.py             bulk delivery: what to try again, what to refuse, what to raise
+    dead_letters.py         the queue of what Elasticsearch refuses
     replay.py               delivers dead letters again
 
 Setting up the servers:

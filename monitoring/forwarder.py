@@ -7,8 +7,8 @@ It reads a subscription event (``log_events.py``) and writes one document per lo
 index ``cwl-YYYY.MM.DD`` (the event's UTC day), with the event's id as ``_id``. A document holds the
 fields of the JSON found in the message (``log_messages.py``), and ``@id``, ``@timestamp``,
 ``@message``, ``@owner``, ``@log_group`` and ``@log_stream``, which win over the message's own.
-Events that hold neither a prediction nor an error of our API (START, END, REPORT, other lines) are
-dropped.
+A line of ours that was cut is kept as ``"event": "unreadable"``. Events that hold neither a
+prediction nor an error of our API (START, END, REPORT, other lines) are dropped.
 
 Settings:
 
@@ -21,32 +21,27 @@ Settings:
 
 import json
 import os
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Protocol, TypedDict
+from typing import Protocol, TypedDict
 
 from errors import DeliveryError, ElasticError, PayloadError
-from monitoring.delivery import Document, Refusals, deliver
-from monitoring.elastic import Elastic
-from monitoring.log_events import (
-    CONTROL_MESSAGE,
-    CloudWatchLogsEvent,
-    DeadLetter,
-    LogData,
-    decode,
-    encode,
-)
+from monitoring.dead_letters import DeadLetterQueue, first, sqs
+from monitoring.delivery import Document, deliver
+from monitoring.elastic import Elastic, JsonObject
+from monitoring.log_events import CONTROL_MESSAGE, CloudWatchLogsEvent, LogData, decode
 from monitoring.log_messages import extract, lambda_report
 
 MARGIN_SECONDS = 2.0
 """What of Lambda's time is kept to report a failure."""
 
-LONGEST_REASON = 1000
-"""Characters of the server's reason that a dead letter carries."""
-
 DAY_MS = 86_400_000
+
+OURS = re.compile(r'"event": ?"(prediction|error)"')
+"""What a line of ours holds near its beginning, even if its end is missing."""
 
 _encode_fields = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, separators=(",", ":")
@@ -83,7 +78,8 @@ def lambda_handler(event: CloudWatchLogsEvent, context: LambdaContext) -> Counts
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
     deadline = time.monotonic() + seconds
 
-    counts = forward(event, connect(), deadline, _dead_letter_sender())
+    keep_all = os.environ.get("FORWARD_ALL") == "1"
+    counts = forward(event, connect(), deadline, _dead_letter_queue(), keep_all=keep_all)
     print(json.dumps({"forwarded": counts}))
     return counts
 
@@ -92,7 +88,9 @@ def forward(
     event: CloudWatchLogsEvent,
     server: Elastic,
     deadline: float,
-    send_to_dead_letters: Callable[[str], object] | None,
+    queue: DeadLetterQueue | None = None,
+    *,
+    keep_all: bool = False,
 ) -> Counts:
     """Deliver what a subscription event holds.
 
@@ -100,8 +98,9 @@ def forward(
         event: The subscription event.
         server: Where its documents go.
         deadline: When to give up, in seconds of ``time.monotonic()``.
-        send_to_dead_letters: Takes one dead letter (JSON) per document that the server refuses
-            for good, once everything else is delivered. None: a refused document raises.
+        queue: Takes a dead letter per document that the server refuses for good, once everything
+            else is delivered. None: a refused document raises.
+        keep_all: Also deliver events that hold neither a prediction nor an error.
 
     Raises:
         PayloadError: The event cannot be read.
@@ -110,7 +109,7 @@ def forward(
     """
     # All documents are made before the first is sent: what cannot be read delivers nothing.
     data = decode(event)
-    documents = list(to_documents(data, keep_all=os.environ.get("FORWARD_ALL") == "1"))
+    documents = list(to_documents(data, keep_all=keep_all))
 
     try:
         refused = deliver(documents, server, deadline)
@@ -121,11 +120,10 @@ def forward(
         raise
 
     # Dead letters come last: a batch that raised above is tried again, and would write them twice.
-    for dead_letter in dead_letters(data, refused):
-        if send_to_dead_letters is None:
-            reason = next(iter(refused.values()))
-            raise DeliveryError(f"refused, and DEAD_LETTER_QUEUE_URL is not set: {reason}")
-        send_to_dead_letters(json.dumps(dead_letter))
+    if refused and queue is None:
+        raise DeliveryError(f"refused, and DEAD_LETTER_QUEUE_URL is not set: {first(refused)}")
+    if refused and queue is not None:
+        queue.send(data, refused, deadline)
 
     events = len(data.get("logEvents", ()))
     return {
@@ -134,16 +132,6 @@ def forward(
         "dropped": events - len(documents),
         "dead_letters": len(refused),
     }
-
-
-def dead_letters(data: LogData, refused: Refusals) -> Iterator[DeadLetter]:
-    """Yield a dead letter for each log event whose document was refused, in order."""
-    # Each is an event of its own, so that one bad document does not hold up others at a replay.
-    for event in data.get("logEvents", ()):
-        reason = refused.get(event["id"])
-        if reason is not None:
-            letter = encode({**data, "logEvents": [event]})
-            yield {**letter, "reason": reason[:LONGEST_REASON]}
 
 
 def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]:
@@ -168,11 +156,11 @@ def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]
 
         for event in data["logEvents"]:
             message = event["message"]
-            fields = extract(message)
-            if fields is None or not ("prediction" in fields or fields.get("event") == "error"):
+            fields = _fields(message)
+            if fields is None:
                 if not keep_all:
                     continue
-                fields = {**(fields or {}), **lambda_report(message, fields)}
+                fields = lambda_report(message, extract(message))
 
             # A message may have fields of these names: the event's replace them.
             milliseconds = event["timestamp"]
@@ -189,6 +177,21 @@ def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]
         raise PayloadError(
             f"a log event lacks a field or has one of the wrong kind: {error!r}"
         ) from error
+
+
+def _fields(message: str) -> JsonObject | None:
+    """Return what a line of ours says, None for any other line.
+
+    Fields of other lines may have our names and other types (an ``"error": "text"``), which
+    Elasticsearch would refuse: such a line is kept only as the message that it is.
+    """
+    fields = extract(message)
+    if fields is None:
+        # Lambda cuts lines over its limit, and nobody would miss what is dropped here.
+        return {"event": "unreadable"} if OURS.search(message) else None
+
+    is_ours = "prediction" in fields or fields.get("event") == "error"
+    return fields if is_ours else None
 
 
 # A batch holds few days and few seconds but many events: their texts are made once.
@@ -217,17 +220,7 @@ def connect() -> Elastic:
     return Elastic.from_environment()
 
 
-def sqs() -> Any:
-    """Return an SQS client; AWS_REGION and AWS_ENDPOINT_URL say where."""
-    from botocore.session import Session
-
-    return Session().create_client("sqs")
-
-
-def _dead_letter_sender() -> Callable[[str], object] | None:
-    """Return what puts a dead letter into the queue, None if no queue is set."""
+def _dead_letter_queue() -> DeadLetterQueue | None:
+    """Return the queue that the environment names, if it names one."""
     url = os.environ.get("DEAD_LETTER_QUEUE_URL")
-    if not url:
-        return None
-
-    return lambda dead_letter: sqs().send_message(QueueUrl=url, MessageBody=dead_letter)
+    return DeadLetterQueue(sqs(), url) if url else None

@@ -20,8 +20,9 @@ from errors import PayloadError
 CONTROL_MESSAGE = "CONTROL_MESSAGE"
 """The ``messageType`` of CloudWatch's tests of whether the function can be reached."""
 
-MAX_PAYLOAD_BYTES = 256 * 1024 * 1024
-"""The largest payload after unpacking. CloudWatch's own batches stay far below."""
+MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+"""The largest payload after unpacking. CloudWatch's own batches stay far below, and forwarding
+this much takes about half of the function's 512 MB."""
 
 GZIP = zlib.MAX_WBITS | 16
 """Makes zlib read and write gzip's header and trailer."""
@@ -93,7 +94,9 @@ def decode(event: CloudWatchLogsEvent) -> LogData:
         unpacker = zlib.decompressobj(wbits=GZIP)
         text = unpacker.decompress(packed, MAX_PAYLOAD_BYTES)
         if not unpacker.eof:
-            raise PayloadError("awslogs.data is truncated, or unpacks to more than 256 MB")
+            raise PayloadError(
+                f"awslogs.data is truncated, or unpacks to more than {MAX_PAYLOAD_BYTES} bytes"
+            )
 
         data = json.loads(text)
     except (KeyError, TypeError, binascii.Error, zlib.error, ValueError, RecursionError) as error:

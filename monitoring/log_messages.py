@@ -1,6 +1,7 @@
 """What a log message says: the JSON object in it, and the figures of Lambda's REPORT lines."""
 
 import json
+import math
 import re
 from typing import cast
 
@@ -11,8 +12,17 @@ MAX_OBJECTS = 16
 
 _OBJECT_START = re.compile(r'\{\s*"')
 
+
+def _finite(digits: str) -> float | None:
+    """Return a number of a JSON text, None if it is too large for a float (1e999)."""
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
 # NaN and Infinity are not JSON, and Elasticsearch would refuse the document: they become null.
-_decode_object = json.JSONDecoder(parse_constant=lambda constant: None).raw_decode
+_decode_object = json.JSONDecoder(
+    parse_constant=lambda constant: None, parse_float=_finite
+).raw_decode
 
 _REPORT_TEXT = {
     "duration_ms": re.compile(r"\bDuration: ([\d.]+) ms"),

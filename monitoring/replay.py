@@ -19,8 +19,9 @@ from typing import Any, TypedDict
 
 from commands.run import run_command
 from errors import ColaError, ElasticError, PayloadError
+from monitoring.dead_letters import sqs
 from monitoring.elastic import Elastic
-from monitoring.forwarder import forward, sqs
+from monitoring.forwarder import forward
 
 SECONDS_PER_DEAD_LETTER = 60.0
 """The time to deliver one dead letter in."""
@@ -93,9 +94,10 @@ def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
     for message in receive(queue, url, HIDDEN_WHILE_DELIVERED):
         deadline = time.monotonic() + SECONDS_PER_DEAD_LETTER
         try:
-            # Nowhere to send to: what is refused again raises, so its message stays in the queue.
+            # What lies in the queue was wanted: nothing of it is dropped. There is no queue to send
+            # to, so what is refused again raises, and its message stays.
             event = json.loads(message["Body"])
-            outcome = forward(event, server, deadline, send_to_dead_letters=None)
+            outcome = forward(event, server, deadline, keep_all=True)
         except (PayloadError, ElasticError, ValueError) as error:
             counts["refused"] += 1
             print(f"still refused: {message['MessageId']}: {error}")

@@ -1,19 +1,24 @@
 """Delivery to real servers that misbehave: each event arrives exactly once, or as a dead letter."""
 
+import base64
 import json
 import threading
 import time
 from collections import Counter
 from pathlib import Path
+from random import randbytes
+from uuid import uuid4
 
 import pytest
 from pytest_httpserver import HTTPServer
 
 from errors import DeliveryError, ElasticError
-from monitoring import delivery, forwarder
+from monitoring import dead_letters, delivery, forwarder
+from monitoring.dead_letters import DeadLetterQueue
 from monitoring.elastic import Elastic, api_key
 from monitoring.forwarder import Counts, forward
-from monitoring.log_events import CloudWatchLogsEvent, decode, encode
+from monitoring.log_events import CloudWatchLogsEvent, DeadLetter, decode, encode
+from monitoring.replay import receive, replay
 from tests.helpers.net import free_port
 from tests.helpers.servers import (
     SERVERS,
@@ -23,7 +28,16 @@ from tests.helpers.servers import (
     stop,
     wait_until_up,
 )
-from tests.helpers.subscription import END, LINE, POISON, PREDICTION, START, log_data, with_text
+from tests.helpers.subscription import (
+    END,
+    LINE,
+    POISON,
+    PREDICTION,
+    REPORT,
+    START,
+    log_data,
+    with_text,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +70,7 @@ def predictions(count: int) -> CloudWatchLogsEvent:
 
 def deliver(event: CloudWatchLogsEvent, server: Elastic, seconds: float = 20.0) -> Counts:
     """Forward an event where there is no queue for dead letters."""
-    return forward(event, server, soon(seconds), send_to_dead_letters=None)
+    return forward(event, server, soon(seconds))
 
 
 def texts(server: Elastic) -> Counter[str]:
@@ -235,15 +249,37 @@ def test_large_batches_are_cut(
 # --- What no retry can help ------------------------------------------------------------------
 
 
-def test_a_poisonous_document_becomes_a_letter_and_the_others_arrive(server: Elastic) -> None:
-    letters: list[str] = []
+on_one_server = pytest.mark.parametrize("running_server", ["osmem"], indirect=True)
+
+
+@pytest.fixture
+def queue(aws: str) -> DeadLetterQueue:
+    """Return an SQS queue of the test's own, in ministack."""
+    client = dead_letters.sqs.__wrapped__()
+    url = client.create_queue(QueueName=f"letters-{uuid4().hex}")["QueueUrl"]
+    return DeadLetterQueue(client, url)
+
+
+def letters(queue: DeadLetterQueue) -> list[DeadLetter]:
+    """Return the dead letters in the queue."""
+    return [json.loads(message["Body"]) for message in receive(queue.client, queue.url, 60)]
+
+
+def poisonous(count: int) -> CloudWatchLogsEvent:
+    """Return a subscription event that a server refuses as a whole, document by document."""
+    return encode(log_data(*[POISON] * count))
+
+
+def test_a_poisonous_document_becomes_a_letter_and_the_others_arrive(
+    server: Elastic, queue: DeadLetterQueue
+) -> None:
     event = encode(log_data(json.dumps(with_text("sentence 0")), POISON))
 
-    counts = forward(event, server, soon(), send_to_dead_letters=letters.append)
+    counts = forward(event, server, soon(), queue)
     assert counts == {"events": 2, "forwarded": 1, "dropped": 0, "dead_letters": 1}
     assert texts(server) == each_once(1)
 
-    letter = json.loads(letters[0])
+    (letter,) = letters(queue)
     assert "prediction" in letter["reason"]
     assert [e["message"] for e in decode(letter)["logEvents"]] == [POISON]
 
@@ -251,19 +287,81 @@ def test_a_poisonous_document_becomes_a_letter_and_the_others_arrive(server: Ela
         deliver(event, server)
 
 
+def test_dead_letters_go_by_ten(server: Elastic, queue: DeadLetterQueue) -> None:
+    sizes: list[int] = []
+    queue.client.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch",
+        lambda params, **rest: sizes.append(len(params["Entries"])),
+    )
+
+    assert forward(poisonous(25), server, soon(), queue)["dead_letters"] == 25
+    assert sizes == [10, 10, 5]
+    assert len(letters(queue)) == 25
+
+
+@on_one_server
+def test_large_dead_letters_share_no_request(server: Elastic, queue: DeadLetterQueue) -> None:
+    """SQS refuses a request whose messages are too large together."""
+    # Random text, so that it cannot be packed.
+    large = [json.dumps({"prediction": base64.b64encode(randbytes(90_000)).decode()})] * 3
+
+    assert forward(encode(log_data(*large)), server, soon(), queue)["dead_letters"] == 3
+    assert len(letters(queue)) == 3
+
+
+def test_dead_letters_stop_at_the_deadline(queue: DeadLetterQueue) -> None:
+    refused = {str(10**55 + number): "mapping" for number in range(30)}
+    queue.client.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch", lambda **parts: time.sleep(0.2)
+    )
+
+    with pytest.raises(DeliveryError, match="no time left for dead letters; refused: mapping"):
+        queue.send(log_data(*[POISON] * 30), refused, soon(0.3))
+    assert len(letters(queue)) == 20
+
+
+@on_one_server
+def test_a_batch_that_is_refused_as_a_whole_is_its_own_dead_letter(
+    server: Elastic, queue: DeadLetterQueue
+) -> None:
+    """A hundred letters and more, one by one, would take longer than the function has."""
+    with pytest.raises(DeliveryError, match="101 documents refused.*prediction"):
+        forward(poisonous(101), server, soon(), queue)
+    assert letters(queue) == []
+
+
+def test_one_client_serves_all_dead_letters(aws: str) -> None:
+    dead_letters.sqs.cache_clear()
+    try:
+        assert dead_letters.sqs() is dead_letters.sqs()
+    finally:
+        dead_letters.sqs.cache_clear()
+
+
+@on_one_server
 def test_no_letter_is_written_while_the_batch_will_be_tried_again(
-    monkeypatch: pytest.MonkeyPatch, server: Elastic, proxy: FaultyProxy
+    monkeypatch: pytest.MonkeyPatch, server: Elastic, proxy: FaultyProxy, queue: DeadLetterQueue
 ) -> None:
     """Otherwise the next try would write the same letter again."""
     # One document per request.
     monkeypatch.setattr(delivery, "MAX_BULK_BYTES", 1)
     proxy.fault = lambda path, body: body if b"poison" in body else (503, b"")
 
-    letters: list[str] = []
     event = encode(log_data(POISON, LINE))
     with pytest.raises(DeliveryError, match="503"):
-        forward(event, Elastic(proxy.url), soon(1.0), send_to_dead_letters=letters.append)
-    assert letters == []
+        forward(event, Elastic(proxy.url), soon(1.0), queue)
+    assert letters(queue) == []
+
+
+@on_one_server
+def test_a_replay_deletes_only_what_it_delivered(server: Elastic, queue: DeadLetterQueue) -> None:
+    """A stack with FORWARD_ALL buries lines that a replay elsewhere would drop."""
+    body = json.dumps(encode(log_data(REPORT, START)))
+    queue.client.send_message(QueueUrl=queue.url, MessageBody=body)
+
+    assert replay(queue.client, queue.url, server) == {"delivered": 2}
+    assert search(server, {})["hits"]["total"]["value"] == 2
+    assert letters(queue) == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

@@ -3,18 +3,25 @@
 import base64
 import gzip
 import json
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
 
 from errors import PayloadError
 from monitoring import log_events
-from monitoring.forwarder import to_documents
+from monitoring.elastic import Elastic
+from monitoring.forwarder import forward, to_documents
 from monitoring.log_events import CloudWatchLogsEvent, decode, encode
 from monitoring.log_messages import extract
+from tests.helpers.paths import ROOT
+from tests.helpers.servers import search
 from tests.helpers.subscription import (
     END,
     LINE,
@@ -49,6 +56,9 @@ REPORTED = {
     "max_memory_mb": 180,
     "init_ms": 211.71,
 }
+
+MEMORY_MB = 512
+"""What infra/template.yaml gives the forwarder."""
 
 JSON_FORMAT = {"timestamp": "2026-11-21T11:00:00Z", "level": "INFO"}
 """What Lambda's JSON log format adds to a message."""
@@ -101,6 +111,10 @@ FOUND = {
     "JSON format, top level": (
         json_format("prediction", **PREDICTION),
         JSON_FORMAT | {"message": "prediction"} | PREDICTION,
+    ),
+    "a number too large": (
+        '{"prediction": {"score": 1e999, "label": "acceptable"}, "latency_ms": -1e999}',
+        {"prediction": {"score": None, "label": "acceptable"}, "latency_ms": None},
     ),
     "NaN is not JSON": (
         '{"prediction": {"score": NaN, "label": "acceptable"}}',
@@ -193,6 +207,70 @@ def test_report_lines_give_their_figures_when_everything_is_kept(message: str) -
     assert json.loads(report.source)["report"] == REPORTED
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"error": "text"},
+        {"model": "v1"},
+        {"event": {"name": "x"}},
+        {"input": 3},
+        {"report": "none"},
+    ],
+)
+def test_foreign_fields_cannot_have_a_document_refused(
+    server: Elastic, fields: dict[str, Any]
+) -> None:
+    """They are named like ours and of other types: the line arrives as a message."""
+    message = json.dumps({"level": "INFO", **fields})
+    event, deadline = encode(log_data(message)), time.monotonic() + 20
+    assert forward(event, server, deadline, keep_all=True)["forwarded"] == 1
+
+    (hit,) = search(server, {})["hits"]["hits"]
+    assert hit["_source"]["@message"] == message
+    assert not set(hit["_source"]) & {"error", "model", "event", "input", "report"}
+
+
+@pytest.mark.parametrize("end", [-1, -20, 120])
+def test_a_line_of_ours_that_was_cut_is_not_dropped(end: int) -> None:
+    (document,) = to_documents(log_data(LINE[:end]))
+    source = json.loads(document.source)
+    assert source["event"] == "unreadable"
+    assert source["@message"] == LINE[:end]
+
+
+FORWARD = """
+import json, resource, sys, time
+from monitoring.elastic import Elastic
+from monitoring.forwarder import forward
+forward(json.load(sys.stdin), Elastic(sys.argv[1]), time.monotonic() + 60, keep_all=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("characters", [200, 200_000], ids=["small lines", "large lines"])
+def test_the_largest_payload_fits_into_the_functions_memory(
+    httpserver: HTTPServer, characters: int
+) -> None:
+    httpserver.expect_request("/_bulk").respond_with_json({"errors": False})
+
+    line = json.dumps(with_text("x" * characters))
+    # About as many as the limit allows; an event's other fields take 120 bytes.
+    count = log_events.MAX_PAYLOAD_BYTES // (len(json.dumps(line)) + 120)
+    event = encode(log_data(*[line] * count))
+
+    done = subprocess.run(
+        [sys.executable, "-c", FORWARD, httpserver.url_for("")],
+        cwd=ROOT,
+        input=json.dumps(event),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < MEMORY_MB
+
+
 def test_a_control_message_holds_nothing() -> None:
     control = log_data("CWL CONTROL MESSAGE: Checking health", kind="CONTROL_MESSAGE")
     assert list(to_documents(control)) == []
@@ -258,7 +336,7 @@ def test_a_payload_that_cannot_be_read_says_so_in_one_line(event: Any) -> None:
 
 def test_a_gzip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_events, "MAX_PAYLOAD_BYTES", 1000)
-    with pytest.raises(PayloadError, match="256 MB"):
+    with pytest.raises(PayloadError, match="unpacks to more than 1000 bytes"):
         decode(packed(gzip.compress(b" " * 1001)))
 
 
