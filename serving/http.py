@@ -227,6 +227,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
     api.get(
         "/predict",
         summary="Predict one sentence",
+        description="Its label, with the label's probability.",
         responses=openapi.responses(openapi.Prediction, 401, 422, 503, example=openapi.ANSWER),
         openapi_extra=openapi.text_parameter(settings),
     )(predictions.predict_text)
@@ -234,6 +235,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
     api.post(
         "/predict",
         summary="Predict one sentence or many",
+        description="A label per sentence, in order, each with its probability.",
         responses=openapi.responses(
             openapi.Prediction | openapi.Predictions, 400, 401, 413, 415, 422, 503
         ),
