@@ -14,7 +14,8 @@ Secrets Manager.
                               and ``password``
 
 With none of these credentials, requests to an Amazon domain are signed (SigV4) with the caller's
-AWS credentials, and requests to another server carry none.
+AWS credentials, and requests to another server carry none. Credentials go over https only, except
+to this machine and to hosts of the local network that have no domain (compose's services).
 """
 
 import base64
@@ -36,8 +37,11 @@ JsonObject = dict[str, Any]
 Sign = Callable[[str, str, bytes], dict[str, str]]
 """Takes a request's method, URL and body; returns the headers that authenticate it."""
 
-AMAZON_DOMAIN = re.compile(r"\.([a-z0-9-]+)\.es\.amazonaws\.com(\.cn)?$")
-"""The end of an Amazon domain's host name; group 1 is its region."""
+AMAZON_DOMAIN = re.compile(
+    r"\.([a-z0-9-]+)\.es\.amazonaws\.com(\.cn)?$|\.aos\.([a-z0-9-]+)\.on\.aws$"
+)
+"""The end of an Amazon domain's host name, of the older and of the newer kind; its region is in
+group 1 or 3."""
 
 LONGEST_REASON = 500
 """Characters of a server's error answer that an error message quotes."""
@@ -54,10 +58,7 @@ class Elastic:
     def __init__(
         self, url: str, sign: Sign | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-            raise ElasticError(
-                f"{url!r} is not an http(s) URL: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200"
-            )
+        _check_url(url, has_credentials=sign is not None)
 
         self.url = url.rstrip("/")
         self.headers = dict(headers or {})
@@ -77,6 +78,7 @@ class Elastic:
         if not url:
             raise ElasticError("no server: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200")
 
+        _check_url(url, has_credentials=False)
         return cls(url, choose_signer(url, environment))
 
     def request(
@@ -131,6 +133,35 @@ class Elastic:
         except (OSError, HTTPException, ValueError) as error:
             message = f"{method} {url}: no usable answer ({error}): is the server up?"
             raise ElasticError(message) from None
+
+
+def _check_url(url: str, *, has_credentials: bool) -> None:
+    """Check that a URL can be used, and printed, without giving away credentials.
+
+    Raises:
+        ElasticError: It cannot; the message never holds a password.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        parts, host = urllib.parse.urlsplit(""), ""
+
+    # The URL is a part of every error message, and what stands before an @ is for nobody's eyes.
+    if "@" in url:
+        raise ElasticError(
+            "a URL must not hold credentials: take them out of ELASTICSEARCH_URL (or KIBANA_URL) "
+            "and set ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD"
+        )
+
+    if parts.scheme not in ("http", "https") or not host:
+        raise ElasticError(
+            f"{url!r} is not an http(s) URL: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200"
+        )
+
+    is_near = host == "::1" or host.startswith("127.") or "." not in host
+    if has_credentials and parts.scheme == "http" and not is_near:
+        raise ElasticError(f"{url} would take the credentials unencrypted: use https")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -218,7 +249,7 @@ def choose_signer(url: str, environment: Mapping[str, str]) -> Sign | None:
     if username := environment.get("ELASTICSEARCH_USERNAME"):
         return basic(username, environment.get("ELASTICSEARCH_PASSWORD", ""))
     if domain := AMAZON_DOMAIN.search(urllib.parse.urlsplit(url).hostname or ""):
-        return sigv4(domain[1])
+        return sigv4(domain[1] or domain[3])
     return None
 
 

@@ -78,12 +78,21 @@ def test_credentials_can_come_from_secrets_manager(
     assert server.request("GET", "/")["headers"]["Authorization"] == authorization
 
 
-def test_requests_to_an_amazon_domain_are_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "host",
+    [
+        "search-cola-abc.eu-central-1.es.amazonaws.com",
+        "search-cola-abc.aos.eu-central-1.on.aws",
+    ],
+)
+def test_requests_to_an_amazon_domain_are_signed(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
     pytest.importorskip("botocore")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
 
-    url = "https://search-cola-abc.eu-central-1.es.amazonaws.com"
+    url = f"https://{host}"
     sign = elastic.choose_signer(url, {})
     assert sign is not None
 
@@ -112,7 +121,37 @@ def test_an_error_names_the_request_and_no_secret(echo: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:9200", "file:///etc/passwd", "ftp://host"])
+@pytest.mark.parametrize(
+    "url", [f"https://elastic:{SECRET}@localhost:9200", f"http://{SECRET}@127.0.0.1:9200/a@b"]
+)
+def test_credentials_in_a_url_are_refused_and_not_printed(url: str) -> None:
+    with pytest.raises(ElasticError, match="must not hold credentials") as caught:
+        Elastic(url)
+    assert SECRET not in str(caught.value)
+
+
+def test_credentials_go_over_https_only_unless_the_host_is_near() -> None:
+    login = elastic.basic("elastic", SECRET)
+    with pytest.raises(ElasticError, match="unencrypted: use https"):
+        Elastic("http://search.example.org:9200", login)
+
+    near = [
+        "http://127.0.0.1:9200",
+        "http://[::1]:9200",
+        "http://localhost",
+        "http://elasticsearch",
+    ]
+    for url in [*near, "https://search.example.org"]:
+        assert Elastic(url, login).url == url
+
+
+def test_a_server_without_credentials_may_be_anywhere() -> None:
+    assert Elastic("http://search.example.org:9200").url == "http://search.example.org:9200"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:9200", "file:///etc/passwd", "ftp://host", "http://[::1", "https://"]
+)
 def test_a_url_that_is_none_says_what_to_set(url: str) -> None:
     with pytest.raises(ElasticError, match="set ELASTICSEARCH_URL"):
         Elastic.from_environment({"ELASTICSEARCH_URL": url})
