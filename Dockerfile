@@ -10,7 +10,7 @@ FROM ${BASE} AS build
 WORKDIR /app
 # A glob that may match nothing, so that a missing model gets a message of ours.
 COPY errors.py models/model.onn[x] models/
-RUN test -f models/model.onnx || { echo "models/model.onnx is missing: run 'make train' or 'dvc pull' first" >&2; exit 1; }
+RUN test -f models/model.onnx || { echo "models/model.onnx is missing: run 'make train' or 'make model-pull' first" >&2; exit 1; }
 COPY requirements_inference.txt constraints.txt ./
 # Without --no-deps, tokenizers brings the whole Hub client: the names that follow are what is really imported.
 RUN pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --target /opt/site \

@@ -1,7 +1,7 @@
 """Chapter 7: serve the model over HTTP, with a page to try it on.
 
     python app.py                          # http://127.0.0.1:8000; settings: docs/07_serve.md
-    curl -s 127.0.0.1:8000/predict -d '{"sentence": "The boy is sitting on a bench."}'
+    curl -s 127.0.0.1:8000/predict --json '{"sentence": "The boy is sitting on a bench."}'
 
 Reads models/model.onnx and serving/web/; writes one JSON line per prediction to standard output.
 """

@@ -82,10 +82,11 @@ def container():
 def call(url, message=None, patience=20.0):
     """The JSON answer, as soon as there is one."""
     data = None if message is None else json.dumps(message).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})
     deadline = time.monotonic() + patience
     while True:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data), timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=10) as response:
                 return json.loads(response.read())
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > deadline:
@@ -99,7 +100,7 @@ def test_a_missing_model_fails_the_build_with_what_to_run(context, tmp_path):
     )
     built = build(copy, "api", check=False)
     assert built.returncode != 0
-    assert "models/model.onnx is missing: run 'make train' or 'dvc pull' first" in built.stderr
+    assert "models/model.onnx is missing: run 'make train' or 'make model-pull' first" in built.stderr
 
 
 def test_what_the_image_adds_to_its_base(image):
