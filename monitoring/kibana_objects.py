@@ -146,6 +146,20 @@ def _rules(kibana: Elastic, report: Report, low_confidence_limit: float) -> None
     _put_by_id(kibana, report, "connector", "/api/actions/connector", wanted["connector"])
     for rule in wanted["rules"]:
         _put_by_id(kibana, report, "rule", "/api/alerting/rule", rule)
+        _revive(kibana, report, rule)
+
+
+def _revive(kibana: Elastic, report: Report, rule: JsonObject) -> None:
+    """Give a rule a new API key if Kibana cannot read its own any more.
+
+    That is so once Kibana has another encryption key (a new ``.env`` over old volumes). The rule
+    looks as it should, and never runs again.
+    """
+    path = f"/api/alerting/rule/{rule['id']}"
+    status = current(kibana, path, "execution_status") or {}
+    if (status.get("error") or {}).get("reason") == "decrypt":
+        kibana.request("POST", f"{path}/_update_api_key")
+        report.add(f"key of rule {rule['name']!r}", "updated")
 
 
 def _put_by_id(kibana: Elastic, report: Report, kind: str, folder: str, wanted: JsonObject) -> None:

@@ -83,6 +83,9 @@ class StandIn:
         if path == "/api/saved_objects/_import":
             return self._import(request)
 
+        if path.endswith("/_update_api_key"):
+            return {}
+
         content = json.loads(request.data)
         if path == "/_security/api_key":
             return {"id": "k", "encoded": "a2V5", "name": content["name"]}

@@ -265,6 +265,16 @@ def letters(queue: DeadLetterQueue) -> list[DeadLetter]:
     return [json.loads(message["Body"]) for message in receive(queue.client, queue.url, 60)]
 
 
+def request_sizes(queue: DeadLetterQueue) -> list[int]:
+    """Return a list that takes how many letters each request to the queue holds from now on."""
+    sizes: list[int] = []
+    queue.client.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch",
+        lambda params, **rest: sizes.append(len(params["Entries"])),
+    )
+    return sizes
+
+
 def poisonous(count: int) -> CloudWatchLogsEvent:
     """Return a subscription event that a server refuses as a whole, document by document."""
     return encode(log_data(*[POISON] * count))
@@ -288,12 +298,7 @@ def test_a_poisonous_document_becomes_a_letter_and_the_others_arrive(
 
 
 def test_dead_letters_go_by_ten(server: Elastic, queue: DeadLetterQueue) -> None:
-    sizes: list[int] = []
-    queue.client.meta.events.register(
-        "provide-client-params.sqs.SendMessageBatch",
-        lambda params, **rest: sizes.append(len(params["Entries"])),
-    )
-
+    sizes = request_sizes(queue)
     assert forward(poisonous(25), server, soon(), queue)["dead_letters"] == 25
     assert sizes == [10, 10, 5]
     assert len(letters(queue)) == 25
@@ -305,7 +310,9 @@ def test_large_dead_letters_share_no_request(server: Elastic, queue: DeadLetterQ
     # Random text, so that it cannot be packed.
     large = [json.dumps({"prediction": base64.b64encode(randbytes(90_000)).decode()})] * 3
 
+    sizes = request_sizes(queue)
     assert forward(encode(log_data(*large)), server, soon(), queue)["dead_letters"] == 3
+    assert sizes == [2, 1]
     assert len(letters(queue)) == 3
 
 

@@ -174,6 +174,24 @@ def test_every_rule_tells_of_its_start_and_its_end() -> None:
         assert rule["params"]["thresholdComparator"] == ">"
 
 
+def test_a_rule_whose_key_cannot_be_read_any_more_gets_a_new_one(stand_in: StandIn) -> None:
+    """Kibana has another encryption key than before: the rule looks right, and never runs."""
+    kibana(stand_in)
+    dead = f"/api/alerting/rule/{read('rules.json')['rules'][0]['id']}"
+    reason = {"reason": "decrypt", "message": 'Unable to decrypt attribute "apiKey"'}
+    stand_in.kept[dead]["execution_status"] = {"status": "error", "error": reason}
+    stand_in.writes.clear()
+
+    assert len(changed(kibana(stand_in))) == 1
+    assert stand_in.writes == [f"POST {dead}/_update_api_key"]
+
+    # Any other error is not for a new key to mend.
+    stand_in.writes.clear()
+    stand_in.kept[dead]["execution_status"]["error"] = {"reason": "execute", "message": "no index"}
+    assert changed(kibana(stand_in)) == []
+    assert stand_in.writes == []
+
+
 def test_an_old_kibana_gets_the_saved_objects(stand_in: StandIn) -> None:
     stand_in.version = "7.10.2"
     kibana(stand_in)
