@@ -48,7 +48,7 @@ predict: $(VENV)/.train  ## make predict TEXT="..."
 serve: $(VENV)/.train  ## the API without Docker, on http://127.0.0.1:8000
 	$(BIN)/python app.py
 
-up:  ## API, Elasticsearch, Kibana in Docker (make env first)
+up: env  ## API, Elasticsearch, Kibana in Docker
 	docker compose up --build --detach --wait
 
 down:  ## stop them; their data stays
@@ -56,7 +56,7 @@ down:  ## stop them; their data stays
 
 # The passwords of Kibana's user `elastic`, of Kibana itself and of Filebeat's user, and the keys that
 # encrypt Kibana's sessions, rules and reports: 32 characters each, which is the least that Kibana takes
-# for a key. Nothing but docker-compose.yml reads them.
+# for a key. Nothing but docker-compose.yml reads them; the profile makes it start all of its services.
 ENV_FILE ?= .env
 SECRETS := ELASTIC_PASSWORD KIBANA_SYSTEM_PASSWORD WRITER_PASSWORD \
   KIBANA_SECURITY_KEY KIBANA_OBJECTS_KEY KIBANA_REPORTING_KEY
@@ -70,6 +70,7 @@ env:  ## passwords for `make up`, into .env; what it has already stays
 	  echo "$$name=$$value" >> $(ENV_FILE); \
 	  echo "$(ENV_FILE): added $$name"; \
 	done
+	@grep -q "^ *COMPOSE_PROFILES *=" $(ENV_FILE) || echo "COMPOSE_PROFILES=monitoring" >> $(ENV_FILE)
 	@echo "$(ENV_FILE): complete"
 
 # --- watch ----------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-h
 SHIPPING_SECONDS := 15
 
 # The drift check ends with an alarm: two windows of 45 seconds in a row have drifted.
-demo: $(VENV)/.train env up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
+demo: $(VENV)/.train up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
 	$(BIN)/python -m drift.simulate --kind normal --seconds 30
 	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90
 	@sleep $(SHIPPING_SECONDS)

@@ -1,7 +1,7 @@
 """The whole stack under docker compose, with Elastic's own servers; runs in CI.
 
-Needs cola:api (docker build --target api -t cola:api .) and the images of docker-compose.yml. Where
-these cannot be pulled the tests are skipped, except in GitHub Actions.
+Needs cola:api (docker build --target api -t cola:api .) and, but for the API alone, the images of
+docker-compose.yml. Where these cannot be pulled the tests are skipped, except in GitHub Actions.
 """
 
 import os
@@ -114,6 +114,31 @@ def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
 
     wait_until(lambda: hits(elasticsearch) == COUNT, seconds=120, pause=1)
     return sent
+
+
+def test_without_passwords_the_api_starts_alone_and_says_so() -> None:
+    if shutil.which("docker") is None:
+        pytest.skip("docker is not installed")
+
+    command = ["docker", "compose", "-p", "cola-alone-test", "--env-file", os.devnull]
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
+
+    try:
+        run("up", "--wait", "--no-build")
+        assert run("ps", "--services").split() == ["api"]
+        Elastic("http://127.0.0.1:8000").request("GET", "/health")
+        assert "only the API starts" in run("logs", "--no-log-prefix", "prepare")
+    finally:
+        run("down", "--volumes", "--timeout", "10")
 
 
 def test_a_second_provisioning_changes_nothing(stack: Compose) -> None:

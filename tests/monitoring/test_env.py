@@ -1,7 +1,11 @@
 """``make env``: the passwords that docker compose needs, random, readable by their owner only."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
+
+import yaml
 
 from tests.helpers.passwords import make_env
 from tests.helpers.paths import ROOT
@@ -11,10 +15,27 @@ def test_every_secret_of_the_compose_file_is_written(tmp_path: Path) -> None:
     values = make_env(tmp_path / "env")
 
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert values.pop("COMPOSE_PROFILES") == "monitoring"
     assert set(values) == set(re.findall(r"\$\{(\w+_(?:PASSWORD|KEY)):-\}", compose)) - {"API_KEY"}
     assert all(re.fullmatch(r"[0-9a-z]{32}", value) for value in values.values())
     assert len(set(values.values())) == len(values)
     assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_predicts_needs_neither_passwords_nor_the_profile() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    always = {name: service for name, service in services.items() if "profiles" not in service}
+
+    assert set(always) == {"api", "prepare"}
+    assert set(always["api"]["depends_on"]) == {"prepare"}
+    assert "_PASSWORD" not in json.dumps(always)
+
+
+def test_make_up_writes_the_passwords_first() -> None:
+    plan = subprocess.run(
+        ["make", "--dry-run", "up"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert 0 < plan.index("openssl rand") < plan.index("docker compose up")
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
