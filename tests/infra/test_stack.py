@@ -194,17 +194,21 @@ def test_role_cannot_delete_or_do_everything(outputs: StackOutputs, field: str) 
 # --- the search domain -------------------------------------------------------------------------
 
 
-def test_search_domain_is_https_only_and_by_address(aws: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "dashboards"),
+    [("Elasticsearch_7.10", "/_plugin/kibana/"), ("OpenSearch_3.1", "/_dashboards/")],
+)
+def test_search_domain_is_https_only_and_by_address(aws: str, engine: str, dashboards: str) -> None:
     search = Stack("cola-search", POLL_SECONDS)
-    search.apply({"SearchDomain": "true", "SearchCidr": "203.0.113.0/24"})
+    search.apply({"SearchDomain": "true", "SearchEngine": engine, "SearchCidr": "203.0.113.0/24"})
     domain = boto3.client("opensearch").describe_domain(DomainName="cola-search")["DomainStatus"]
-    assert domain["EngineVersion"] == "Elasticsearch_7.10"
+    assert domain["EngineVersion"] == engine
     assert domain["DomainEndpointOptions"]["EnforceHTTPS"] is True
     assert "203.0.113.0/24" in json.dumps(domain["AccessPolicies"])
 
     url = search.outputs().kibana_url
     assert url is not None
-    assert url.endswith("/_plugin/kibana/")
+    assert url.endswith(dashboards)
     search.delete()
 
 
