@@ -1,8 +1,8 @@
 """Kibana's side of provisioning: data views, saved search, dashboard and rules.
 
-The objects are the JSON files in ``monitoring/kibana/``. Kibana 9.4 and later get the dashboard by
+The objects are the JSON files in ``monitoring/kibana/``. Kibana 9.5 and later get the dashboard by
 the Dashboards API and the rules by the alerting API. Anything older (the Kibana 7.10 of Amazon's
-Elasticsearch) gets the saved objects of ``kibana_7_10.py``, and no rules.
+Elasticsearch) and OpenSearch Dashboards get the saved objects of ``kibana_7_10.py``, and no rules.
 """
 
 import json
@@ -19,8 +19,8 @@ FILES = Path(__file__).parent / "kibana"
 DASHBOARD = "cola"
 """The dashboard's id, which is part of its link."""
 
-FIRST_VERSION = (9, 4)
-"""The first Kibana with the Dashboards API."""
+FIRST_VERSION = (9, 5)
+"""The first Kibana whose Dashboards API is not a preview."""
 
 HEADERS = {"kbn-xsrf": "true", "osd-xsrf": "true", "Elastic-Api-Version": "2023-10-31"}
 """What Kibana and OpenSearch Dashboards ask of a request: a sign that it is no forged form, and

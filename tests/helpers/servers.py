@@ -1,7 +1,8 @@
 """Servers for the monitoring tests: two speak Elasticsearch's API, and a proxy misbehaves.
 
-Neither server is Elasticsearch. osmem-server follows OpenSearch (percentiles, strict errors, no
-ILM), noida-db follows Elasticsearch 8 (no percentiles). Both come from requirements_dev.txt; the
+They are named by the dialect they speak, and neither is what it is named by: ``opensearch`` is
+osmem-server (percentiles, strict errors), ``elasticsearch`` is noida-db (Elasticsearch 8 without
+percentiles); neither can delete old indices by itself. Both come from requirements_dev.txt; the
 tests that need them are skipped without them.
 """
 
@@ -23,7 +24,7 @@ from errors import ElasticError
 from monitoring.elastic import Elastic
 from tests.helpers.net import wait_until
 
-SERVERS = ("osmem", "noida")
+SERVERS = ("opensearch", "elasticsearch")
 
 ANY_PATH = re.compile(".*")
 """For ``HTTPServer.expect_request``."""
@@ -31,8 +32,8 @@ ANY_PATH = re.compile(".*")
 
 def _command(name: str, port: int, folder: Path) -> list[str]:
     package, binary = {
-        "osmem": ("osmem_server", "bin/osmem-server"),
-        "noida": ("noida_db", "noida-db"),
+        "opensearch": ("osmem_server", "bin/osmem-server"),
+        "elasticsearch": ("noida_db", "noida-db"),
     }[name]
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -41,7 +42,7 @@ def _command(name: str, port: int, folder: Path) -> list[str]:
     # Not the package's console script: ending that would leave its child behind.
     program = str(Path(spec.origin).parent / binary)
 
-    if name == "osmem":
+    if name == "opensearch":
         return [program, "-addr", f"127.0.0.1:{port}", "-no-stdin-watch"]
     options = ["--elasticsearch-port", str(port), "--host", "127.0.0.1", "--data-dir", str(folder)]
     return [program, "start", "--only", "elasticsearch", *options]
@@ -73,7 +74,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def has_percentiles(server: Elastic) -> bool:
-    """Return whether the server has the percentiles aggregation: osmem has, noida has not."""
+    """Return whether the server has the percentiles aggregation: noida-db has not."""
     return server.request("GET", "/")["version"].get("distribution") == "opensearch"
 
 

@@ -29,7 +29,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.servers import search
 from tests.helpers.subscription import POISON, log_data
 
-pytestmark = pytest.mark.parametrize("running_server", ["osmem"], indirect=True)
+pytestmark = pytest.mark.parametrize("running_server", ["opensearch"], indirect=True)
 
 IMAGE = f"registry.invalid/cola@sha256:{'0' * 64}"
 NAME = "cola-chain"

@@ -249,7 +249,7 @@ def test_large_batches_are_cut(
 # --- What no retry can help ------------------------------------------------------------------
 
 
-on_one_server = pytest.mark.parametrize("running_server", ["osmem"], indirect=True)
+on_one_server = pytest.mark.parametrize("running_server", ["opensearch"], indirect=True)
 
 
 @pytest.fixture

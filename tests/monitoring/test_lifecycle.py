@@ -46,7 +46,7 @@ def changed(report: Report) -> list[str]:
 
 # --- An Amazon domain ------------------------------------------------------------------------
 
-on_opensearch = pytest.mark.parametrize("running_server", ["osmem"], indirect=True)
+on_opensearch = pytest.mark.parametrize("running_server", ["opensearch"], indirect=True)
 
 
 @on_opensearch
@@ -115,7 +115,7 @@ def test_an_index_that_cannot_get_the_policy_is_an_error(
 # --- Elasticsearch ---------------------------------------------------------------------------
 
 
-on_elasticsearch = pytest.mark.parametrize("running_server", ["noida"], indirect=True)
+on_elasticsearch = pytest.mark.parametrize("running_server", ["elasticsearch"], indirect=True)
 
 
 class Lifecycles:
@@ -199,6 +199,28 @@ def test_predictions_are_kept_where_somebody_says_so(
     report = Report()
     assert provision_lifecycle(running_server, report) == {}
     assert "delete old predictions yourself" in report.steps[0][0]
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (400, {"error": "no handler found for uri [/_ilm/policy/cola-retention] and method [PUT]"}),
+        (400, {"error": {"reason": "Invalid index name [_ilm], must not start with '_'"}}),
+        (401, {"Message": "Your request: '/_ilm/policy/cola-retention' is not allowed."}),
+        (405, {"error": "Incorrect HTTP method for uri"}),
+    ],
+    ids=["OpenSearch", "Elasticsearch OSS 7.10", "Amazon", "Elasticsearch"],
+)
+def test_what_servers_say_to_an_api_that_they_do_not_have(
+    httpserver: HTTPServer, status: int, answer: dict[str, Any]
+) -> None:
+    """It is neither a wrong password nor a wrong policy: the next API is tried, and the next."""
+    proxy = FaultyProxy(httpserver, target="http://127.0.0.1:1")
+    proxy.fault = lambda path, body: (status, json.dumps(answer).encode())
+
+    with pytest.raises(ElasticError, match="cannot delete old predictions"):
+        provision_lifecycle(Elastic(proxy.url), Report())
+    assert proxy.requests >= 3
 
 
 @pytest.mark.parametrize(

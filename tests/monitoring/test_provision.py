@@ -192,8 +192,10 @@ def test_a_rule_whose_key_cannot_be_read_any_more_gets_a_new_one(stand_in: Stand
     assert stand_in.writes == []
 
 
-def test_an_old_kibana_gets_the_saved_objects(stand_in: StandIn) -> None:
-    stand_in.version = "7.10.2"
+@pytest.mark.parametrize("version", ["7.10.2", "8.12.2", "9.4.1", "3.1.0"])
+def test_an_old_kibana_gets_the_saved_objects(stand_in: StandIn, version: str) -> None:
+    """And so does OpenSearch Dashboards, 3.1."""
+    stand_in.version = version
     kibana(stand_in)
 
     assert stand_in.writes == ["POST /api/saved_objects/_import?overwrite=true"]
