@@ -144,7 +144,7 @@ check: $(VENV)/.dev tools  ## style, types, linters
 	$(TOOLS)/zizmor --offline --quiet .github
 	$(TOOLS)/hadolint Dockerfile
 	$(TOOLS)/yamllint --strict .
-	$(TOOLS)/shellcheck .ci/run
+	$(TOOLS)/shellcheck .ci/run .github/*.sh
 	$(BIN)/python -m benchmarks.fill_readme --check
 
 format: $(VENV)/.dev  ## let ruff fix and format what it can

@@ -104,7 +104,7 @@ def main() -> None:
             ks_2samp(lengths, known[1])
 
     contestants: dict[str, Callable[[], object]] = {
-        "ours": lambda: judge(*counted, expected),
+        "ours": lambda: judge(counted[0], counted[1], expected),
         "plain": plain,
     }
     times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -119,7 +119,7 @@ def main() -> None:
         "predictions_a_window": arguments.predictions,
         "seconds": seconds,
         "ratio_to_plain": round(seconds["plain"] / seconds["ours"], 1),
-        "verdict": judge(*counted, expected).state,
+        "verdict": judge(counted[0], counted[1], expected).state,
         "rounds": arguments.rounds,
         "python": platform.python_version(),
     }

@@ -1,14 +1,17 @@
-"""Does the model still see the world it was validated on? One window of traffic against its reference.
+"""Chapter 11: does the model still see the world that it was validated on?
 
-    python -m drift --window 24h                          # from Elasticsearch (elastic.py)
+    python -m drift --window 24h                          # from Elasticsearch
     python -m drift --log logs/predictions.jsonl --window 1h --html runs/drift.html
-    python -m drift --dispatch owner/repo --cooldown 7d   # and start a retraining run
+    python -m drift --dispatch owner/repo                 # and ask for a retraining run on an alarm
 
-Reads the reference distributions in the metadata of --model, and a window of predictions that ends now (or at
---until). Effect sizes decide; a p-value can only hold an alarm back, never raise one. An alarm needs drift in
-this window and in the one before. Exit code: 0 no alarm, 3 alarm, 2 cannot tell (too few predictions, no
-server). Writes one document into drift-YYYY.MM (unless --log), which the dashboard shows.
-Expected accuracy needs no labels: it is the mean of the calibrated scores (confidence-based estimation).
+Reads the reference distributions in the metadata of --model, and a window of predictions that ends
+now (or at --until). Effect sizes decide; a p-value can only hold an alarm back, never raise one. An
+alarm needs drift in this window and in the one before. Exit code: 0 no alarm, 3 alarm, 2 cannot
+tell (too few predictions, a log that does not reach back, no server). Writes one document into
+drift-YYYY.MM (unless --log), which the dashboard shows.
+
+Expected accuracy needs no labels: it is the mean of the calibrated scores (confidence-based
+estimation).
 """
 
 import argparse
@@ -18,53 +21,51 @@ from pathlib import Path
 
 from commands.run import run_command
 from drift import dispatch
+from drift.log_files import read_log
 from drift.verdict import MIN_SAMPLE, Verdict, judge
-from drift.windows import (
-    Edges,
-    Window,
-    duration,
-    from_elasticsearch,
-    from_records,
-    moment,
-    read_log,
-)
+from drift.windows import Edges, Window, duration, from_elasticsearch, from_records, moment
 from errors import ColaError
 from monitoring.elastic import Elastic
 from monitoring.reference import Reference
 
-ALARM_EXIT, CANNOT_TELL_EXIT = 3, 2
+ALARM_EXIT = 3
 
 
 def edges_of(reference: Reference) -> Edges:
-    """The bin edges that a window has to be counted in."""
-    histograms = reference.distributions
-    return Edges(histograms.score_histogram.edges, histograms.length_histogram.edges)
+    """Return the bin edges that a window has to be counted in."""
+    distributions = reference.distributions
+    return Edges(distributions.score_histogram.edges, distributions.length_histogram.edges)
 
 
-def windows(
+def count_windows(
     reference: Reference, end: datetime, span: timedelta, server: Elastic | None, log: Path | None
 ) -> tuple[Window, Window]:
-    """The window that ends at `end`, and the one before it."""
+    """Count the window that ends at ``end``, and the one before it.
+
+    Args:
+        reference: The model's; its histograms give the bins.
+        end: The end of the later window.
+        span: The length of each.
+        server: Where the predictions are, unless ``log`` is given.
+        log: The API's log file.
+    """
     edges = edges_of(reference)
-    spans = ((end - span, end), (end - 2 * span, end - span))
-    if log is not None:
-        current, previous = (
-            from_records(read_log(log), start, stop, edges) for start, stop in spans
-        )
-    else:
+
+    def count(start: datetime, stop: datetime) -> Window:
+        if log is not None:
+            return from_records(read_log(log), start, stop, edges)
         assert server is not None
-        current, previous = (
-            from_elasticsearch(server, start, stop, edges) for start, stop in spans
-        )
-    return current, previous
+        return from_elasticsearch(server, start, stop, edges)
+
+    return count(end - span, end), count(end - 2 * span, end - span)
 
 
 def show(verdict: Verdict) -> None:
     """Print the verdict as a table."""
     window = verdict.window
-    print(
-        f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC, {window.count:,} predictions\n"
-    )
+    span = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
+    print(f"{span}, {window.count:,} predictions\n")
+
     if verdict.checks:
         print(f"{'':<24}{'reference':>11}{'window':>11}{'effect':>11}{'p':>10}  verdict")
     for check in verdict.checks:
@@ -72,38 +73,63 @@ def show(verdict: Verdict) -> None:
         row = "".join(f"{'' if cell is None else f'{cell:.4f}':>11}" for cell in cells)
         p_value = "" if check.p_value is None else f"{check.p_value:.1e}"
         print(f"{check.name:<24}{row}{p_value:>10}  {check.state}")
-    print(
-        f"\nverdict: {verdict.state}{': ' + ', '.join(verdict.reasons) if verdict.reasons else ''}"
+
+    reasons = f": {', '.join(verdict.reasons)}" if verdict.reasons else ""
+    print(f"\nverdict: {verdict.state}{reasons}")
+
+
+def require_answer(verdict: Verdict, min_sample: int) -> None:
+    """End the command if nothing can be told.
+
+    Raises:
+        ColaError: The window has too few predictions, or is not covered by the log.
+    """
+    if verdict.state != "unknown":
+        return
+
+    window = verdict.window
+    if not window.is_covered:
+        raise ColaError(
+            f"cannot tell: the log has nothing from before {window.start:%Y-%m-%d %H:%M}, so that "
+            "the window may be incomplete: take a shorter --window, or a larger LOG_FILE_MB"
+        )
+    raise ColaError(
+        f"cannot tell: {window.count} predictions in the window, {min_sample} needed: "
+        "take a longer --window or a smaller --min-sample"
     )
 
 
 def main() -> None:
-    """The command: see the module's docstring."""
+    """Check one window; exit with 3 on an alarm.
+
+    Raises:
+        ColaError: Nothing can be told, or a server refuses.
+    """
     arguments = _arguments()
     reference = Reference.of(arguments.model)
     server = None if arguments.log else Elastic.from_environment()
     end = moment(arguments.until) if arguments.until else datetime.now(UTC)
-    current, previous = windows(reference, end, duration(arguments.window), server, arguments.log)
+
+    span = duration(arguments.window)
+    current, previous = count_windows(reference, end, span, server, arguments.log)
     verdict = judge(current, previous, reference, arguments.min_sample)
     show(verdict)
+
+    # Here, because a check without a report needs no matplotlib.
     if arguments.html:
         from drift.report import write_report
 
         write_report(verdict, reference, arguments.html)
-    dispatched = False
-    if arguments.dispatch and verdict.retrain:
-        cooldown = dispatch.cooldown(server, arguments.log)
-        dispatched = dispatch.send(
-            arguments.dispatch, verdict.document(), cooldown, duration(arguments.cooldown)
-        )
+
+    is_dispatched = bool(arguments.dispatch and verdict.retrain)
+    if is_dispatched:
+        dispatch.ask_for_retraining(arguments.dispatch, verdict.document())
+
     if server is not None:
-        document = {**verdict.document(), "dispatched": dispatched}
+        document = {**verdict.document(), "dispatched": is_dispatched}
         server.request("PUT", f"/drift-{end:%Y.%m}/_doc/{end:%Y%m%dT%H%M%S}", document)
-    if verdict.state == "unknown":
-        raise ColaError(
-            f"cannot tell: {current.count} predictions in the window, {arguments.min_sample} needed: "
-            "take a longer --window or a smaller --min-sample"
-        )
+
+    require_answer(verdict, arguments.min_sample)
     sys.exit(ALARM_EXIT if verdict.state == "alarm" else 0)
 
 
@@ -116,15 +142,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--window", default="24h", help="how long a window is: 15m, 24h, 7d")
     parser.add_argument("--until", help="end of the window, ISO 8601 (default: now)")
-    parser.add_argument(
-        "--log", type=Path, help="read this JSONL log file instead of Elasticsearch"
-    )
+    parser.add_argument("--log", type=Path, help="read this log file instead of Elasticsearch")
     parser.add_argument("--html", type=Path, help="write a report with plots here")
     parser.add_argument(
-        "--dispatch", metavar="OWNER/REPO", help="start a retraining run there on an alarm"
-    )
-    parser.add_argument(
-        "--cooldown", default="7d", help="the least time between two retraining runs"
+        "--dispatch", metavar="OWNER/REPO", help="ask for a retraining run there on an alarm"
     )
     parser.add_argument(
         "--min-sample", type=int, default=MIN_SAMPLE, help="fewer predictions: cannot tell"

@@ -3,9 +3,10 @@
     python -m drift.label --count 100 --since 7d --output runs/to_label.tsv
     python -m drift.label --log logs/predictions.jsonl --output runs/to_label.tsv
 
-Writes the corpus format (source, label, original mark, sentence). The label is `?` until a person replaces it
-by 1 (acceptable) or 0: the loader refuses a row that nobody has decided. Then append the rows to a copy of
-the corpus's training file and train with data.path=FOLDER. Needs LOG_TEXT=full.
+Writes the corpus format (source, label, original mark, sentence). The label is ``?`` until a person
+replaces it by 1 (acceptable) or 0: the loader refuses a row that nobody has decided. Then append
+the rows to a copy of the corpus's training file and train with data.path=FOLDER. Needs
+LOG_TEXT=full.
 """
 
 import argparse
@@ -15,16 +16,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from commands.run import run_command
-from drift.windows import INDEX, duration, moment, read_log
+from drift.log_files import read_log
+from drift.windows import INDEX, duration, moment
 from errors import ColaError
 from monitoring.elastic import Elastic
 from prediction.types import LOW_CONFIDENCE
 
-POOL = 10_000  # Elasticsearch's own limit on one answer
+# Elasticsearch's own limit on one answer.
+POOL = 10_000
 
 
 def from_elasticsearch(server: Elastic, since: datetime) -> Iterator[str]:
-    """The texts of low-confidence predictions since then, least certain first."""
+    """Yield the texts of low-confidence predictions since then, least certain first."""
     query = {
         "size": POOL,
         "_source": ["text"],
@@ -39,34 +42,38 @@ def from_elasticsearch(server: Elastic, since: datetime) -> Iterator[str]:
             }
         },
     }
-    for hit in server.request("POST", f"/{INDEX}/_search?ignore_unavailable=true", query)["hits"][
-        "hits"
-    ]:
+    answer = server.request("POST", f"/{INDEX}/_search?ignore_unavailable=true", query)
+    for hit in answer["hits"]["hits"]:
         yield hit["_source"].get("text") or ""
 
 
 def from_log(path: Path, since: datetime) -> Iterator[str]:
-    """The same from a JSONL log file, in its order."""
+    """Yield the same from a log file, in its order."""
     for record in read_log(path):
-        if (
-            record["prediction"]["score"] < LOW_CONFIDENCE
-            and moment(str(record["@timestamp"])) >= since
-        ):
+        is_uncertain = record["prediction"]["score"] < LOW_CONFIDENCE
+        if is_uncertain and moment(record["@timestamp"]) >= since:
             yield record.get("text") or ""
 
 
 def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:
-    """At most `count` different texts, each on one line. Hashed and missing texts cannot be labelled."""
-    distinct = dict.fromkeys(
-        " ".join(text.split()) for text in texts if not text.startswith("sha256:")
-    )
+    """Choose at most ``count`` different texts, each on one line.
+
+    Hashed and missing texts cannot be labelled.
+    """
+    readable = (text for text in texts if not text.startswith("sha256:"))
+    distinct = dict.fromkeys(" ".join(text.split()) for text in readable)
     distinct.pop("", None)
+
     pool = list(distinct)
     return random.Random(seed).sample(pool, min(count, len(pool)))
 
 
 def main() -> None:
-    """The command: see the module's docstring."""
+    """Write the sentences.
+
+    Raises:
+        ColaError: There are none.
+    """
     parser = argparse.ArgumentParser(
         description="Low-confidence predictions for a person to label."
     )
@@ -78,22 +85,25 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the TSV to write")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+
     since = datetime.now(UTC) - duration(arguments.since)
-    found = (
-        from_log(arguments.log, since)
-        if arguments.log
-        else from_elasticsearch(Elastic.from_environment(), since)
-    )
-    sentences = sample(found, arguments.count, arguments.seed)
+    if arguments.log:
+        texts = from_log(arguments.log, since)
+    else:
+        texts = from_elasticsearch(Elastic.from_environment(), since)
+
+    sentences = sample(texts, arguments.count, arguments.seed)
     if not sentences:
         raise ColaError(
             "no low-confidence text found: take a longer --since, and serve with LOG_TEXT=full"
         )
+
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"live\t?\t\t{sentence}\n" for sentence in sentences)
     arguments.output.write_text(rows, encoding="utf-8")
     print(
-        f"wrote {len(sentences)} sentences to {arguments.output}: replace each ? by 1 (acceptable) or 0"
+        f"wrote {len(sentences)} sentences to {arguments.output}: "
+        "replace each ? by 1 (acceptable) or 0"
     )
 
 

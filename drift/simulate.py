@@ -1,12 +1,12 @@
-"""Send traffic to an API: what the model knows, or something else. Used by the demo and by the tests.
+"""Send traffic to an API: what the model knows, or something else.
 
     python -m drift.simulate --kind normal --count 500 --rate 50
     python -m drift.simulate --kind language --seconds 60 --url http://127.0.0.1:8000
 
-Kinds: `normal` (the validation sentences of --corpus), and drifted ones: `domain` (log lines and tickets),
-`shuffled` (the normal words in another order), `long` (paragraphs), `language` (German, Spanish, French).
---burst sends the same number of requests in a fifth of the time, with pauses between. The same seed sends the
-same sentences. Reads --corpus (CoLA's format); API_KEY from the environment is sent as `x-api-key`.
+Kinds: ``normal`` (the validation sentences of --corpus), and drifted ones: ``domain`` (log lines
+and tickets), ``shuffled`` (the normal words in another order), ``long`` (paragraphs), ``language``
+(German, Spanish, French). The same seed sends the same sentences. Reads --corpus (CoLA's format);
+API_KEY from the environment is sent as ``x-api-key``. The demo and the tests use it.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from commands.run import run_command
+from corpus.format import read_file
 from errors import ColaError
 
 SPLITS = ("in_domain_dev.tsv", "out_of_domain_dev.tsv")
 CLIENTS = 16
-BURST = 0.2  # of each second
 
 SYSTEMS = ("nginx", "kubelet", "postgres", "sshd", "redis", "haproxy", "celery", "systemd")
 EVENTS = (
@@ -40,7 +40,9 @@ EVENTS = (
     "SELECT * FROM t WHERE id={n}; -- slow query",
     "deadlock detected: pid {n} waits for ShareLock",
 )
-OTHER_LANGUAGES = (  # subject, verb, object, place
+
+# Of each language: subjects, verbs, objects, places.
+OTHER_LANGUAGES = (
     (
         ("Der Nachbar", "Die alte Lehrerin", "Das Kind", "Mein Bruder", "Ihre Tante"),
         ("kauft heute", "vergisst immer", "sucht seit gestern", "verkauft leider", "malt gern"),
@@ -75,48 +77,50 @@ OTHER_LANGUAGES = (  # subject, verb, object, place
 
 
 def read_sentences(folder: Path) -> list[str]:
-    """The sentences of a corpus's validation splits. Raises ColaError if there are none."""
+    """Return the sentences of a corpus's validation splits.
+
+    Raises:
+        ColaError: There are none, or a file is malformed.
+    """
     paths = [folder / name for name in SPLITS if (folder / name).is_file()]
-    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
-    sentences = [line.split("\t")[3] for line in lines if line.count("\t") == 3]
-    if not sentences:
+    if not paths:
         raise ColaError(
             f"{folder} holds none of {', '.join(SPLITS)}: give the corpus's folder with --corpus"
         )
-    return sentences
+    return [sentence.text for path in paths for sentence in read_file(path)]
 
 
 def sentences(kind: str, normal: list[str], seed: int = 0) -> Iterator[str]:
-    """An endless stream of sentences of one kind; the same seed gives the same stream."""
+    """Yield sentences of one kind for ever; the same seed gives the same ones."""
     return _KINDS[kind](normal, random.Random(seed))
 
 
-def _normal(normal: list[str], random_: random.Random) -> Iterator[str]:
+def _normal(normal: list[str], rng: random.Random) -> Iterator[str]:
     while True:
-        yield from random_.sample(normal, len(normal))
+        yield from rng.sample(normal, len(normal))
 
 
-def _shuffled(normal: list[str], random_: random.Random) -> Iterator[str]:
-    for sentence in _normal(normal, random_):
+def _shuffled(normal: list[str], rng: random.Random) -> Iterator[str]:
+    for sentence in _normal(normal, rng):
         words = sentence.rstrip(".!?").split()
-        random_.shuffle(words)
+        rng.shuffle(words)
         yield " ".join(words)
 
 
-def _long(normal: list[str], random_: random.Random) -> Iterator[str]:
+def _long(normal: list[str], rng: random.Random) -> Iterator[str]:
     while True:
-        yield " ".join(random_.sample(normal, min(len(normal), random_.randint(6, 16))))
+        yield " ".join(rng.sample(normal, min(len(normal), rng.randint(6, 16))))
 
 
-def _domain(normal: list[str], random_: random.Random) -> Iterator[str]:
+def _domain(normal: list[str], rng: random.Random) -> Iterator[str]:
     while True:
-        event = random_.choice(EVENTS).format(n=random_.randint(1, 99_999))
-        yield f"{random_.choice(SYSTEMS)}[{random_.randint(100, 9999)}]: {event}"
+        event = rng.choice(EVENTS).format(n=rng.randint(1, 99_999))
+        yield f"{rng.choice(SYSTEMS)}[{rng.randint(100, 9999)}]: {event}"
 
 
-def _language(normal: list[str], random_: random.Random) -> Iterator[str]:
+def _language(normal: list[str], rng: random.Random) -> Iterator[str]:
     while True:
-        yield " ".join(random_.choice(part) for part in random_.choice(OTHER_LANGUAGES))
+        yield " ".join(rng.choice(part) for part in rng.choice(OTHER_LANGUAGES))
 
 
 _KINDS: dict[str, Callable[[list[str], random.Random], Iterator[str]]] = {
@@ -130,19 +134,20 @@ DRIFTED = tuple(kind for kind in _KINDS if kind != "normal")
 
 
 class Client:
-    """Posts sentences to an API over one kept-alive connection a thread."""
+    """Posts sentences to an API, over one kept-alive connection per thread."""
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ColaError(f"{url!r} is not an http(s) URL: give the API's with --url")
-        self._connect = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
+
+        is_secure = parts.scheme == "https"
+        self._connect = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
         self._host, self._path = parts.netloc, parts.path.rstrip("/") + "/predict"
         self._headers = {"Content-Type": "application/json"}
         if key := os.environ.get("API_KEY"):
             self._headers["x-api-key"] = key
+
         self._threads = threading.local()
         self._connections: list[http.client.HTTPConnection] = []
 
@@ -159,7 +164,7 @@ class Client:
         return connection
 
     def send(self, sentence: str) -> float | None:
-        """Milliseconds until the answer; None if it was no success."""
+        """Return the milliseconds until the answer; None if it was no success."""
         connection = self._connection()
         start = time.perf_counter()
         try:
@@ -171,59 +176,69 @@ class Client:
         except (OSError, http.client.HTTPException):
             connection.close()
             return None
+
         return (time.perf_counter() - start) * 1000 if response.status == 200 else None
 
 
-def due(number: int, rate: float, burst: bool) -> float:
-    """When request `number` is sent, in seconds from the start."""
-    evenly = number / rate
-    return int(evenly) + (evenly % 1) * BURST if burst else evenly
+def send_all(client: Client, stream: Iterator[str], count: int, rate: float) -> list[float | None]:
+    """Send sentences at an even rate.
 
+    Args:
+        client: What sends them.
+        stream: The sentences.
+        count: How many.
+        rate: How many per second.
 
-def send_all(
-    client: Client, stream: Iterator[str], count: int, rate: float, burst: bool
-) -> list[float | None]:
-    """Send `count` sentences at `rate` a second; the times of the answers, None for each that failed."""
+    Returns:
+        The milliseconds that each answer took, None for each that failed.
+    """
     start = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as pool:
         waiting = []
         for number, sentence in enumerate(itertools.islice(stream, count)):
-            time.sleep(max(0.0, start + due(number, rate, burst) - time.monotonic()))
+            time.sleep(max(0.0, start + number / rate - time.monotonic()))
             waiting.append(pool.submit(client.send, sentence))
         times = [future.result() for future in waiting]
+
     client.close()
     return times
 
 
 def main() -> None:
-    """The command: see the module's docstring."""
+    """Send the sentences, and print how long the answers took.
+
+    Raises:
+        ColaError: An argument is wrong, or nothing was answered.
+    """
     parser = argparse.ArgumentParser(description="Send traffic to an API.")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--kind", choices=_KINDS, default="normal")
-    parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
+    parser.add_argument("--rate", type=float, default=50.0, help="requests per second")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--count", type=int, default=500, help="how many sentences")
     length.add_argument("--seconds", type=float, help="how long, instead of --count")
-    parser.add_argument("--burst", action="store_true", help="in bursts instead of evenly")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--corpus", type=Path, default=Path("corpus"), help="where normal sentences come from"
     )
     arguments = parser.parse_args()
+
     if arguments.rate <= 0:
         raise ColaError(f"--rate {arguments.rate}: give more than 0 requests a second")
+
     count = round(arguments.seconds * arguments.rate) if arguments.seconds else arguments.count
     stream = sentences(arguments.kind, read_sentences(arguments.corpus), arguments.seed)
-    times = send_all(Client(arguments.url), stream, count, arguments.rate, arguments.burst)
+    times = send_all(Client(arguments.url), stream, count, arguments.rate)
+
     answered = sorted(taken for taken in times if taken is not None)
     if not answered:
         raise ColaError(
             f"{arguments.url} answered none of {count} requests: is the API up, is API_KEY set?"
         )
+
     p50, p99 = statistics.median(answered), answered[int(0.99 * (len(answered) - 1))]
-    print(
-        f"{arguments.kind}: sent {count}, failed {count - len(answered)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-    )
+    failed = count - len(answered)
+    print(f"{arguments.kind}: sent {count}, failed {failed}, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,31 @@
 """What a drift check finds: two windows in a row against the reference of the model."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from drift.checks import Check, assess
 from drift.windows import Window
+from monitoring.elastic import JsonObject
 from monitoring.reference import Reference
 
+# With fewer predictions in a window, nothing can be told.
 MIN_SAMPLE = 200
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a drift check: `state` is ok, warning, drift, alarm or unknown."""
+    """The outcome of a drift check."""
 
     state: str
+    """``ok``, ``warning``, ``drift``, ``alarm`` (drift in two windows in a row) or ``unknown``."""
+
     window: Window
+    """The later window."""
+
     checks: list[Check]
+    """The later window's."""
+
     expected_version: str
+    """The model that should be answering."""
 
     @property
     def reasons(self) -> list[str]:
@@ -26,11 +34,12 @@ class Verdict:
 
     @property
     def retrain(self) -> bool:
-        """Whether the alarm is of a kind that retraining can mend: a wrong deployment is not."""
-        return self.state == "alarm" and any(c.state == "drift" and c.retrain for c in self.checks)
+        """Whether the alarm is of a kind that retraining can fix: a wrong deployment is not."""
+        can_fix = any(check.state == "drift" and check.retrain for check in self.checks)
+        return self.state == "alarm" and can_fix
 
-    def document(self) -> dict[str, Any]:
-        """What is written to drift-YYYY.MM; its fields are in elasticsearch/drift_template.json."""
+    def document(self) -> JsonObject:
+        """Return what is indexed, with the fields of drift_template.json in monitoring/."""
         window = self.window
         return {
             "@timestamp": window.end.isoformat(),
@@ -53,13 +62,26 @@ class Verdict:
 def judge(
     current: Window, previous: Window, reference: Reference, min_sample: int = MIN_SAMPLE
 ) -> Verdict:
-    """Compare two windows in a row with the reference; the later one's checks are in the verdict."""
-    if current.count < min_sample:
+    """Compare two windows in a row with the reference.
+
+    Args:
+        current: The later window.
+        previous: The one before it.
+        reference: The model's.
+        min_sample: Predictions that a window needs.
+    """
+    if current.count < min_sample or not current.is_covered:
         return Verdict("unknown", current, [], reference.version)
+
     checks = assess(current, reference)
-    drifted = {check.name for check in checks if check.state == "drift"}
-    state = "drift" if drifted else "warning" if any(c.state == "warning" for c in checks) else "ok"
-    if drifted and previous.count >= min_sample:
-        before = {check.name for check in assess(previous, reference) if check.state == "drift"}
-        state = "alarm" if before else state
+    states = {check.state for check in checks}
+    if "drift" not in states:
+        state = "warning" if "warning" in states else "ok"
+        return Verdict(state, current, checks, reference.version)
+
+    # One window of drift may be a bad day; a second one in a row is an alarm.
+    state = "drift"
+    if previous.count >= min_sample and previous.is_covered:
+        before = {check.state for check in assess(previous, reference)}
+        state = "alarm" if "drift" in before else state
     return Verdict(state, current, checks, reference.version)

@@ -1,86 +1,112 @@
-"""One window of traffic, counted: by Elasticsearch's aggregations, or in Python from a JSONL log file.
+"""One window of traffic, counted: by Elasticsearch, or in Python from the API's log files.
 
-    window = from_elasticsearch(server, start, end, edges)        # one search, no documents come back
+    window = from_elasticsearch(server, start, end, edges)     # one search, no documents come back
     window = from_records(read_log(Path("logs/predictions.jsonl")), start, end, edges)
 
-Histograms have the edges of the model's reference, so that the two can be compared bin by bin. The first and
-the last bin are open: what lies outside the reference's range is counted there.
+Histograms have the edges of the model's reference, so that the two can be compared bin by bin. The
+first and the last bin are open: what lies outside the reference's range is counted there.
 """
 
-import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
+from drift.log_files import LogRecord
 from errors import ColaError
-from monitoring.elastic import Elastic
+from monitoring.elastic import Elastic, JsonObject
 from prediction.types import LOW_CONFIDENCE
 
 INDEX = "cwl-*"
-PREVIOUS_WINDOWS = 7  # the volume is compared with the mean of these
+
+# The volume of a window is compared with the mean of this many windows before it.
+PREVIOUS_WINDOWS = 7
 
 
 @dataclass(frozen=True)
 class Edges:
-    """The bin edges of the reference's histograms: of probability_acceptable, and of the length in tokens."""
+    """The bin edges of the reference's histograms."""
 
     score: list[float]
+    """Of ``probability_acceptable``."""
+
     length: list[float]
+    """Of the number of tokens."""
 
 
 @dataclass
 class Window:
-    """What one window of predictions looks like: counts and sums."""
+    """What one window of predictions looks like: counts and sums over [start, end)."""
 
     start: datetime
     end: datetime
     score_histogram: list[int]
     length_histogram: list[int]
+
     count: int = 0
+    """Predictions in the window."""
+
     labels: Counter[str] = field(default_factory=Counter)
+
     models: Counter[str] = field(default_factory=Counter)
+    """Predictions per model version."""
+
     tokens: int = 0
     unknown_tokens: int = 0
+
     low_confidence: int = 0
+    """Predictions with a score below ``LOW_CONFIDENCE``."""
+
     truncated: int = 0
+    """Sentences that were cut."""
+
     score_sum: float = 0.0
-    texts: int = 0  # how many records carry a text (LOG_TEXT=none leaves it out)
+    """Of the scores: their mean is the accuracy to expect, if scores are calibrated."""
+
+    texts: int = 0
+    """Records that carry a text; with LOG_TEXT=none there are none."""
+
     distinct_texts: int = 0
-    previous_count: int = 0  # predictions in the PREVIOUS_WINDOWS windows before this one
+
+    previous_count: int = 0
+    """Predictions in the ``PREVIOUS_WINDOWS`` windows before this one."""
+
+    is_covered: bool = True
+    """Whether the records reach back to the start of the window."""
 
 
 def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: Edges) -> Window:
-    """Count the window [start, end) in one search. Raises ElasticError."""
-    answer = server.request(
-        "POST", f"/{INDEX}/_search?ignore_unavailable=true", query(start, end, edges)
-    )
-    found = answer["aggregations"]["window"]
+    """Count the window [start, end) in one search.
+
+    Raises:
+        ElasticError: The server does not answer, or refuses.
+    """
+    path = f"/{INDEX}/_search?ignore_unavailable=true"
+    aggregations = server.request("POST", path, query(start, end, edges))["aggregations"]
+    counts = aggregations["window"]
     return Window(
         start=start,
         end=end,
-        count=found["doc_count"],
-        labels=Counter(_terms(found["labels"])),
-        models=Counter(_terms(found["models"])),
-        score_histogram=[bucket["doc_count"] for bucket in found["score"]["buckets"]],
-        length_histogram=[bucket["doc_count"] for bucket in found["length"]["buckets"]],
-        tokens=round(found["tokens"]["value"] or 0),
-        unknown_tokens=round(found["unknown_tokens"]["value"] or 0),
-        low_confidence=found["low_confidence"]["doc_count"],
-        truncated=found["truncated"]["doc_count"],
-        score_sum=found["score_sum"]["value"] or 0.0,
-        texts=found["texts"]["value"],
-        distinct_texts=found["distinct_texts"]["value"],
-        previous_count=answer["aggregations"]["previous"]["doc_count"],
+        count=counts["doc_count"],
+        labels=Counter(_terms(counts["labels"])),
+        models=Counter(_terms(counts["models"])),
+        score_histogram=[bucket["doc_count"] for bucket in counts["score"]["buckets"]],
+        length_histogram=[bucket["doc_count"] for bucket in counts["length"]["buckets"]],
+        tokens=round(counts["tokens"]["value"] or 0),
+        unknown_tokens=round(counts["unknown_tokens"]["value"] or 0),
+        low_confidence=counts["low_confidence"]["doc_count"],
+        truncated=counts["truncated"]["doc_count"],
+        score_sum=counts["score_sum"]["value"] or 0.0,
+        texts=counts["texts"]["value"],
+        distinct_texts=counts["distinct_texts"]["value"],
+        previous_count=aggregations["previous"]["doc_count"],
     )
 
 
-def query(start: datetime, end: datetime, edges: Edges) -> dict[str, Any]:
-    """The search behind `from_elasticsearch`: everything that a drift check needs, as aggregations."""
+def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
+    """Build the search behind ``from_elasticsearch``: all that a check needs, as aggregations."""
     before = start - PREVIOUS_WINDOWS * (end - start)
     inside = {
         "labels": {"terms": {"field": "prediction.label.keyword", "size": 10}},
@@ -105,49 +131,39 @@ def query(start: datetime, end: datetime, edges: Edges) -> dict[str, Any]:
     }
 
 
-def _between(start: datetime, end: datetime) -> dict[str, Any]:
+def _between(start: datetime, end: datetime) -> JsonObject:
     return {"range": {"@timestamp": {"gte": start.isoformat(), "lt": end.isoformat()}}}
 
 
-def _ranges(name: str, edges: list[float]) -> dict[str, Any]:
-    """A range aggregation with one bucket a bin, the outer ones open."""
+def _ranges(name: str, edges: list[float]) -> JsonObject:
+    """Build a range aggregation with one bucket per bin, the outer ones open."""
     inner = edges[1:-1]
     buckets: list[dict[str, float]] = [{"to": inner[0]}]
     buckets += [{"from": low, "to": high} for low, high in pairwise(inner)]
     return {"range": {"field": name, "ranges": [*buckets, {"from": inner[-1]}]}}
 
 
-def _terms(aggregation: dict[str, Any]) -> dict[str, int]:
+def _terms(aggregation: JsonObject) -> dict[str, int]:
     return {str(bucket["key"]): int(bucket["doc_count"]) for bucket in aggregation["buckets"]}
 
 
-def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The prediction records of a JSONL log file, in order; other lines are passed over. Raises ColaError."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    record = json.loads(line)
-                except ValueError:  # the last line may be half written
-                    continue
-                if isinstance(record, dict) and record.get("event") == "prediction":
-                    yield record
-    except OSError as error:
-        raise ColaError(
-            f"{path}: {error.strerror}: set LOG_FILE for the API, or give its log with --log"
-        ) from None
-
-
 def from_records(
-    records: Iterable[Mapping[str, Any]], start: datetime, end: datetime, edges: Edges
+    records: Iterable[LogRecord], start: datetime, end: datetime, edges: Edges
 ) -> Window:
-    """Count the window [start, end) in log records. Raises ColaError if one lacks a field of the log line."""
+    """Count the window [start, end) in log records, oldest first.
+
+    Raises:
+        ColaError: A record lacks a field of the log line.
+    """
     window = Window(start, end, [0] * (len(edges.score) - 1), [0] * (len(edges.length) - 1))
+    window.is_covered = False
     before = start - PREVIOUS_WINDOWS * (end - start)
     texts: set[str] = set()
+
     for record in records:
         try:
-            at = moment(str(record["@timestamp"]))
+            at = moment(record["@timestamp"])
+            window.is_covered |= at <= start
             window.previous_count += before <= at < start
             if start <= at < end:
                 _count(window, record, edges, texts)
@@ -155,40 +171,51 @@ def from_records(
             raise ColaError(
                 f"a prediction record lacks {error}: was the log written by another program?"
             ) from None
+
     window.distinct_texts = len(texts)
     return window
 
 
-def _count(window: Window, record: Mapping[str, Any], edges: Edges, texts: set[str]) -> None:
+def _count(window: Window, record: LogRecord, edges: Edges, texts: set[str]) -> None:
     prediction, input_ = record["prediction"], record["input"]
+    score_bin = bisect_right(edges.score[1:-1], prediction["probability_acceptable"])
+    length_bin = bisect_right(edges.length[1:-1], input_["tokens"])
+
     window.count += 1
     window.labels[prediction["label"]] += 1
     window.models[record["model"]["version"]] += 1
-    window.score_histogram[
-        bisect_right(edges.score[1:-1], prediction["probability_acceptable"])
-    ] += 1
-    window.length_histogram[bisect_right(edges.length[1:-1], input_["tokens"])] += 1
+    window.score_histogram[score_bin] += 1
+    window.length_histogram[length_bin] += 1
     window.tokens += input_["tokens"]
     window.unknown_tokens += input_["unknown_tokens"]
     window.low_confidence += prediction["score"] < LOW_CONFIDENCE
     window.truncated += input_["truncated"]
     window.score_sum += prediction["score"]
-    if record.get("text") is not None:
+
+    if (text := record.get("text")) is not None:
         window.texts += 1
-        texts.add(record["text"])
+        texts.add(text)
 
 
 def moment(text: str) -> datetime:
-    """A UTC time from ISO 8601; without an offset it counts as UTC. Raises ColaError."""
+    """Parse a time in ISO 8601; without an offset it counts as UTC.
+
+    Raises:
+        ColaError: It is none.
+    """
     try:
-        parsed = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(str(text))
     except ValueError:
         raise ColaError(f"{text!r} is not an ISO 8601 time, e.g. 2026-11-21T12:00:00Z") from None
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def duration(text: str) -> timedelta:
-    """A time span such as 30s, 15m, 24h or 7d. Raises ColaError."""
+    """Parse a time span such as 30s, 15m, 24h or 7d.
+
+    Raises:
+        ColaError: It is none.
+    """
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     if not (text[:-1].isdecimal() and text[-1:] in units and int(text[:-1]) > 0):
         raise ColaError(f"{text!r} is not a time span: give a number and s, m, h or d, e.g. 24h")

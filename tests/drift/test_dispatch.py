@@ -1,134 +1,142 @@
-"""Starting a retraining run: GitHub is asked once a cool-down, however many checks find drift at once."""
+"""Asking for a retraining run, and the workflow's decision whether one is due."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from drift import dispatch
-from drift.dispatch import Cooldown, ElasticCooldown, FileCooldown
 from errors import ColaError
-from monitoring.elastic import Elastic
 from tests.helpers.net import free_port
+from tests.helpers.paths import ROOT
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-WEEK = timedelta(days=7)
-
-
-class GitHub:
-    """Answers dispatches as api.github.com does: 204 and no body, or a refusal."""
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.requests: list[tuple[str, str, dict[str, object]]] = []
-        github = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                github.requests.append((self.path, self.headers["Authorization"], body))
-                self.send_response(github.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
+DISPATCHES = "/repos/owner/repo/dispatches"
 
 
 @pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
-    github = GitHub()
-    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{github.server.server_port}")
+def github(monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> HTTPServer:
+    """Answers as api.github.com does: 204 and no body."""
+    monkeypatch.setenv("GITHUB_API_URL", httpserver.url_for(""))
     monkeypatch.setenv("GITHUB_TOKEN", "a-token")
-    yield github
-    github.server.shutdown()
-    github.server.server_close()
-    github.thread.join()
+    return httpserver
 
 
-@pytest.fixture(params=["elasticsearch", "file"])
-def make_cooldown(
-    request: pytest.FixtureRequest, server: Elastic, tmp_path: Path
-) -> Callable[[], Cooldown]:
-    """A function that makes cool-downs that share one place."""
-    if request.param == "elasticsearch":
-        return lambda: ElasticCooldown(server)
-    return lambda: FileCooldown(tmp_path / "log.last_dispatch")
+def test_github_is_asked_with_the_verdict(github: HTTPServer) -> None:
+    body = {"event_type": "drift", "client_payload": {"drift": {"verdict": "alarm"}}}
+    headers = {"Authorization": "Bearer a-token"}
+    request = github.expect_oneshot_request(DISPATCHES, "POST", json=body, headers=headers)
+    request.respond_with_data(b"", 204)
+    dispatch.ask_for_retraining("owner/repo", {"verdict": "alarm"})
+    github.check_assertions()
 
 
-def test_github_is_asked_once_a_cooldown(
-    github: GitHub, make_cooldown: Callable[[], Cooldown]
-) -> None:
-    verdict = {"verdict": "alarm", "reasons": ["score_psi"]}
-    assert dispatch.send("owner/repo", verdict, make_cooldown(), WEEK)
-    assert not dispatch.send("owner/repo", verdict, make_cooldown(), WEEK)
-    ((path, authorization, body),) = github.requests
-    assert path == "/repos/owner/repo/dispatches"
-    assert authorization == "Bearer a-token"
-    assert body == {"event_type": "drift", "client_payload": {"drift": verdict}}
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+def test_a_refusal_is_one_line(github: HTTPServer, status: int) -> None:
+    github.expect_request(DISPATCHES).respond_with_json({"message": "no"}, status)
+    with pytest.raises(ColaError, match="no retraining run: .*write access"):
+        dispatch.ask_for_retraining("owner/repo", {})
 
 
-def test_after_the_cooldown_it_is_asked_again(make_cooldown: Callable[[], Cooldown]) -> None:
-    claims = [
-        make_cooldown().claim(NOW + days * timedelta(days=1), WEEK)
-        for days in (0, 3, 6.9, 7, 10, 14)
-    ]
-    assert claims == [True, False, False, True, False, True]
-
-
-def test_a_dispatch_that_github_refuses_may_be_tried_again(
-    github: GitHub, make_cooldown: Callable[[], Cooldown]
-) -> None:
-    github.status = 404
-    with pytest.raises(ColaError, match=r"HTTP 404.*GITHUB_TOKEN") as caught:
-        dispatch.send("owner/repo", {}, make_cooldown(), WEEK)
-    assert "a-token" not in str(caught.value)
-    github.status = 204
-    assert dispatch.send("owner/repo", {}, make_cooldown(), WEEK)
-
-
-def test_two_checks_at_once_fire_once(make_cooldown: Callable[[], Cooldown]) -> None:
-    start = threading.Barrier(8)
-    claims: list[bool] = []
-
-    def claim(cooldown: Cooldown) -> None:
-        start.wait()
-        claims.append(cooldown.claim(NOW, WEEK))
-
-    threads = [threading.Thread(target=claim, args=(make_cooldown(),)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(claims) == 8
-    assert sum(claims) == 1
-
-
-def test_without_a_token_it_says_what_to_set(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_a_token_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
     with pytest.raises(ColaError, match="set GITHUB_TOKEN"):
-        dispatch.send("owner/repo", {}, FileCooldown(tmp_path / "x"), WEEK)
+        dispatch.ask_for_retraining("owner/repo", {})
 
 
-def test_github_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+def test_github_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{free_port()}")
-    cooldown = FileCooldown(tmp_path / "x")
-    with pytest.raises(ColaError, match="no retraining run"):
-        dispatch.send("owner/repo", {}, cooldown, WEEK)
-    assert cooldown.claim(NOW, WEEK)
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+    with pytest.raises(ColaError, match="no retraining run") as caught:
+        dispatch.ask_for_retraining("owner/repo", {})
+    assert "\n" not in str(caught.value)
 
 
-def test_the_cooldown_is_kept_with_the_predictions(server: Elastic, tmp_path: Path) -> None:
-    assert isinstance(dispatch.cooldown(server, None), ElasticCooldown)
-    assert isinstance(dispatch.cooldown(None, tmp_path / "predictions.jsonl"), FileCooldown)
+# The receiving side: .github/retraining_is_due.sh, with a stand-in for GitHub's own client
+
+GH = """#!/usr/bin/env bash
+# Answers the two calls of the script from a file of runs: [{id, hours, train}], newest first.
+case "$1 $2" in
+  "run list") jq -c --argjson now "$NOW" \\
+    '[.[] | {databaseId: .id, createdAt: ($now - .hours * 3600 | todate)}]' "$RUNS" ;;
+  "run view") jq -r --argjson id "$3" '.[] | select(.id == $id) | .train' "$RUNS" ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+def is_due(folder: Path, runs: list[dict[str, object]], run_id: int, **settings: str) -> str:
+    """Run the decision for one run among others; return what it prints for the workflow."""
+    (folder / "gh").write_text(GH)
+    (folder / "gh").chmod(0o755)
+    (folder / "runs.json").write_text(json.dumps(runs))
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "RUNS": str(folder / "runs.json"),
+        "NOW": str(int(now.timestamp())),
+        "GITHUB_RUN_ID": str(run_id),
+        "GITHUB_EVENT_NAME": "repository_dispatch",
+        "GITHUB_OUTPUT": str(folder / "output"),
+        "MIN_DAYS": "7",
+        **settings,
+    }
+    script = ROOT / ".github" / "retraining_is_due.sh"
+    subprocess.run(["bash", str(script)], env=environment, check=True, capture_output=True)
+    return (folder / "output").read_text().strip()
+
+
+def run(number: int, hours: float, train: str) -> dict[str, object]:
+    """Describe a run of the workflow: its age, and the conclusion of its training job."""
+    return {"id": number, "hours": hours, "train": train}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        ([], "due=true"),
+        ([run(1, 8 * 24, "success")], "due=true"),
+        ([run(1, 6 * 24, "success")], "due=false"),
+        ([run(1, 0.1, "")], "due=false"),
+        ([run(1, 24, "failure")], "due=true"),
+        ([run(1, 24, "cancelled")], "due=true"),
+        ([run(2, 1, "skipped"), run(1, 24, "success")], "due=false"),
+        ([run(2, 1, "skipped"), run(1, 9 * 24, "success")], "due=true"),
+    ],
+    ids=[
+        "the first",
+        "an old one",
+        "a recent one",
+        "one that runs now",
+        "one that failed",
+        "one that was cancelled",
+        "one that was not due, after a recent one",
+        "one that was not due, after an old one",
+    ],
+)
+def test_one_retraining_run_in_seven_days(
+    tmp_path: Path, earlier: list[dict[str, object]], expected: str
+) -> None:
+    assert is_due(tmp_path, [run(9, 0, ""), *earlier], 9) == expected
+
+
+def test_two_senders_at_once_start_one_run(tmp_path: Path) -> None:
+    """The workflow's concurrency group runs them one after the other."""
+    assert is_due(tmp_path, [run(2, 0, ""), run(1, 0, "")], 1) == "due=true"
+    (tmp_path / "output").unlink()
+    assert is_due(tmp_path, [run(2, 0, ""), run(1, 0.1, "success")], 2) == "due=false"
+
+
+@pytest.mark.parametrize("event", ["workflow_dispatch", "schedule"])
+def test_what_a_person_or_the_calendar_starts_is_always_due(tmp_path: Path, event: str) -> None:
+    runs = [run(9, 0, ""), run(1, 1, "success")]
+    assert is_due(tmp_path, runs, 9, GITHUB_EVENT_NAME=event) == "due=true"
+
+
+def test_the_age_is_counted_from_now(tmp_path: Path) -> None:
+    week = timedelta(days=7).total_seconds() / 3600
+    assert is_due(tmp_path, [run(9, 0, ""), run(1, week - 0.1, "success")], 9) == "due=false"

@@ -2,90 +2,36 @@
 
 import json
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from drift.__main__ import edges_of, judge
-from drift.checks import Check, ks_statistic, psi
-from drift.verdict import Verdict
-from drift.windows import Window, duration, from_elasticsearch, from_records, moment, read_log
+from drift.checks import LIMITS, Check, Limits, ks_statistic, psi
+from drift.log_files import read_log
+from drift.verdict import judge
+from drift.windows import Window, duration, from_elasticsearch, from_records, moment
 from errors import ColaError
-from export.reference import describe
 from monitoring.elastic import Elastic
-from monitoring.reference import Reference
 from prediction.types import Prediction
-
-END = datetime(2026, 11, 21, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-VERSION = "0123456789ab"
-
-
-def prediction(number: int, probability: float, tokens: int, unknown: int = 0) -> Prediction:
-    acceptable = probability >= 0.5
-    return Prediction(
-        text=f"sentence {number}",
-        label="acceptable" if acceptable else "unacceptable",
-        score=probability if acceptable else 1 - probability,
-        probability_acceptable=probability,
-        characters=5 * tokens,
-        tokens=tokens,
-        unknown_tokens=unknown,
-        truncated=tokens > 100,
-    )
-
-
-def population(
-    seed: int = 0, shift: float = 0.0, length: float = 11.0, unknown: float = 0.002
-) -> Iterator[Prediction]:
-    """Endless predictions of a plausible model: two humps of scores, lengths around a mean."""
-    random_ = random.Random(seed)
-    for number in iter(int, 1):
-        sure = random_.betavariate(7, 1.5)
-        probability = sure if random_.random() < 0.7 - shift else 1 - sure
-        tokens = max(3, round(random_.gammavariate(6, length / 6)))
-        yield prediction(
-            random_.getrandbits(48) + number,
-            probability,
-            tokens,
-            sum(random_.random() < unknown for _ in range(tokens)),
-        )
-
-
-VALIDATION = list(islice(population(), 1043))
-REFERENCE = Reference(VERSION, describe(VALIDATION, [item.label for item in VALIDATION]))
-EDGES = edges_of(REFERENCE)
-
-
-def record(item: Prediction, at: datetime, version: str = VERSION) -> dict[str, Any]:
-    return {
-        "@timestamp": at.isoformat(),
-        "event": "prediction",
-        "text": item.text,
-        "prediction": {
-            "label": item.label,
-            "score": item.score,
-            "probability_acceptable": item.probability_acceptable,
-        },
-        "model": {"version": version, "name": "m"},
-        "input": {
-            "tokens": item.tokens,
-            "unknown_tokens": item.unknown_tokens,
-            "truncated": item.truncated,
-        },
-    }
-
-
-def window(items: list[Prediction], version: str = VERSION) -> Window:
-    at = END - HOUR / 2
-    return from_records([record(item, at, version) for item in items], END - HOUR, END, EDGES)
+from tests.helpers.drift_data import (
+    EDGES,
+    END,
+    HOUR,
+    REFERENCE,
+    VALIDATION,
+    population,
+    prediction,
+    record,
+    verdict,
+    window,
+)
+from tests.helpers.paths import ROOT
 
 
 def scaled(small: Window, factor: int) -> Window:
@@ -110,29 +56,19 @@ def scaled(small: Window, factor: int) -> Window:
     )
 
 
-def verdict(
-    items: list[Prediction], before: list[Prediction] | None = None, version: str = VERSION
-) -> Verdict:
-    return judge(window(items, version), window(before or items, version), REFERENCE)
-
-
-def verdict_document() -> dict[str, Any]:
-    return verdict(VALIDATION[:300]).document()
-
-
 @pytest.mark.parametrize("size", [200, 500, 1043])
 def test_no_alarm_on_resamples_of_the_validation_set(size: int) -> None:
-    random_ = random.Random(size)
+    rng = random.Random(size)
     for _ in range(20):
-        both = [random_.choices(VALIDATION, k=size) for _ in range(2)]
-        assert verdict(*both).state in ("ok", "warning")
+        both = [rng.choices(VALIDATION, k=size) for _ in range(2)]
+        assert verdict(both[0], both[1]).state in ("ok", "warning")
 
 
 @pytest.mark.parametrize("size", [200, 1000])
 def test_no_alarm_on_fresh_samples_of_the_same_population(size: int) -> None:
     for seed in range(1, 11):
         both = [list(islice(population(1000 * seed + part), size)) for part in range(2)]
-        assert verdict(*both).state in ("ok", "warning")
+        assert verdict(both[0], both[1]).state in ("ok", "warning")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +83,7 @@ def test_no_alarm_on_fresh_samples_of_the_same_population(size: int) -> None:
 )
 def test_alarm_on_a_shift(change: dict[str, float], reason: str) -> None:
     both = [list(islice(population(seed, **change), 400)) for seed in (1, 2)]
-    found = verdict(*both)
+    found = verdict(both[0], both[1])
     assert found.state == "alarm"
     assert reason in found.reasons
     assert found.retrain
@@ -201,23 +137,72 @@ def test_hashed_texts_count_as_duplicates_and_missing_ones_are_left_out() -> Non
         item["text"] = None
     counted = from_records(records, END - HOUR, END, EDGES)
     assert (counted.texts, counted.distinct_texts) == (0, 0)
+    counted = replace(counted, is_covered=True)
     checks = {check.name: check for check in judge(counted, counted, REFERENCE).checks}
     assert checks["duplicate_share"].state == "-"
 
 
 def test_a_p_value_can_only_hold_an_alarm_back() -> None:
-    assert Check("x", 0.3, 0.1, 0.25, p_value=0.5).state == "ok"
-    assert Check("x", 0.05, 0.1, 0.25, p_value=1e-9).state == "ok"
-    assert Check("x", 0.15, 0.1, 0.25, p_value=1e-9).state == "warning"
-    assert Check("x", 0.3, 0.1, 0.25, p_value=1e-9).state == "drift"
+    assert Check("score_psi", 0.3, p_value=0.5).state == "ok"
+    assert Check("score_psi", 0.05, p_value=1e-9).state == "ok"
+    assert Check("score_psi", 0.15, p_value=1e-9).state == "warning"
+    assert Check("score_psi", 0.3, p_value=1e-9).state == "drift"
+
+
+def test_the_chapter_shows_the_limits() -> None:
+    chapter = (ROOT / "docs" / "11_drift.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]*) ?\| ([\d.]*) ?\|$", chapter, re.MULTILINE)
+    shown = {
+        name: Limits(float(warn) if warn else None, float(alarm) if alarm else None)
+        for name, warn, alarm in rows
+    }
+    assert shown == {name: limits for name, limits in LIMITS.items() if limits.warn is not None}
+
+
+# The log files
+
+
+def log_lines(items: list[Prediction], at: datetime) -> str:
+    return "".join(json.dumps(record(item, at)) + "\n" for item in items)
+
+
+def test_a_rotated_log_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    parts = [("", 0.2), (".1", 0.6), (".2", 1.5), (".3", 2.5)]
+    for suffix, hours in parts:
+        Path(f"{path}{suffix}").write_text(log_lines(VALIDATION[:100], END - hours * HOUR))
+    counted = from_records(read_log(path), END - HOUR, END, EDGES)
+    assert counted.count == 200
+    assert counted.is_covered
+    assert [line["@timestamp"] for line in read_log(path)] == sorted(
+        line["@timestamp"] for line in read_log(path)
+    )
+
+
+def test_a_window_that_the_log_does_not_cover_cannot_tell(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(log_lines(VALIDATION, END - HOUR / 2))
+    counted = from_records(read_log(path), END - HOUR, END, EDGES)
+    assert counted.count == len(VALIDATION)
+    assert not counted.is_covered
+    assert judge(counted, counted, REFERENCE).state == "unknown"
+
+
+def test_a_line_nested_too_deeply_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("[" * 100_000 + "\n" + log_lines(VALIDATION[:3], END))
+    assert len(list(read_log(path))) == 3
 
 
 def test_psi_of_samples_of_one_distribution_is_about_zero_whatever_their_size() -> None:
-    random_ = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     shares = np.full(15, 1 / 15)
     for size in (100, 1000, 100_000):
         values = [
-            psi(random_.multinomial(size, shares), random_.multinomial(1043, shares))
+            psi(
+                rng.multinomial(size, shares).astype(float),
+                rng.multinomial(1043, shares).astype(float),
+            )
             for _ in range(100)
         ]
         assert np.mean(values) < 0.03
@@ -227,9 +212,11 @@ def test_psi_of_samples_of_one_distribution_is_about_zero_whatever_their_size() 
 def test_ks_agrees_with_scipy_on_binned_values() -> None:
     from scipy.stats import ks_2samp
 
-    random_ = np.random.default_rng(1)
-    one, two = random_.integers(0, 10, 400), random_.integers(2, 10, 300)
-    mine, p_value = ks_statistic(np.bincount(one, minlength=10), np.bincount(two, minlength=10))
+    rng = np.random.default_rng(1)
+    one, two = rng.integers(0, 10, 400), rng.integers(2, 10, 300)
+    mine, p_value = ks_statistic(
+        np.bincount(one, minlength=10).astype(float), np.bincount(two, minlength=10).astype(float)
+    )
     theirs = ks_2samp(one, two, method="asymp")
     assert mine == pytest.approx(theirs.statistic)
     assert p_value == pytest.approx(theirs.pvalue, rel=0.5)
@@ -247,9 +234,9 @@ def test_a_million_predictions_are_judged_like_a_thousand() -> None:
 def test_elasticsearch_and_the_log_file_give_the_same_window(
     server: Elastic, tmp_path: Path
 ) -> None:
-    random_ = random.Random(0)
+    rng = random.Random(0)
     items = list(islice(population(3, unknown=0.05), 300))
-    lines = [record(item, END - random_.uniform(0, 10) * HOUR) for item in [*items, *items[:40]]]
+    lines = [record(item, END - rng.uniform(0, 10) * HOUR) for item in [*items, *items[:40]]]
     lines += [
         record(VALIDATION[0], END - HOUR / 3, version="ffffffffffff"),
         record(VALIDATION[1], END + HOUR),
@@ -277,7 +264,7 @@ def test_elasticsearch_and_the_log_file_give_the_same_window(
 
 
 def test_a_record_of_another_program_is_one_line() -> None:
-    strange = {
+    strange: Any = {
         "@timestamp": (END - HOUR / 2).isoformat(),
         "event": "prediction",
         "prediction": {"label": "x"},

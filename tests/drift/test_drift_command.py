@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import pytest
 from commands.run import run_command
 from drift import __main__ as drift
 from drift import dispatch, label
+from drift.log_files import LogRecord
 from errors import ColaError
 from monitoring.elastic import Elastic
 from monitoring.reference import Reference
-from tests.drift.test_drift import END, HOUR, REFERENCE, VALIDATION, population, record
+from tests.helpers.drift_data import END, HOUR, REFERENCE, VALIDATION, population, record
 from tests.helpers.servers import search
 
 
@@ -25,22 +26,22 @@ def reference(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_log(path: Path, drifted: bool, count: int = 400) -> Path:
-    """Two windows of an hour before END."""
+    """Write two windows of an hour before END, and one record from long before them."""
     change: dict[str, Any] = {"shift": 0.3, "length": 25.0} if drifted else {}
+    early = json.dumps(record(VALIDATION[0], END - 100 * HOUR)) + "\n"
     lines = [
         json.dumps(record(item, END - (part + 0.5) * HOUR)) + "\n"
-        for part in range(2)
+        for part in (1, 0)
         for item in islice(population(part + 5, **change), count)
     ]
-    path.write_text("".join(lines), encoding="utf-8")
+    path.write_text(early + "".join(lines), encoding="utf-8")
     return path
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The command's exit code."""
-    monkeypatch.delenv(
-        "HYDRA_FULL_ERROR", raising=False
-    )  # run_command sets it, and then catches nothing
+    """Run the command; return its exit code."""
+    # run_command sets it, and then catches nothing.
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setattr(
         sys, "argv", ["drift", "--window", "1h", "--until", END.isoformat(), *arguments]
     )
@@ -126,16 +127,14 @@ def test_only_drift_that_retraining_can_mend_starts_a_run(
 ) -> None:
     sent: list[str] = []
     monkeypatch.setattr(
-        dispatch, "_post", lambda repository, token, verdict: sent.append(repository)
+        dispatch, "ask_for_retraining", lambda repository, verdict: sent.append(repository)
     )
-    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
     log = write_log(tmp_path / "predictions.jsonl", drifted=True)
     arguments = ("--log", str(log), "--dispatch", "owner/repo")
     assert command(monkeypatch, *arguments) == 3
-    assert command(monkeypatch, *arguments) == 3
     assert sent == ["owner/repo"]
     other = tmp_path / "other.jsonl"
-    at = (END - HOUR / 2, END - 1.5 * HOUR)
+    at = (END - 100 * HOUR, END - 1.5 * HOUR, END - HOUR / 2)
     lines = [
         json.dumps(record(item, moment, "ffffffffffff"))
         for moment in at
@@ -164,8 +163,8 @@ def label_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     label.main()
 
 
-def low_confidence_records(count: int) -> list[dict[str, Any]]:
-    now = label.datetime.now(label.UTC) - timedelta(minutes=1)
+def low_confidence_records(count: int) -> list[LogRecord]:
+    now = datetime.now(UTC) - timedelta(minutes=1)
     lines = [record(item, now) for item in VALIDATION[: 2 * count]]
     for number, line in enumerate(lines):
         line["prediction"]["score"] = 0.55 if number % 2 else 0.9
@@ -179,7 +178,7 @@ def test_low_confidence_texts_become_rows_that_a_person_must_decide(
     lines = low_confidence_records(40)
     log = tmp_path / "predictions.jsonl"
     log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    index = f"cwl-{label.datetime.now(label.UTC):%Y.%m.%d}"
+    index = f"cwl-{datetime.now(UTC):%Y.%m.%d}"
     body = "".join(f'{{"create": {{"_index": "{index}"}}}}\n{json.dumps(line)}\n' for line in lines)
     server.request(
         "POST", "/_bulk?refresh=true", body.encode(), content_type="application/x-ndjson"

@@ -1,19 +1,21 @@
-"""The drift check with a real model: every drifted kind of the simulator is an alarm, normal traffic is none."""
+"""The drift check with a real model: each drifted kind is an alarm, normal traffic is none."""
 
 import random
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
 from corpus.format import read_file
-from drift.__main__ import edges_of, judge
+from drift.__main__ import edges_of
 from drift.simulate import DRIFTED, SPLITS, read_sentences, sentences
+from drift.verdict import judge
 from drift.windows import Window, from_records
 from export.reference import describe
 from monitoring.reference import Reference
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Prediction
-from tests.drift.test_drift import END, HOUR, record
+from tests.helpers.drift_data import END, HOUR, record
 from tests.helpers.paths import ROOT
 
 MODEL = ROOT / "models" / "model.onnx"
@@ -43,17 +45,18 @@ def reference(predictor: ColaONNXPredictor, validation: list[Prediction]) -> Ref
 
 def window(items: list[Prediction], reference: Reference) -> Window:
     lines = [record(item, END - HOUR / 2, reference.version) for item in items]
-    return from_records(lines, END - HOUR, END, edges_of(reference))
+    counted = from_records(lines, END - HOUR, END, edges_of(reference))
+    return replace(counted, is_covered=True)
 
 
 @pytest.mark.parametrize("size", [200, 1000])
 def test_no_alarm_on_resamples_of_the_validation_set(
     validation: list[Prediction], reference: Reference, size: int
 ) -> None:
-    random_ = random.Random(size)
+    rng = random.Random(size)
     for _ in range(20):
-        both = [window(random_.choices(validation, k=size), reference) for _ in range(2)]
-        assert judge(*both, reference).state in ("ok", "warning")
+        both = [window(rng.choices(validation, k=size), reference) for _ in range(2)]
+        assert judge(both[0], both[1], reference).state in ("ok", "warning")
 
 
 @pytest.mark.parametrize("kind", DRIFTED)
@@ -65,6 +68,6 @@ def test_alarm_on_each_drifted_kind(
         window(predictor.predict_many(list(islice(sentences(kind, normal, seed), 300))), reference)
         for seed in (1, 2)
     ]
-    found = judge(*both, reference)
+    found = judge(both[0], both[1], reference)
     assert found.state == "alarm"
     assert found.retrain

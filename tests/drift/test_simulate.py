@@ -1,4 +1,4 @@
-"""The traffic simulator: the same seed sends the same, each kind is what it says, rates are kept."""
+"""The traffic simulator: seeds, kinds and rates."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from drift.simulate import DRIFTED, Client, due, read_sentences, send_all, sentences
+from drift.simulate import DRIFTED, Client, read_sentences, send_all, sentences
 from errors import ColaError
 from tests.helpers.paths import ROOT
 
@@ -98,22 +98,15 @@ def test_requests_arrive_once_at_the_rate_asked_for(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("API_KEY", "k")
-    times = send_all(Client(api.url), sentences("normal", NORMAL), count=40, rate=80, burst=False)
+    times = send_all(Client(api.url), sentences("normal", NORMAL), count=40, rate=80)
     assert len(times) == len(api.seen) == 40
     assert None not in times
     assert {key for _, _, key in api.seen} == {"k"}
     assert max(at for at, _, _ in api.seen) - min(at for at, _, _ in api.seen) > 0.3
 
 
-def test_requests_are_due_evenly_or_in_bursts() -> None:
-    even = [due(number, rate=4, burst=False) for number in range(9)]
-    assert even == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
-    burst = [due(number, rate=4, burst=True) for number in range(9)]
-    assert burst == pytest.approx([0, 0.05, 0.1, 0.15, 1, 1.05, 1.1, 1.15, 2])
-
-
 def test_refusals_and_a_dead_api_count_as_failed(api: Api) -> None:
-    assert send_all(Client(api.url), iter(["refuse", "fine"]), 2, 100, burst=False)[0] is None
+    assert send_all(Client(api.url), iter(["refuse", "fine"]), 2, 100)[0] is None
     assert Client("http://127.0.0.1:1").send("anyone?") is None
 
 

@@ -109,7 +109,7 @@ def predicted(stack: Compose, elasticsearch: Elastic) -> list[str]:
     """Make COUNT predictions, wait until they are in Elasticsearch, and return their sentences."""
     normal = read_sentences(ROOT / "corpus")
     sent = list(islice(sentences("normal", normal), COUNT))
-    times = send_all(Client("http://127.0.0.1:8000"), iter(sent), COUNT, rate=50, burst=False)
+    times = send_all(Client("http://127.0.0.1:8000"), iter(sent), COUNT, rate=50)
     assert None not in times
 
     wait_until(lambda: hits(elasticsearch) == COUNT, seconds=120, pause=1)

@@ -4,10 +4,11 @@ import copy
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from drift.log_files import LogRecord
 from drift.verdict import judge
 from drift.windows import Edges, from_records, query
 from monitoring import kibana_7_10
@@ -56,7 +57,8 @@ def test_every_field_that_the_forwarder_adds_is_mapped() -> None:
 def test_every_field_of_a_drift_document_is_mapped(tmp_path: Path) -> None:
     prediction, _ = log_lines(tmp_path)
     now = datetime.now(UTC)
-    window = from_records([prediction], now - HOUR, now + HOUR, EDGES)
+    record = cast(LogRecord, prediction)
+    window = from_records([record], now - HOUR, now + HOUR, EDGES)
     verdict = judge(window, window, REFERENCE, min_sample=1)
 
     document = verdict.document()

@@ -1,0 +1,79 @@
+"""The prediction records of the API's log files, as serving/prediction_log.py writes them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+from errors import ColaError
+
+# How many predecessors of a log file are looked for; serving/log_writer.py keeps three.
+ROTATED_FILES = 9
+
+
+class PredictionFields(TypedDict):
+    """What a record says of the answer."""
+
+    label: str
+    score: float
+    probability_acceptable: float
+
+
+class ModelFields(TypedDict):
+    """What a record says of the model."""
+
+    version: str
+    name: NotRequired[str]
+
+
+class InputFields(TypedDict):
+    """What a record says of the sentence."""
+
+    tokens: int
+    unknown_tokens: int
+    truncated: bool
+
+
+LogRecord = TypedDict(
+    "LogRecord",
+    {
+        "@timestamp": str,
+        "event": str,
+        "text": NotRequired[str | None],
+        "prediction": PredictionFields,
+        "model": ModelFields,
+        "input": InputFields,
+    },
+)
+"""The fields of a prediction's line that a drift check reads."""
+
+
+def read_log(path: Path) -> Iterator[LogRecord]:
+    """Yield the prediction records of a log, oldest first; other lines are passed over.
+
+    The files that the log was rotated to (``path.1``, ``path.2``, ...) belong to it.
+
+    Raises:
+        ColaError: The log cannot be read.
+    """
+    predecessors = [Path(f"{path}.{number}") for number in range(ROTATED_FILES, 0, -1)]
+    try:
+        for file in (*filter(Path.exists, predecessors), path):
+            yield from _read_file(file)
+    except OSError as error:
+        raise ColaError(
+            f"{path}: {error.strerror}: set LOG_FILE for the API, or give its log with --log"
+        ) from None
+
+
+def _read_file(path: Path) -> Iterator[LogRecord]:
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            # The last line may be half written, and a foreign one may be anything.
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+
+            if isinstance(record, dict) and record.get("event") == "prediction":
+                yield record  # type: ignore[misc]
