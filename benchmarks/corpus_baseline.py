@@ -2,8 +2,8 @@
 
     python -m benchmarks.corpus_baseline
 
-Reads the three files of this folder; writes `benchmarks/results/corpus_baseline.json`. The corpus is worth
-training on only where these numbers stay far below those of a fine-tuned transformer.
+Reads the three files of corpus/; writes ``benchmarks/results/corpus_baseline.json``. The corpus is
+worth training on only where these numbers stay far below those of a fine-tuned transformer.
 """
 
 import json
@@ -25,6 +25,7 @@ FEATURES = {
 
 
 def pipeline(features: str) -> Pipeline:
+    """Return TF-IDF and logistic regression over words or characters."""
     vectorizer = TfidfVectorizer(sublinear_tf=True, **FEATURES[features])
     return make_pipeline(
         vectorizer, LogisticRegression(C=10, max_iter=2000, class_weight="balanced")
@@ -32,7 +33,7 @@ def pipeline(features: str) -> Pipeline:
 
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
-    """MCC and accuracy by features (`words`, `characters`) and split (`in_domain`, `out_of_domain`)."""
+    """Return MCC and accuracy by features and split."""
     splits = read_folder(FOLDER)
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for features in FEATURES:
@@ -50,6 +51,7 @@ def measure() -> dict[str, dict[str, dict[str, float]]]:
 
 
 def main() -> None:
+    """Measure, print and record."""
     result = json.dumps({"benchmark": "corpus_baseline", "features": measure()})
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(result + "\n", encoding="utf-8")

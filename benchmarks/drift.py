@@ -1,9 +1,10 @@
-"""How long a drift check computes on a million predictions, which Elasticsearch hands over as counts.
+"""How long a drift check computes on a million predictions that Elasticsearch has counted.
 
-    python benchmarks/drift.py                              # writes benchmarks/results/drift.json
+    python -m benchmarks.drift                              # writes benchmarks/results/drift.json
 
-Two contestants take turns: our verdict over two windows (checks.py), and the plain way, which pulls every score and
-length into Python and runs scipy's two-sample tests on them. Neither includes Elasticsearch's own time.
+Two ways take turns: our verdict over two windows (drift/checks.py), and the plain one, which pulls
+every score and length into Python and runs scipy's two-sample tests on them. Neither includes
+Elasticsearch's own time.
 """
 
 import argparse
@@ -41,13 +42,13 @@ def values(count: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
 
 
 def shares(numbers: np.ndarray[Any, Any], edges: list[float]) -> Histogram:
-    """A histogram as the model file keeps it."""
+    """Return a histogram as the model file keeps it."""
     counts, _ = np.histogram(numbers, bins=edges)
     return Histogram(edges, (counts / counts.sum()).tolist())
 
 
 def reference(scores: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> Reference:
-    """The distributions that a model file with these validation results would carry."""
+    """Return the distributions that a model file with these results would carry."""
     confidence = np.maximum(scores, 1 - scores)
     unacceptable = float((scores < 0.5).mean())
     return Reference(
@@ -66,7 +67,7 @@ def reference(scores: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> Re
 
 
 def window(scores: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> Window:
-    """What Elasticsearch would answer for these predictions."""
+    """Return what Elasticsearch would answer for these predictions."""
     end = datetime(2026, 11, 21, tzinfo=UTC)
     confidence = np.maximum(scores, 1 - scores)
     unacceptable = int((scores < 0.5).sum())
@@ -124,7 +125,8 @@ def main() -> None:
         "python": platform.python_version(),
     }
     print(
-        f"{seconds['ours']:.4f} s for {arguments.predictions:,} predictions (plain: {seconds['plain']:.2f} s)"
+        f"{seconds['ours']:.4f} s for {arguments.predictions:,} predictions "
+        f"(plain: {seconds['plain']:.2f} s)"
     )
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ NOMINATIVE_ACCUSATIVE = (("he", "him"), ("she", "her"), ("they", "them"), ("I", 
 
 
 def finite_pair(w: Words) -> tuple[str, str]:
-    """A predicate with its singular and its plural verb."""
+    """Draw a predicate with its singular and its plural verb."""
     verb, adjective, place = (w.verb("unergative"), w.adjective("person"), w.noun("place").sg)
     action = w.action()
     while action.verb.base == action.verb.past:  # `the judge read` is fine, as past tense
@@ -26,6 +26,7 @@ def finite_pair(w: Words) -> tuple[str, str]:
         tail = f" the {action.object.sg}"
     else:
         tail = "" if adjective in singular else w.pick(("", f" in the {place}"))
+
     return singular + tail, plural + tail
 
 
@@ -42,6 +43,7 @@ def crossed(w: Words, singular: str, plural: str) -> Paradigm:
 
 @phenomenon()
 def subject_verb_agreement(w: Words) -> Paradigm:
+    """Cross singular and plural subjects with singular and plural verbs."""
     one, other = w.nouns("person", 2)
     adjective = w.adjective("person") + " " if w.chance(0.4) else ""
     subjects = w.pick(
@@ -52,11 +54,13 @@ def subject_verb_agreement(w: Words) -> Paradigm:
             (f"every {adjective}{one.sg}", f"many {adjective}{one.pl}"),
         )
     )
+
     return framed(w, crossed(w, *subjects))
 
 
 @phenomenon()
 def agreement_attractor(w: Words) -> Paradigm:
+    """Put a noun of the other number between a subject and its verb."""
     head, near = w.nouns("person", 2)
     verb = w.verb("strict_person").past
     template = w.pick(
@@ -67,6 +71,7 @@ def agreement_attractor(w: Words) -> Paradigm:
             "the {} from the same city as the {}",
         )
     )
+
     return framed(
         w, crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg))
     )
@@ -74,6 +79,7 @@ def agreement_attractor(w: Words) -> Paradigm:
 
 @phenomenon()
 def determiner_noun_agreement(w: Words) -> Paradigm:
+    """Cross determiners and nouns of both numbers."""
     action = w.action()
     one = w.pick(("this", "that", "every", "each", "another", "one"))
     many = w.pick(("these", "those", "several", "many", "two", "both"))
@@ -86,6 +92,7 @@ def determiner_noun_agreement(w: Words) -> Paradigm:
         )
     )
     noun = action.object
+
     return framed(
         w,
         [
@@ -103,6 +110,7 @@ def reflexive_subjects(w: Words) -> list[tuple[str, str, str]]:
     he, she = w.names("man", 1)[0], w.names("woman", 1)[0]
     verb, think = w.verb("strict_person").past, w.verb("think").past
     near = w.pick(("near", "behind"))
+
     return [
         (f"the {man.sg} {near} the {woman.sg}", "himself", "herself"),
         (f"the {woman.sg} {near} the {man.sg}", "herself", "himself"),
@@ -120,6 +128,7 @@ def reflexive_subjects(w: Words) -> list[tuple[str, str, str]]:
 
 @phenomenon()
 def reflexive_binding(w: Words) -> Paradigm:
+    """Bind a reflexive to a subject that agrees with it, or to one that does not."""
     verb = w.verb("reflexive").past
     subject, bound, free = w.pick(reflexive_subjects(w))
     paradigm = [good(f"{subject} {verb} {bound}"), bad(f"{subject} {verb} {free}")]
@@ -131,11 +140,13 @@ def reflexive_binding(w: Words) -> Paradigm:
             good(f"{name} {think} that {pronoun} was {adjective}"),
             bad(f"{name} {think} that {reflexive} was {adjective}"),
         ]
+
     return framed(w, paradigm)
 
 
 @phenomenon()
 def pronoun_case(w: Words) -> Paradigm:
+    """Put nominative and accusative pronouns where the other case belongs."""
     subject, object_ = w.pick(NOMINATIVE_ACCUSATIVE)
     be = "were" if subject in ("they", "we") else "was"
     adjective, verb, act = (
@@ -161,6 +172,7 @@ def pronoun_case(w: Words) -> Paradigm:
             f"it was important for {{}} to {verb.base}",
         )
     )
+
     return framed(
         w,
         [

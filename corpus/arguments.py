@@ -6,6 +6,7 @@ from corpus.lexicon import Words, a
 
 @phenomenon()
 def transitivity(w: Words) -> Paradigm:
+    """Give verbs an object that they need or do not take, and leave it out."""
     subject, intransitive = w.anyone(), w.verb("unergative").past
     action = w.strict_action()
     verb, object_ = w.pick(
@@ -15,6 +16,7 @@ def transitivity(w: Words) -> Paradigm:
         )
     )
     tail = w.pick(("", f" in the {w.noun('place').sg}", " again"))
+
     return framed(
         w,
         [
@@ -28,6 +30,7 @@ def transitivity(w: Words) -> Paradigm:
 
 @phenomenon()
 def dative_alternation(w: Words) -> Paradigm:
+    """Use verbs with two objects, and with one and a prepositional phrase."""
     subject, (receiver,) = w.anyone(), w.somebody(1)
     theme = f"the {w.noun('text').sg}"
     if w.chance(0.2):
@@ -41,6 +44,7 @@ def dative_alternation(w: Words) -> Paradigm:
             ],
         )
     both, only_to, only_for = (w.verb(kind).past for kind in ("dative", "to_dative", "for_dative"))
+
     return framed(
         w,
         [
@@ -57,6 +61,7 @@ def dative_alternation(w: Words) -> Paradigm:
 
 @phenomenon()
 def causative_alternation(w: Words) -> Paradigm:
+    """Use verbs with and without a causer."""
     agent, thing = w.anyone(), f"the {w.noun('breakable').sg}"
     if w.chance(0.4):
         thing = f"the {w.adjective('thing')} {thing.removeprefix('the ')}"
@@ -64,6 +69,7 @@ def causative_alternation(w: Words) -> Paradigm:
         w.verb(kind).past for kind in ("alternating", "unaccusative", "destructive")
     )
     tail = w.pick(("", f" in the {w.noun('place').sg}"))
+
     return framed(
         w,
         [
@@ -79,6 +85,7 @@ def causative_alternation(w: Words) -> Paradigm:
 
 @phenomenon()
 def passive(w: Words) -> Paradigm:
+    """Form passives of verbs that have one, and of verbs that have none."""
     agent, verb, object_ = (w.anyone(), w.verb("monotransitive"), f"the {w.noun('device').sg}")
     if w.chance(0.6):
         return framed(
@@ -92,6 +99,7 @@ def passive(w: Words) -> Paradigm:
         )
     patient, other = w.somebody(2)
     transitive, intransitive = w.verb("strict_person"), w.verb("unergative")
+
     return framed(
         w,
         [
@@ -105,6 +113,7 @@ def passive(w: Words) -> Paradigm:
 
 @phenomenon()
 def control_raising(w: Words) -> Paradigm:
+    """Put expletives under verbs that raise their subject and verbs that select it."""
     someone, other = w.anyone(), w.somebody(1)[0]
     verb, event = (
         w.verb("unergative").base,
@@ -134,16 +143,19 @@ def control_raising(w: Words) -> Paradigm:
         good(f"{someone} {persuade} {other} to {verb}"),
         bad(f"{someone} {persuade} there to be {event}"),
     ]
+
     return framed(w, w.pick((subject_paradigm, swapped_paradigm, object_paradigm)))
 
 
 @phenomenon()
 def verb_particle(w: Words) -> Paradigm:
+    """Separate a verb from its particle; a pronoun must stand between them."""
     someone, noun = w.anyone(), w.thing()
     separable, fixed = w.verb("separable"), w.verb("prepositional")
     object_, pronoun = w.pick(((f"the {noun.sg}", "it"), (f"the {noun.pl}", "them")))
     verb, particle = separable.past, separable.particle
     look, at = fixed.past, fixed.particle
+
     return framed(
         w,
         [
@@ -152,7 +164,8 @@ def verb_particle(w: Words) -> Paradigm:
             good(f"{someone} {verb} {pronoun} {particle}"),
             good(f"{someone} {look} {at} {pronoun}"),
             good(
-                f"{'this was' if pronoun == 'it' else 'these were'} {object_} that {someone} {look} {at}"
+                f"{'this was' if pronoun == 'it' else 'these were'} {object_} "
+                f"that {someone} {look} {at}"
             ),
             bad(f"{someone} {verb} {particle} {pronoun}"),
             bad(f"{someone} {look} {pronoun} {at}"),
@@ -163,6 +176,7 @@ def verb_particle(w: Words) -> Paradigm:
 
 @phenomenon()
 def clause_selection(w: Words) -> Paradigm:
+    """Give verbs the kind of clause that they select, or another one."""
     someone, clause, action = w.anyone(), w.clause(), w.strict_action()
     object_ = f"the {action.object.sg}"
     # `say` and `report` take questions as well
@@ -182,4 +196,5 @@ def clause_selection(w: Words) -> Paradigm:
         bad(f"{someone} {enjoy} to {action.verb.base} {object_}"),
         bad(f"{someone} {want} {action.verb.ing} {object_}"),
     ]
+
     return framed(w, w.pick((finite, infinite)), that_only=True)

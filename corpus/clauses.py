@@ -9,6 +9,7 @@ FUTURE_TIMES = ("tomorrow", "next week", "two days from now", "next month")
 
 @phenomenon()
 def tense_aspect(w: Words) -> Paradigm:
+    """Combine auxiliaries with the verb forms that they take, or with others."""
     someone, action = w.anyone(), w.action()
     verb, object_ = action.verb, f"the {action.object.sg}"
     before, after = w.pick(PAST_TIMES), w.pick(FUTURE_TIMES)
@@ -33,11 +34,13 @@ def tense_aspect(w: Words) -> Paradigm:
         bad(f"{someone} is {stative.ing} the {thing}"),
         bad(f"{someone} is {verb.ing} {object_} since last week"),
     ]
+
     return w.pick((timed, timed, framed(w, progressive, that_only=True)))
 
 
 @phenomenon()
 def auxiliaries(w: Words) -> Paradigm:
+    """Order and double auxiliaries."""
     someone, verb = w.anyone(), w.verb("monotransitive")
     object_ = f"the {w.noun('device').sg}"
     frames = [
@@ -62,11 +65,13 @@ def auxiliaries(w: Words) -> Paradigm:
         bad(f"{someone} {modal} been have {verb.ing} {object_}"),
         bad(f"{someone} {modal} be not have {verb.participle} {object_}"),
     ]
+
     return framed(w, w.pick((crossed, crossed, ordered)))
 
 
 @phenomenon()
 def vp_ellipsis(w: Words) -> Paradigm:
+    """Leave a verb phrase out after an auxiliary, or after a verb that does not allow it."""
     (one, other), verb, action = w.somebody(2), w.verb("unergative"), w.action()
     head, rest = w.pick(((verb, ""), (action.verb, f" the {action.object.sg}")))
     past, progressive = f"{one} {head.past}{rest}", f"{one} was {head.ing}{rest}"
@@ -90,16 +95,19 @@ def vp_ellipsis(w: Words) -> Paradigm:
         bad(f"{one} could {head.base}{rest}, but {other} could not to"),
         bad(f"{one} wished to {head.base}{rest}, and {other} could to"),
     ]
+
     return framed(w, w.pick((matched, matched, polar, stranded)), that_only=True)
 
 
 @phenomenon()
 def gapping(w: Words) -> Paradigm:
+    """Leave the second verb of a coordination out, or more than that."""
     (one, other), thinker, think = w.somebody(2), w.name(), w.verb("think").past
     action = w.strict_action()
     verb, object_ = action.verb.past, f"the {action.object.sg}"
     gap = f"the {w.noun(w.pick(('edible', 'animal'))).sg}"
     link = w.pick(("because", "although", "before", "after"))
+
     return framed(
         w,
         [

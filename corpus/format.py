@@ -1,8 +1,8 @@
 """CoLA's file format: read it, refuse what is malformed, count what is suspicious.
 
-Tab separated, UTF-8, no header, no quoting; four columns: source, label (1 acceptable, 0 not), the mark of
-the linguist who wrote the example (``*``, ``?``, ``??`` or nothing), sentence. The format of the public
-release of CoLA (Warstadt, Singh and Bowman 2019).
+Tab separated, UTF-8, no header, no quoting; four columns: source, label (1 acceptable, 0 not), the
+mark of the linguist who wrote the example (``*``, ``?``, ``??`` or nothing), sentence. It is the
+format of the public release of CoLA (Warstadt, Singh and Bowman 2019).
 """
 
 import hashlib
@@ -56,10 +56,13 @@ def read_file(path: Path) -> list[Sentence]:
         raise CorpusError(
             f"{path}: cannot be read ({error.strerror}); set data.path to a folder with it"
         ) from error
+
+    # What follows the last newline is no row.
     if lines[-1] == b"":
         lines.pop()
     if not lines:
         raise CorpusError(f"{path}: is empty; it must hold one sentence a line")
+
     return [_parse_row(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
 
@@ -70,17 +73,22 @@ def _parse_row(line: bytes, where: str) -> Sentence:
         raise CorpusError(
             f"{where}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
         ) from error
+
     if len(row) != 4:
         raise CorpusError(
-            f"{where}: {len(row)} columns instead of 4; write source, label, mark and sentence, tab separated"
+            f"{where}: {len(row)} columns instead of 4; write source, label, mark and sentence, "
+            "tab separated"
         )
+
     source, label, mark, text = row
     if label not in ("0", "1"):
         raise CorpusError(
             f"{where}: label {label!r} is neither 0 (unacceptable) nor 1 (acceptable); correct it"
         )
+
     if not text.strip():
         raise CorpusError(f"{where}: the sentence is empty; write one or remove the row")
+
     return Sentence(source, int(label), mark, text)
 
 
@@ -91,7 +99,10 @@ def write_file(path: Path, sentences: Iterable[Sentence]) -> None:
 
 
 def digest(splits: Mapping[str, Sequence[Sentence]]) -> str:
-    """Sha256 of every label and sentence in order: the same corpus from any source has the same digest."""
+    """Return the SHA-256 of every label and sentence in order.
+
+    The same corpus has the same digest, whichever source it came from.
+    """
     hasher = hashlib.sha256()
     for split in FILES:
         for sentence in splits[split]:
@@ -102,14 +113,17 @@ def digest(splits: Mapping[str, Sequence[Sentence]]) -> str:
 def audit(splits: Mapping[str, Sequence[Sentence]]) -> dict[str, int]:
     """Count what a corpus should not have.
 
-    ``duplicated``: distinct training sentences that occur more than once; ``contradictory``: those that
-    carry both labels; ``leaked``: validation sentences that also stand in the training set.
+    Returns:
+        ``duplicated``: distinct training sentences that occur more than once; ``contradictory``:
+        those that carry both labels; ``leaked``: validation sentences that are in the training
+        set, too.
     """
     labels: dict[str, set[int]] = defaultdict(set)
     for sentence in splits[TRAIN]:
         labels[sentence.text].add(sentence.label)
     counts = Counter(sentence.text for sentence in splits[TRAIN])
     validation = [*splits[IN_DOMAIN], *splits[OUT_OF_DOMAIN]]
+
     return {
         "duplicated": sum(count > 1 for count in counts.values()),
         "contradictory": sum(len(found) > 1 for found in labels.values()),

@@ -2,8 +2,8 @@
 
     python -m corpus.generate
 
-Reads the lexicon and the grammar of this folder; writes `in_domain_train.tsv`, `in_domain_dev.tsv` and
-`out_of_domain_dev.tsv` next to this file, and prints what each holds.
+Reads the lexicon and the grammar of this folder; writes ``in_domain_train.tsv``,
+``in_domain_dev.tsv`` and ``out_of_domain_dev.tsv`` next to this file, and prints what each holds.
 """
 
 import random
@@ -16,16 +16,25 @@ from corpus.grammar import PHENOMENA, Example, Phenomenon, sentence
 from corpus.lexicon import HELD_OUT, TRAINING, Words
 
 SEED = 2018
-ACCEPTABLE = 0.66  # CoLA's share is 0.70 in training, 0.69 and 0.68 in validation
+
+# CoLA's share is 0.70 in training, 0.69 and 0.68 in validation.
+ACCEPTABLE = 0.66
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Split:
+    """What one file of the corpus is drawn from."""
+
     name: str
-    columns: tuple[int, ...]  # of the lexicon
-    seen: bool  # phenomena of training, or the others
+    columns: tuple[int, ...]
+    """Of the lexicon: which of its words may occur."""
+
+    seen: bool
+    """Whether it has the phenomena of training, or the others."""
+
     per_phenomenon: int
+    """Sentences of each phenomenon."""
 
 
 SPLITS = (
@@ -36,14 +45,17 @@ SPLITS = (
 
 
 def draw(phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str]) -> list[Example]:
-    """Draw paradigms until the split has its sentences of each label, none of them in `used`."""
+    """Draw paradigms until the split has its sentences of each label, none of them in ``used``."""
     wanted = {True: round(split.per_phenomenon * ACCEPTABLE)}
     wanted[False] = split.per_phenomenon - wanted[True]
     chosen: list[Example] = []
     words = Words(rng, split.columns)
+
     while any(wanted.values()):
         paradigm = phenomenon.build(words)
         rng.shuffle(paradigm)
+
+        # Few of one paradigm, so that the split has many.
         taken = {True: 0, False: 0}
         for example in paradigm:
             text, label = sentence(example.text), example.acceptable
@@ -52,11 +64,12 @@ def draw(phenomenon: Phenomenon, rng: random.Random, split: Split, used: set[str
                 used.add(text)
                 wanted[label] -= 1
                 taken[label] += 1
+
     return chosen
 
 
 def sentences(split: Split) -> list[Sentence]:
-    """All sentences of a split, shuffled."""
+    """Draw all sentences of a split, shuffled."""
     found: list[Sentence] = []
     used: set[str] = set()
     for name, phenomenon in sorted(PHENOMENA.items()):
@@ -70,15 +83,20 @@ def sentences(split: Split) -> list[Sentence]:
                 for example in examples
             ]
     random.Random(SEED).shuffle(found)
+
     return found
 
 
 def paradigms(
     rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int = 200
 ) -> list[Sentence]:
-    """Freshly drawn sentences, `per_phenomenon` of each: what training learns from besides its corpus.
+    """Draw fresh sentences: what training learns from besides its corpus.
 
-    Of all phenomena and words; for this corpus itself, only of those that its training file has.
+    Args:
+        rng: Decides which.
+        for_own_corpus: Whether they are for this corpus itself: then only phenomena and words of
+            its training file are drawn, otherwise all.
+        per_phenomenon: Sentences of each phenomenon.
     """
     columns = (TRAINING,) if for_own_corpus else (TRAINING, HELD_OUT)
     found: list[Sentence] = []
@@ -91,10 +109,12 @@ def paradigms(
                 drawn.setdefault(sentence(example.text), example.acceptable)
         chosen = list(drawn.items())[:per_phenomenon]
         found += [Sentence(name, int(label), "" if label else "*", text) for text, label in chosen]
+
     return found
 
 
 def main() -> None:
+    """Write the three files, and print what each holds."""
     for split in SPLITS:
         rows = sentences(split)
         write_file(FOLDER / FILES[split.name], rows)
@@ -103,7 +123,7 @@ def main() -> None:
         phenomena = len({row.source for row in rows})
         print(
             f"{FILES[split.name]:22} {len(rows):5} sentences, {phenomena:2} phenomena, "
-            f"{acceptable:.1%} acceptable, {length:.1f} words a sentence"
+            f"{acceptable:.1%} acceptable, {length:.1f} words per sentence"
         )
 
 

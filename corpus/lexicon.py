@@ -1,7 +1,7 @@
-"""Inflects the words of `words.py` and draws them, by class, for one split.
+"""Inflects the words of ``words.py`` and draws them, by class, for one split.
 
-`Words` is what a phenomenon gets: a seeded source of nouns, verbs and phrases that belong together.
-Reads and writes nothing.
+``Words`` is what a phenomenon gets: a seeded source of nouns, verbs and phrases that belong
+together.
 """
 
 import random
@@ -14,11 +14,15 @@ from corpus.words import ADJECTIVES, ADVERBS, DOUBLING, IRREGULAR, NAMES, NOUNS,
 T = TypeVar("T")
 TRAINING, HELD_OUT = 0, 1
 VOWELS = "aeiou"
-PRODUCTS = ("text", "edible", "device", "garment")  # classes of things that have verbs of their own
+
+# Classes of things that have verbs of their own.
+PRODUCTS = ("text", "edible", "device", "garment")
 
 
 @dataclass(frozen=True)
 class Noun:
+    """Both numbers of a noun."""
+
     sg: str
     pl: str
 
@@ -30,6 +34,8 @@ class Noun:
 
 @dataclass(frozen=True)
 class Verb:
+    """The forms of a verb."""
+
     base: str
     s: str
     past: str
@@ -47,17 +53,22 @@ class Action:
 
 
 def a(phrase: str) -> str:
+    """Return a phrase with its indefinite article."""
     return f"an {phrase}" if phrase[0] in VOWELS and not phrase.startswith("uni") else f"a {phrase}"
 
 
 def plural(noun: str) -> str:
+    """Return the plural of a noun."""
     if noun in PLURALS:
         return PLURALS[noun]
     return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def conjugate(entry: str) -> Verb:
-    """Inflect `base` or `base_particle` (`pick_up`), regularly unless `words.IRREGULAR` says otherwise."""
+    """Inflect ``base`` or ``base_particle`` (``pick_up``).
+
+    Regularly, unless ``words.IRREGULAR`` says otherwise.
+    """
     base, _, particle = entry.partition("_")
     sibilant = base.endswith(("s", "x", "ch", "sh", "z"))
     consonant_y = base.endswith("y") and base[-2] not in VOWELS
@@ -70,20 +81,28 @@ def conjugate(entry: str) -> Verb:
     else:
         regular, ing = ((base[:-1] + "ied" if consonant_y else doubled + "ed"), doubled + "ing")
     past, participle = IRREGULAR.get(base, (regular, regular))
+
     return Verb(base, s, past, participle, ing, particle)
 
 
 class Words:
-    """A seeded source of words and phrases from the columns (`TRAINING`, `HELD_OUT`) that it is given."""
+    """A seeded source of words and phrases.
+
+    Args:
+        rng: Decides which.
+        columns: ``TRAINING``, ``HELD_OUT`` or both.
+    """
 
     def __init__(self, rng: random.Random, columns: Sequence[int]):
         self.rng = rng
         self.columns = columns
 
     def pick(self, options: Sequence[T]) -> T:
+        """Draw one of several options."""
         return options[self.rng.randrange(len(options))]
 
     def chance(self, probability: float) -> bool:
+        """Return True with a probability."""
         return self.rng.random() < probability
 
     def _sample(self, classes: dict[str, tuple[str, str]], kind: str, count: int) -> list[str]:
@@ -91,48 +110,56 @@ class Words:
         return self.rng.sample(options, count)
 
     def nouns(self, kind: str, count: int) -> list[Noun]:
-        """`count` different nouns of a class."""
+        """Draw different nouns of a class."""
         return [Noun(noun, plural(noun)) for noun in self._sample(NOUNS, kind, count)]
 
     def noun(self, kind: str) -> Noun:
+        """Draw a noun of a class."""
         return self.nouns(kind, 1)[0]
 
     def thing(self) -> Noun:
-        """A thing that one can buy and hold."""
+        """Draw a thing that one can buy and hold."""
         return self.noun(self.pick(("text", "device", "garment", "breakable")))
 
     def verbs(self, kind: str, count: int) -> list[Verb]:
+        """Draw different verbs of a class."""
         return [conjugate(verb) for verb in self._sample(VERBS, kind, count)]
 
     def verb(self, kind: str) -> Verb:
+        """Draw a verb of a class."""
         return self.verbs(kind, 1)[0]
 
     def adjective(self, kind: str) -> str:
+        """Draw an adjective of a class."""
         return self._sample(ADJECTIVES, kind, 1)[0]
 
     def adverb(self, kind: str) -> str:
+        """Draw an adverb of a class."""
         return self._sample(ADVERBS, kind, 1)[0]
 
     def names(self, kind: str, count: int) -> list[str]:
+        """Draw different names of a class."""
         return self._sample(NAMES, kind, count)
 
     def name(self) -> str:
+        """Draw a person's name."""
         return self.names(self.pick(("man", "woman")), 1)[0]
 
     def action(self) -> Action:
-        """A verb and an inanimate object; many of the verbs can do without it."""
+        """Draw a verb and an inanimate object; many of the verbs can do without it."""
         kind = self.pick(PRODUCTS)
         return Action(self.verb(kind), self.noun(kind))
 
     def strict_action(self) -> Action:
-        """A verb that always needs its object, and an inanimate object."""
+        """Draw a verb that always needs its object, and an inanimate object."""
         return Action(self.verb("strict_thing"), self.thing())
 
     def anyone(self) -> str:
-        """A singular human noun phrase, different in length and kind each time."""
+        """Draw a singular human noun phrase, different in length and kind each time."""
         person = self.noun("person").sg
         adjective = self.adjective("person")
         place = self.noun("place").sg
+
         return self.pick(
             (
                 self.name(),
@@ -149,19 +176,21 @@ class Words:
         )
 
     def somebody(self, count: int = 2) -> list[str]:
-        """`count` short singular human noun phrases without a word in common but `the`."""
+        """Draw short singular human noun phrases with no word in common but ``the``."""
         people = [f"the {noun.sg}" for noun in self.nouns("person", count)]
         names = self.names("man", count) if self.chance(0.5) else self.names("woman", count)
         return [self.pick(pair) for pair in zip(people, names, strict=True)]
 
     def clause(self) -> str:
-        """A plain acceptable statement in the past tense."""
+        """Draw a plain acceptable statement in the past tense."""
         action = self.action()
+
         return self.pick(
             (
                 f"{self.anyone()} {self.verb('unergative').past}",
                 f"{self.anyone()} {action.verb.past} the {action.object.sg}",
-                f"{self.anyone()} {action.verb.past} {a(self.adjective('thing') + ' ' + action.object.sg)}",
+                f"{self.anyone()} {action.verb.past} "
+                f"{a(self.adjective('thing') + ' ' + action.object.sg)}",
             )
         )
 
@@ -175,4 +204,5 @@ def forms(column: int) -> set[str]:
     for pair in VERBS.values():
         for verb in map(conjugate, pair[column].split()):
             found |= {verb.base, verb.s, verb.past, verb.participle, verb.ing}
+
     return found

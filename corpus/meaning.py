@@ -5,12 +5,14 @@ from corpus.lexicon import Words
 
 
 def polarity_paradigms(w: Words) -> list[Paradigm]:
+    """Return paradigms of several licensers, of which one is drawn."""
     (one, other), action, agent = w.nouns("person", 2), w.action(), w.name()
     act, think, thinker = w.verb("strict_person").past, w.verb("think").past, w.anyone()
     past, objects = action.verb.past, action.object.pl
     predicate = f"{action.verb.participle} {w.pick(('the', 'that'))} {action.object.sg}"
     sleep = w.verb("unergative")
     awake = sleep.participle
+
     return [
         [
             good(f"no {one.sg} has ever {predicate}"),
@@ -47,11 +49,13 @@ def polarity_paradigms(w: Words) -> list[Paradigm]:
 
 @phenomenon()
 def negative_polarity(w: Words) -> Paradigm:
+    """Use negative polarity items with and without something that licenses them."""
     return framed(w, w.pick(polarity_paradigms(w)), that_only=True)
 
 
 @phenomenon()
 def quantifiers(w: Words) -> Paradigm:
+    """Combine quantifiers with nouns of the number and kind that they take, or others."""
     person, action, someone = w.noun("person"), w.action(), w.anyone()
     past, participle, mass = (
         action.verb.past,
@@ -82,11 +86,13 @@ def quantifiers(w: Words) -> Paradigm:
         bad(f"{someone} {lose} many of the {mass}"),
         bad(f"{someone} {lose} much of the {thing.pl}"),
     ]
+
     return framed(w, w.pick((partitive, partitive, floated, countable)))
 
 
 @phenomenon()
 def existential_there(w: Words) -> Paradigm:
+    """Use definite and indefinite noun phrases after 'there is'."""
     kind = w.pick(("text", "device", "garment", "person", "animal"))
     noun, place, preposition = (w.noun(kind), w.noun("place"), w.pick(("in", "near", "outside")))
     adjective = (
@@ -107,15 +113,18 @@ def existential_there(w: Words) -> Paradigm:
         good(f"{strong_many} {adjective}{noun.pl} {be} {preposition} {weak_many} {place.pl}"),
         bad(f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"),
     ]
+
     return framed(w, w.pick((singular, plural)))
 
 
 def comparative(adjective: str) -> str:
+    """Return the comparative of an adjective."""
     return adjective + ("r" if adjective.endswith("e") else "er")
 
 
 @phenomenon()
 def comparatives(w: Words) -> Paradigm:
+    """Form comparatives once, twice or with the other word."""
     one, other = w.anyone(), w.somebody(1)[0]
     short, long = w.adjective("short"), w.adjective("long")
     taller = comparative(short)
@@ -135,4 +144,5 @@ def comparatives(w: Words) -> Paradigm:
         bad(f"{one} {be} very {taller} than {other}"),
         bad(f"{one} {be} much {short}, and {other} {be} very {long}"),
     ]
+
     return framed(w, w.pick((form, form, degree)))

@@ -6,11 +6,13 @@ from corpus.lexicon import Words, a
 
 @phenomenon()
 def wh_island(w: Words) -> Paradigm:
+    """Question something inside an embedded question."""
     asker, agent = w.anyone(), w.name()
     think, wonder = w.verb("think").base, w.verb("wonder")
     action = w.strict_action()
     what = w.pick(("what", f"which {action.object.sg}"))
     object_, past = f"the {action.object.sg}", action.verb.past
+
     return [
         good(f"{what} did {asker} {think} that {agent} {past}?"),
         good(f"did {asker} {wonder.base} whether {agent} {past} {object_}?"),
@@ -23,6 +25,7 @@ def wh_island(w: Words) -> Paradigm:
 
 @phenomenon()
 def coordinate_structure(w: Words) -> Paradigm:
+    """Question one part of a coordination."""
     (one, other), (first, second) = (w.somebody(2), (w.strict_action(), w.strict_action()))
     object1, object2 = f"the {first.object.sg}", f"the {second.object.sg}"
     if w.chance(0.5):
@@ -34,6 +37,7 @@ def coordinate_structure(w: Words) -> Paradigm:
             bad(f"what did {one} {verb1} {object1} and?"),
         ]
     verb1, verb2, adjective = first.verb.past, second.verb.past, w.adjective("thing")
+
     return framed(
         w,
         [
@@ -48,10 +52,12 @@ def coordinate_structure(w: Words) -> Paradigm:
 
 @phenomenon()
 def that_trace(w: Words) -> Paradigm:
+    """Question the subject behind a complementizer."""
     thinker, other = w.anyone(), w.name()
     think, action, act = (w.verb("think").base, w.strict_action(), w.verb("strict_person").past)
     who = w.pick(("who", f"which {w.noun('person').sg}"))
     predicate = f"{action.verb.past} the {action.object.sg}"
+
     return [
         good(f"{who} did {thinker} {think} {predicate}?"),
         good(f"{who} did {thinker} {think} that {other} {act}?"),
@@ -64,10 +70,12 @@ def that_trace(w: Words) -> Paradigm:
 
 @phenomenon()
 def filler_gap(w: Words) -> Paradigm:
+    """Fill the gap that a question has left, or leave one without a question."""
     knower, agent, know = w.anyone(), w.somebody(1)[0], w.verb("know").past
     action = w.strict_action()
     past, object_ = action.verb.past, f"the {action.object.sg}"
     tail = w.pick(("", f" in the {w.noun('place').sg}", " last week"))
+
     return framed(
         w,
         [
@@ -82,6 +90,7 @@ def filler_gap(w: Words) -> Paradigm:
 
 @phenomenon()
 def relative_clauses(w: Words) -> Paradigm:
+    """Build relative clauses with gaps, resumptive pronouns and the wrong relative word."""
     agent, person, action = w.somebody(1)[0], w.noun("person").sg, w.strict_action()
     thing, buy = action.object.sg, action.verb.past
     act, sleep, be = (
@@ -99,6 +108,7 @@ def relative_clauses(w: Words) -> Paradigm:
                 bad(f"the {thing} who {agent} {buy} {be}"),
             ],
         )
+
     return framed(
         w,
         [
@@ -112,10 +122,12 @@ def relative_clauses(w: Words) -> Paradigm:
 
 
 def question_paradigms(w: Words) -> list[Paradigm]:
+    """Return paradigms of several kinds of question, of which one is drawn."""
     agent, asker, wonder = w.somebody(1)[0], w.anyone(), w.verb("wonder").past
     action = w.action()
     verb, object_ = action.verb, f"the {action.object.sg}"
     person, adjective, sleep = (w.noun("person").sg, w.adjective("person"), w.verb("unergative"))
+
     return [
         [
             good(f"is the {person} who is {adjective} {sleep.ing}?"),
@@ -148,4 +160,5 @@ def question_paradigms(w: Words) -> list[Paradigm]:
 
 @phenomenon()
 def inversion(w: Words) -> Paradigm:
+    """Invert subject and auxiliary in main and embedded questions."""
     return w.pick(question_paradigms(w))

@@ -1,4 +1,4 @@
-"""Phenomena that only out-of-domain validation holds: training never sees them. Reads and writes nothing."""
+"""Phenomena that the training file does not have: the out-of-domain split is made of them."""
 
 from corpus.grammar import Paradigm, bad, framed, good, phenomenon
 from corpus.lexicon import Words, a
@@ -16,12 +16,14 @@ RESULTS = (
 
 @phenomenon(in_training=False)
 def there_agreement(w: Words) -> Paradigm:
+    """Make the verb agree with the noun phrase behind 'there'."""
     noun, where = (w.thing(), f"{w.pick(('in', 'near', 'outside'))} the {w.noun('place').sg}")
     one = w.pick((noun.a, f"another {noun.sg}", f"only one {noun.sg}"))
     many = w.pick((f"two {noun.pl}", f"several {noun.pl}", f"many {noun.pl}"))
     singular, plural = w.pick(
         (("is", "are"), ("was", "were"), ("seems to be", "seem to be"), ("has been", "have been"))
     )
+
     return framed(
         w,
         [
@@ -35,10 +37,12 @@ def there_agreement(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def adjunct_island(w: Words) -> Paradigm:
+    """Question something inside an adjunct clause."""
     one, other, verb, action = (w.anyone(), w.name(), w.verb("unergative"), w.strict_action())
     link = w.pick(("because", "before", "after", "while"))
     object_, past = f"the {action.object.sg}", action.verb.past
     what = w.pick(("what", f"which {action.object.sg}"))
+
     return [
         good(f"what did {other} {action.verb.base} {link} {one} {verb.past}?"),
         good(f"did {one} {verb.base} {link} {other} {past} {object_}?"),
@@ -50,11 +54,13 @@ def adjunct_island(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def complex_np_island(w: Words) -> Paradigm:
+    """Question something inside a noun phrase with a clause."""
     one, other, action = w.anyone(), w.name(), w.strict_action()
     claim, adjective = w.noun("claim").sg, w.adjective("thing")
     hear = w.pick(("hear", "deny", "repeat"))
     heard = {"hear": "heard", "deny": "denied", "repeat": "repeated"}[hear]
     object_, past = f"the {action.object.sg}", action.verb.past
+
     return w.pick(
         (
             [
@@ -75,9 +81,11 @@ def complex_np_island(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def left_branch(w: Words) -> Paradigm:
+    """Question a modifier away from its noun."""
     one, action = w.anyone(), w.strict_action()
     verb, noun, adjective = action.verb, action.object, w.adjective("thing")
     owner = w.noun("person").sg
+
     return w.pick(
         (
             [
@@ -102,9 +110,11 @@ def left_branch(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def tough_movement(w: Words) -> Paradigm:
+    """Use adjectives that take the object of a clause as their subject, and others."""
     someone, action = w.anyone(), w.strict_action()
     easy, eager = w.adjective("tough"), w.adjective("control")
     verb, object_ = action.verb.base, f"the {action.object.sg}"
+
     return framed(
         w,
         [
@@ -120,6 +130,7 @@ def tough_movement(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def resultatives(w: Words) -> Paradigm:
+    """Say what a verb's object has become."""
     shape, noun, result = w.pick(RESULTS)
     someone, see = w.anyone(), w.pick(("described", "mentioned", "recalled", "admired"))
     name, reflexive = w.pick(
@@ -136,16 +147,19 @@ def resultatives(w: Words) -> Paradigm:
         good(f"{name} {shout} until everybody was hoarse"),
         bad(f"{name} {shout} hoarse"),
     ]
+
     return framed(w, w.pick((transitive, reflexive_needed)))
 
 
 @phenomenon(in_training=False)
 def locative_inversion(w: Words) -> Paradigm:
+    """Put a place first and the subject last."""
     place, person, action = w.noun("place").sg, w.noun("person").sg, w.action()
     motion, position = w.verb("motion").past, w.verb("position").past
     verb, preposition = w.pick(((motion, "into"), (position, "in")))
     pronoun = w.pick(("he", "she", "they"))
     subject = w.pick((a(person), f"the {person}", f"the {w.adjective('person')} {person}"))
+
     return framed(
         w,
         [
@@ -161,6 +175,7 @@ def locative_inversion(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def tag_questions(w: Words) -> Paradigm:
+    """Add tags that agree with their sentence in verb, polarity and pronoun."""
     (name, right, wrong) = w.pick(
         ((w.names("man", 1)[0], "he", "she"), (w.names("woman", 1)[0], "she", "he"))
     )
@@ -174,6 +189,7 @@ def tag_questions(w: Words) -> Paradigm:
         (f"{name} can {verb.base} {object_}", "can't"),
     ]
     (first, tag), (second, other_tag) = w.rng.sample(statements, 2)
+
     return [
         good(f"{first}, {tag} {right}?"),
         good(f"{second}, {other_tag} {right}?"),
@@ -184,9 +200,11 @@ def tag_questions(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def adverb_placement(w: Words) -> Paradigm:
+    """Put adverbs where they may stand, and between a verb and its object."""
     someone, adverb, action = w.anyone(), w.adverb("manner"), w.action()
     verb, object_ = action.verb, f"the {action.object.sg}"
     sleep = w.verb("unergative").past
+
     return framed(
         w,
         [
@@ -202,9 +220,11 @@ def adverb_placement(w: Words) -> Paradigm:
 
 @phenomenon(in_training=False)
 def correlatives(w: Words) -> Paradigm:
+    """Pair 'either' with 'or' and 'neither' with 'nor', and mix them up."""
     (one, other), action, verb = w.somebody(2), w.action(), w.verb("unergative").past
     predicate = w.pick((verb, f"{action.verb.past} the {action.object.sg}"))
     first, second = w.rng.sample((("both", "and"), ("either", "or"), ("neither", "nor")), 2)
+
     return framed(
         w,
         [

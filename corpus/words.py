@@ -1,8 +1,8 @@
 """The open-class words of the corpus: for each class, the training words and the held-out words.
 
-A class is named after what its words select or allow, so that sentences stay plausible: `eat` takes an
-`edible`, `yawn` takes no object. In-domain validation uses the held-out words only, so no lemma of this
-file may stand in both columns, in any class (a test makes sure of it). Reads and writes nothing.
+A class is named after what its words select or allow, so that sentences stay plausible: ``eat``
+takes an ``edible``, ``yawn`` takes no object. In-domain validation uses the held-out words only, so
+no lemma of this file may be in both columns, in any class (a test makes sure of it).
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
@@ -141,7 +141,7 @@ IRREGULAR: dict[str, tuple[str, str]] = {
     "feel": ("felt", "felt"), "put": ("put", "put"),
 }  # fmt: skip
 
-# Regular verbs of one stressed syllable (or stress on the last) that double the consonant before -ed, -ing.
+# Regular verbs with stress on the last syllable, which double the consonant before -ed and -ing.
 DOUBLING = frozenset(("drop", "run", "sit", "set", "put", "nap", "plan", "prefer"))
 
 PLURALS = {

@@ -1,4 +1,4 @@
-"""Reading CoLA's format: what is malformed is refused with file and line, what is suspicious is counted."""
+"""Reading CoLA's format: the malformed is refused, the suspicious is counted."""
 
 from pathlib import Path
 

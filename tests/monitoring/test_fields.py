@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -58,7 +59,8 @@ def test_every_field_of_a_drift_document_is_mapped(tmp_path: Path) -> None:
     prediction, _ = log_lines(tmp_path)
     now = datetime.now(UTC)
     record = cast(LogRecord, prediction)
-    window = from_records([record], now - HOUR, now + HOUR, EDGES)
+    counted = from_records([record], now - HOUR, now + HOUR, EDGES)
+    window = replace(counted, is_covered=True)
     verdict = judge(window, window, REFERENCE, min_sample=1)
 
     document = verdict.document()

@@ -100,7 +100,9 @@ def test_a_missing_model_fails_the_build_with_what_to_run(context, tmp_path):
     )
     built = build(copy, "api", check=False)
     assert built.returncode != 0
-    assert "models/model.onnx is missing: run 'make train' or 'make model-pull' first" in built.stderr
+    assert (
+        "models/model.onnx is missing: run 'make train' or 'make model-pull' first" in built.stderr
+    )
 
 
 def test_what_the_image_adds_to_its_base(image):
