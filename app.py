@@ -86,6 +86,7 @@ def main() -> None:
     """Load the model and serve it."""
     settings = Settings.from_environment()
 
+    # The batcher runs one row per core; a sentence that comes alone gets several.
     single_threads = min(available_cores(), MAX_SINGLE_THREADS)
     predictor = ColaONNXPredictor(settings.model_path, threads=1, single_threads=single_threads)
 

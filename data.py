@@ -158,6 +158,7 @@ class DataModule(pl.LightningDataModule):
         self.train_examples = self.encoder.encode(sentences)
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
+        # What the pretext task breaks, and where it takes words to replace others with.
         self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
         self.corrupter = Corrupter([sentence.text for sentence in sentences])
 
@@ -221,6 +222,7 @@ class DataModule(pl.LightningDataModule):
             start_batch=batches_done,
         )
 
+        # The loader hands out positions; the sentences themselves are already tokens.
         collate = functools.partial(self.encoder.collate, examples)
         positions: Dataset[int] = range(len(examples.ids))  # type: ignore[assignment]
         return DataLoader(positions, batch_sampler=sampler, collate_fn=collate)

@@ -55,6 +55,8 @@ def subject_verb_agreement(w: Words) -> Paradigm:
         )
     )
 
+    # The verb has the number of its subject, whatever form the noun phrase takes: a coordination
+    # of two singulars is plural.
     return framed(w, crossed(w, *subjects))
 
 
@@ -72,6 +74,8 @@ def agreement_attractor(w: Words) -> Paradigm:
         )
     )
 
+    # The verb agrees with the head of its subject; the nearer noun of the other number is what
+    # misleads speakers and models alike (Bock and Miller 1991).
     return framed(
         w, crossed(w, template.format(head.sg, near.pl), template.format(head.pl, near.sg))
     )
@@ -93,6 +97,7 @@ def determiner_noun_agreement(w: Words) -> Paradigm:
     )
     noun = action.object
 
+    # Each determiner takes nouns of one number only.
     return framed(
         w,
         [
@@ -111,6 +116,8 @@ def reflexive_subjects(w: Words) -> list[tuple[str, str, str]]:
     verb, think = w.verb("strict_person").past, w.verb("think").past
     near = w.pick(("near", "behind"))
 
+    # The head of the subject binds, neither the noun inside it nor the subject of another clause
+    # (principle A: Chomsky 1981).
     return [
         (f"the {man.sg} {near} the {woman.sg}", "himself", "herself"),
         (f"the {woman.sg} {near} the {man.sg}", "herself", "himself"),
@@ -173,6 +180,8 @@ def pronoun_case(w: Words) -> Paradigm:
         )
     )
 
+    # English has kept case in pronouns only: nominative for the subject of a finite clause,
+    # accusative everywhere else.
     return framed(
         w,
         [

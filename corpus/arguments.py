@@ -17,6 +17,7 @@ def transitivity(w: Words) -> Paradigm:
     )
     tail = w.pick(("", f" in the {w.noun('place').sg}", " again"))
 
+    # These verbs cannot do without an object, or cannot take one.
     return framed(
         w,
         [
@@ -45,6 +46,8 @@ def dative_alternation(w: Words) -> Paradigm:
         )
     both, only_to, only_for = (w.verb(kind).past for kind in ("dative", "to_dative", "for_dative"))
 
+    # Some verbs allow both orders, some the one with a preposition only, and each has one
+    # preposition for its receiver (Levin 1993).
     return framed(
         w,
         [
@@ -70,6 +73,8 @@ def causative_alternation(w: Words) -> Paradigm:
     )
     tail = w.pick(("", f" in the {w.noun('place').sg}"))
 
+    # Verbs of change such as 'break' go with and without a causer; 'vanish' has none and
+    # 'destroy' needs one (Levin 1993).
     return framed(
         w,
         [
@@ -100,6 +105,7 @@ def passive(w: Words) -> Paradigm:
     patient, other = w.somebody(2)
     transitive, intransitive = w.verb("strict_person"), w.verb("unergative")
 
+    # Only a verb with an object has a passive, and only the participle forms it.
     return framed(
         w,
         [
@@ -144,6 +150,8 @@ def control_raising(w: Words) -> Paradigm:
         bad(f"{someone} {persuade} there to be {event}"),
     ]
 
+    # 'seem' has no subject of its own, so that 'there' or 'it' may stand there; 'try' needs
+    # somebody who tries.
     return framed(w, w.pick((subject_paradigm, swapped_paradigm, object_paradigm)))
 
 
@@ -156,6 +164,8 @@ def verb_particle(w: Words) -> Paradigm:
     verb, particle = separable.past, separable.particle
     look, at = fixed.past, fixed.particle
 
+    # A full object stands on either side of the particle, a pronoun before it only; a preposition
+    # never leaves its object.
     return framed(
         w,
         [
@@ -197,4 +207,5 @@ def clause_selection(w: Words) -> Paradigm:
         bad(f"{someone} {want} {action.verb.ing} {object_}"),
     ]
 
+    # Each verb selects the kind of clause that may follow: a statement, a question, an infinitive.
     return framed(w, w.pick((finite, infinite)), that_only=True)

@@ -35,6 +35,8 @@ def tense_aspect(w: Words) -> Paradigm:
         bad(f"{someone} is {verb.ing} {object_} since last week"),
     ]
 
+    # The present perfect does not go with a time in the past, nor a stative verb with the
+    # progressive.
     return w.pick((timed, timed, framed(w, progressive, that_only=True)))
 
 
@@ -66,6 +68,7 @@ def auxiliaries(w: Words) -> Paradigm:
         bad(f"{someone} {modal} be not have {verb.participle} {object_}"),
     ]
 
+    # Each auxiliary selects the form of the next verb, and their order is fixed: modal, have, be.
     return framed(w, w.pick((crossed, crossed, ordered)))
 
 
@@ -96,6 +99,7 @@ def vp_ellipsis(w: Words) -> Paradigm:
         bad(f"{one} wished to {head.base}{rest}, and {other} could to"),
     ]
 
+    # A verb phrase may be left out after an auxiliary only.
     return framed(w, w.pick((matched, matched, polar, stranded)), that_only=True)
 
 
@@ -108,6 +112,8 @@ def gapping(w: Words) -> Paradigm:
     gap = f"the {w.noun(w.pick(('edible', 'animal'))).sg}"
     link = w.pick(("because", "although", "before", "after"))
 
+    # The second verb may be left out where both clauses are coordinated, not where one is
+    # subordinate.
     return framed(
         w,
         [

@@ -74,6 +74,7 @@ def sentences(split: Split) -> list[Sentence]:
     used: set[str] = set()
     for name, phenomenon in sorted(PHENOMENA.items()):
         if phenomenon.in_training == split.seen:
+            # A seed of its own, so that one phenomenon's change leaves all others as they are.
             rng = random.Random(f"{SEED} {split.name} {name}")
             examples = draw(phenomenon, rng, split, used)
             found += [
@@ -103,6 +104,8 @@ def paradigms(
     for name, phenomenon in sorted(PHENOMENA.items()):
         if for_own_corpus and not phenomenon.in_training:
             continue
+
+        # A sentence that is drawn again does not count again.
         words, drawn = Words(rng, columns), dict[str, bool]()
         while len(drawn) < per_phenomenon:
             for example in phenomenon.build(words):

@@ -13,6 +13,8 @@ def polarity_paradigms(w: Words) -> list[Paradigm]:
     sleep = w.verb("unergative")
     awake = sleep.participle
 
+    # 'any' and 'ever' need a licenser, such as a negation, that stands above them; one inside a
+    # relative clause is not enough (Ladusaw 1979).
     return [
         [
             good(f"no {one.sg} has ever {predicate}"),
@@ -87,6 +89,7 @@ def quantifiers(w: Words) -> Paradigm:
         bad(f"{someone} {lose} much of the {thing.pl}"),
     ]
 
+    # 'much' and 'little' count nothing, 'many' and 'few' count plurals, 'every' is singular.
     return framed(w, w.pick((partitive, partitive, floated, countable)))
 
 
@@ -114,6 +117,7 @@ def existential_there(w: Words) -> Paradigm:
         bad(f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"),
     ]
 
+    # 'there is' introduces what is new, so that it takes an indefinite noun phrase (Milsark 1977).
     return framed(w, w.pick((singular, plural)))
 
 
@@ -145,4 +149,5 @@ def comparatives(w: Words) -> Paradigm:
         bad(f"{one} {be} much {short}, and {other} {be} very {long}"),
     ]
 
+    # A short adjective takes -er, a long one 'more', and none takes both.
     return framed(w, w.pick((form, form, degree)))

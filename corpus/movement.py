@@ -13,6 +13,7 @@ def wh_island(w: Words) -> Paradigm:
     what = w.pick(("what", f"which {action.object.sg}"))
     object_, past = f"the {action.object.sg}", action.verb.past
 
+    # Nothing leaves an embedded question: its first place is taken (Ross 1967).
     return [
         good(f"{what} did {asker} {think} that {agent} {past}?"),
         good(f"did {asker} {wonder.base} whether {agent} {past} {object_}?"),
@@ -38,6 +39,7 @@ def coordinate_structure(w: Words) -> Paradigm:
         ]
     verb1, verb2, adjective = first.verb.past, second.verb.past, w.adjective("thing")
 
+    # Nothing leaves one part of a coordination, unless it leaves all of them (Ross 1967).
     return framed(
         w,
         [
@@ -58,6 +60,7 @@ def that_trace(w: Words) -> Paradigm:
     who = w.pick(("who", f"which {w.noun('person').sg}"))
     predicate = f"{action.verb.past} the {action.object.sg}"
 
+    # A subject cannot be questioned across 'that', an object can (Perlmutter 1968).
     return [
         good(f"{who} did {thinker} {think} {predicate}?"),
         good(f"{who} did {thinker} {think} that {other} {act}?"),
@@ -76,6 +79,8 @@ def filler_gap(w: Words) -> Paradigm:
     past, object_ = action.verb.past, f"the {action.object.sg}"
     tail = w.pick(("", f" in the {w.noun('place').sg}", " last week"))
 
+    # A question word and a gap come together: one without the other leaves a place empty or
+    # fills it twice.
     return framed(
         w,
         [
@@ -109,6 +114,8 @@ def relative_clauses(w: Words) -> Paradigm:
             ],
         )
 
+    # The gap is the relative word's place: a pronoun in it fills it twice, and 'which' does not
+    # name people.
     return framed(
         w,
         [
@@ -128,6 +135,7 @@ def question_paradigms(w: Words) -> list[Paradigm]:
     verb, object_ = action.verb, f"the {action.object.sg}"
     person, adjective, sleep = (w.noun("person").sg, w.adjective("person"), w.verb("unergative"))
 
+    # Subject and auxiliary change places in a main question and nowhere else.
     return [
         [
             good(f"is the {person} who is {adjective} {sleep.ing}?"),

@@ -24,6 +24,7 @@ def there_agreement(w: Words) -> Paradigm:
         (("is", "are"), ("was", "were"), ("seems to be", "seem to be"), ("has been", "have been"))
     )
 
+    # The verb agrees with the noun phrase behind it, since 'there' has no number.
     return framed(
         w,
         [
@@ -43,6 +44,7 @@ def adjunct_island(w: Words) -> Paradigm:
     object_, past = f"the {action.object.sg}", action.verb.past
     what = w.pick(("what", f"which {action.object.sg}"))
 
+    # Nothing leaves a clause that is an adjunct (Huang 1982).
     return [
         good(f"what did {other} {action.verb.base} {link} {one} {verb.past}?"),
         good(f"did {one} {verb.base} {link} {other} {past} {object_}?"),
@@ -61,6 +63,8 @@ def complex_np_island(w: Words) -> Paradigm:
     heard = {"hear": "heard", "deny": "denied", "repeat": "repeated"}[hear]
     object_, past = f"the {action.object.sg}", action.verb.past
 
+    # Nothing leaves a clause inside a noun phrase; out of the same clause behind a verb it may
+    # (Ross 1967).
     return w.pick(
         (
             [
@@ -86,6 +90,7 @@ def left_branch(w: Words) -> Paradigm:
     verb, noun, adjective = action.verb, action.object, w.adjective("thing")
     owner = w.noun("person").sg
 
+    # A modifier is not questioned without its noun (Ross 1967).
     return w.pick(
         (
             [
@@ -115,6 +120,7 @@ def tough_movement(w: Words) -> Paradigm:
     easy, eager = w.adjective("tough"), w.adjective("control")
     verb, object_ = action.verb.base, f"the {action.object.sg}"
 
+    # 'tough' lets the object of the infinitive be its subject; 'eager' has a subject of its own.
     return framed(
         w,
         [
@@ -148,6 +154,7 @@ def resultatives(w: Words) -> Paradigm:
         bad(f"{name} {shout} hoarse"),
     ]
 
+    # The result is said of the object: a verb without one needs a reflexive for it.
     return framed(w, w.pick((transitive, reflexive_needed)))
 
 
@@ -160,6 +167,7 @@ def locative_inversion(w: Words) -> Paradigm:
     pronoun = w.pick(("he", "she", "they"))
     subject = w.pick((a(person), f"the {person}", f"the {w.adjective('person')} {person}"))
 
+    # A place in front lets an intransitive verb stand before its subject, not a transitive one.
     return framed(
         w,
         [
@@ -190,6 +198,7 @@ def tag_questions(w: Words) -> Paradigm:
     ]
     (first, tag), (second, other_tag) = w.rng.sample(statements, 2)
 
+    # The tag repeats the auxiliary, turns the polarity round and takes the subject's pronoun.
     return [
         good(f"{first}, {tag} {right}?"),
         good(f"{second}, {other_tag} {right}?"),
@@ -205,6 +214,7 @@ def adverb_placement(w: Words) -> Paradigm:
     verb, object_ = action.verb, f"the {action.object.sg}"
     sleep = w.verb("unergative").past
 
+    # Nothing stands between a verb and its object.
     return framed(
         w,
         [
@@ -225,6 +235,7 @@ def correlatives(w: Words) -> Paradigm:
     predicate = w.pick((verb, f"{action.verb.past} the {action.object.sg}"))
     first, second = w.rng.sample((("both", "and"), ("either", "or"), ("neither", "nor")), 2)
 
+    # 'either' goes with 'or', 'neither' with 'nor', 'both' with 'and'.
     return framed(
         w,
         [

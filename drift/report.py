@@ -65,6 +65,7 @@ def _plots(verdict: Verdict, reference: Reference) -> str:
     total = max(window.count, 1)
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+    # Shares, since a window and the validation set differ in size.
     labels = list(known.labels)
     _bars(
         axes[0],

@@ -192,6 +192,7 @@ def send_all(client: Client, stream: Iterator[str], count: int, rate: float) -> 
     Returns:
         The milliseconds that each answer took, None for each that failed.
     """
+    # By the clock and not by pauses, which would add up with the answers.
     start = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as pool:
         waiting = []

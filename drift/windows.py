@@ -86,6 +86,8 @@ def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: E
     path = f"/{INDEX}/_search?ignore_unavailable=true"
     aggregations = server.request("POST", path, query(start, end, edges))["aggregations"]
     counts = aggregations["window"]
+
+    # A sum over nothing is null.
     return Window(
         start=start,
         end=end,
@@ -108,6 +110,8 @@ def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: E
 def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
     """Build the search behind ``from_elasticsearch``: all that a check needs, as aggregations."""
     before = start - PREVIOUS_WINDOWS * (end - start)
+
+    # Only counts and sums come back: a window of a million predictions costs what a small one does.
     inside = {
         "labels": {"terms": {"field": "prediction.label.keyword", "size": 10}},
         "models": {"terms": {"field": "model.version", "size": 50}},
@@ -121,6 +125,8 @@ def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
         "texts": {"value_count": {"field": "text.keyword"}},
         "distinct_texts": {"cardinality": {"field": "text.keyword", "precision_threshold": 40000}},
     }
+
+    # One search for both, so that they are of the same moment.
     return {
         "size": 0,
         "query": {"bool": {"filter": [{"term": {"event": "prediction"}}, _between(before, end)]}},

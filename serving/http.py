@@ -216,6 +216,8 @@ def create_api(service: Service, settings: Settings, predictions: Predictions) -
         redirect_slashes=False,
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
     )
+
+    # Described by FastAPI like all others, but served by Routes.
     _add_predictions(api, predictions, settings)
     _add_operations(api, service)
     api.mount("/static", StaticFiles(directory=WEB), name="static")

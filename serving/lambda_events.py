@@ -63,6 +63,7 @@ class GatewayRequest:
         if "requestContext" not in event and "httpMethod" not in event:
             return None
 
+        # Format 2.0 has method and path in other places than 1.0.
         http = _mapping(_mapping(event, "requestContext"), "http")
         path = event.get("rawPath", event.get("path"))
         return cls(
@@ -136,6 +137,7 @@ def predict(predictor: Predictor, texts: Sequence[str]) -> list[Prediction]:
     Raises:
         RequestError: One of them cannot be predicted; the message names it.
     """
+    # All at once is quicker; which of them was refused is looked for only if one was.
     try:
         return predictor.predict_many(texts)
     except InvalidText:

@@ -37,6 +37,7 @@ class Metrics:
             ["route"],
         )
 
+        # How well requests are packed: full rows mean that the model is the bottleneck.
         self._row_sentences = _histogram(
             registry, "row_sentences", "Sentences packed in a row.", (1, 2, 4, 8, 16, 32)
         )
@@ -48,6 +49,7 @@ class Metrics:
         self._predictions = Counter(
             "cola_predictions", "Predictions by label.", ["label"], registry=registry
         )
+        # The scores' distribution is the first thing to look at when the traffic changes.
         tenths = [n / 10 for n in range(1, 11)]
         self._score = _histogram(
             registry, "probability_acceptable", "Probability of acceptable.", tenths

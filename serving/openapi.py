@@ -142,6 +142,7 @@ def responses(model: Any, *statuses: int, example: Any = None) -> dict[int | str
         statuses: The error statuses that the route may answer.
         example: An example of the answer.
     """
+    # FastAPI turns a model into a schema, and keeps what else is said of a status.
     described: dict[int | str, Schema] = {200: {"model": model, "description": "The answer."}}
     if example is not None:
         described[200]["content"] = {"application/json": {"example": example}}
@@ -159,6 +160,7 @@ def responses(model: Any, *statuses: int, example: Any = None) -> dict[int | str
 
 def text_parameter(limits: Settings) -> Schema:
     """Describe the parameter of ``GET /predict``."""
+    # The same limits as those of a body's sentence.
     schema = _one_sentence(limits).model_json_schema()["properties"]["sentence"]
     examples = {"good": {"value": GOOD}, "bad": {"value": BAD}}
     parameter = {"name": "text", "in": "query", "required": True, "schema": schema}

@@ -128,6 +128,7 @@ class PredictionLog:
         self._writer.close(timeout)
 
     def _lines(self, request: _Request, predictions: Sequence[Prediction]) -> Iterator[str]:
+        # The index template in monitoring/ maps these fields and no other.
         for item in predictions:
             record = {
                 "@timestamp": request.timestamp,

@@ -45,6 +45,7 @@ class Service:
             RequestError: The model does not predict.
         """
         settings = self._settings
+        # Here and not when the service is made: threads and futures belong to the running loop.
         self.log = PredictionLog(
             "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
         )
@@ -56,6 +57,8 @@ class Service:
             inline_tokens=PREDICT_INLINE,
             record_row=self.metrics.record_row,
         )
+
+        # Asked when Prometheus reads, instead of counted with every request.
         self.metrics.watch(
             waiting=lambda: self._batcher.waiting, lines_lost=lambda: self.log.dropped
         )
@@ -72,6 +75,7 @@ class Service:
         Raises:
             RequestError: A text cannot be predicted, or too many sentences are waiting.
         """
+        # A thread costs more than a short text, a long text more than others should wait.
         encode = self._predictor.encode
         if sum(map(len, texts)) <= ENCODE_INLINE:
             encoded = encode_all(encode, texts)

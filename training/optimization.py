@@ -45,6 +45,8 @@ def parameter_groups(
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         depth = _depth(name, layers)
+
+        # Biases and the parameters of norms are vectors, everything else is a matrix.
         is_decayed = parameter.ndim > 1
         group = groups.setdefault(
             (depth, is_decayed),

@@ -156,6 +156,7 @@ def git_commit() -> str | None:
 
     It ends in ``-dirty`` if the code was changed since.
     """
+    # Tags are left out: a name that moves would not say which code ran.
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         result = subprocess.run(
