@@ -4,6 +4,7 @@ DVC itself reads and writes ``outs``, the digest and size of the model file. Wha
 know of a model is copied from its lineage into ``meta``, so that it can be read without the model.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,9 @@ class Facts:
     mcc: float | None = None
     """Matthews correlation coefficient on the whole validation set."""
 
+    sha256: str | None = None
+    """Of the model file. DVC's md5 finds it in the store; this says that nobody exchanged it."""
+
     corpus: str | None = None
     corpus_sha256: str | None = None
     base_model: str | None = None
@@ -43,9 +47,12 @@ class Facts:
             StoreError: It was written without metrics.
         """
         lineage = ColaONNXPredictor(model, threads=1).info.lineage
+        with model.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         try:
             return cls(
                 mcc=lineage.mcc,
+                sha256=sha256,
                 corpus=lineage.corpus.name,
                 corpus_sha256=lineage.corpus.sha256,
                 base_model=lineage.base_model,

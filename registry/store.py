@@ -33,9 +33,10 @@ _CAUSES = {
     r"Could not connect|EndpointConnection|Connect(ion)? (timeout|refused)|Name or service not": (
         "remote {remote!r} cannot be reached: check its URL, AWS_ENDPOINT_URL and the network"
     ),
+    # For DVC, an object with another digest than its name says is missing too.
     r"neither locally nor on remote|missing-files": (
-        "remote {remote!r} does not hold this model: "
-        "check its URL, or push again from where it was made"
+        "remote {remote!r} does not hold this model, or another file in its place: "
+        "check its URL, bring an earlier version of the object back, or push again"
     ),
     r"is going to be removed|unsaved|ConfirmRemove": (
         "models/model.onnx is not the pointer's model and was never pushed: "

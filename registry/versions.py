@@ -1,5 +1,7 @@
 """The versions of the model: push, pull, list and compare them, promote a candidate."""
 
+import fcntl
+import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +30,11 @@ def push(root: Path, remote: str) -> str:
         ModelFileError: ``models/model.onnx`` is missing or is not a model of this project.
         StoreError: The store did not take it; the pointer is what it was.
     """
+    with _one_push_at_a_time(root):
+        return _push(root, remote)
+
+
+def _push(root: Path, remote: str) -> str:
     facts = Facts.of_model(root / MODEL)
     store.name_remote(root, remote)
 
@@ -54,7 +61,8 @@ def pull(root: Path, remote: str) -> str:
     """Fetch the pointer's model into ``models/model.onnx``; return a line that says so.
 
     Raises:
-        StoreError: It cannot be fetched; the file that is there stays.
+        StoreError: It cannot be fetched, or is not the file that was pushed; the file that is
+            there stays.
     """
     pointer = read_pointer(root)
     if pointer is None:
@@ -63,7 +71,9 @@ def pull(root: Path, remote: str) -> str:
         )
 
     store.name_remote(root, remote)
-    store.dvc(root, remote, "pull", "-r", remote, POINTER)
+    with _restored_on_failure(root / MODEL):
+        store.dvc(root, remote, "pull", "-r", remote, POINTER)
+        _check_file(root / MODEL, pointer, remote)
     return (
         f"{MODEL} is model {pointer.md5[:8]}, "
         f"MCC {as_text(pointer.facts.mcc)} on {pointer.facts.corpus}"
@@ -135,12 +145,13 @@ def promote(root: Path, remote: str) -> str:
         ModelFileError: The candidate is missing or is not a model of this project.
         StoreError: It is worse than the current model, or the store did not take it.
     """
-    comparison = compare(root, CANDIDATE)
+    with _one_push_at_a_time(root):
+        comparison = compare(root, CANDIDATE)
 
-    with replace_atomically(root / MODEL) as temporary:
-        shutil.copyfile(root / CANDIDATE, temporary)
+        with replace_atomically(root / MODEL) as temporary:
+            shutil.copyfile(root / CANDIDATE, temporary)
 
-    return f"{comparison.as_markdown()}\n{push(root, remote)}"
+        return f"{comparison.as_markdown()}\n{_push(root, remote)}"
 
 
 @dataclass(frozen=True)
@@ -197,6 +208,44 @@ def _git(root: Path, *arguments: str) -> str | None:
         ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
     )
     return done.stdout if done.returncode == 0 else None
+
+
+def _check_file(path: Path, pointer: Pointer, remote: str) -> None:
+    """Compare a fetched file with what its pointer says.
+
+    Raises:
+        StoreError: It is another file.
+    """
+    content = path.read_bytes()
+    is_same = (
+        len(content) == pointer.size
+        and hashlib.md5(content, usedforsecurity=False).hexdigest() == pointer.md5
+        # A pointer from before there was a sha256 has none to compare.
+        and pointer.facts.sha256 in (None, hashlib.sha256(content).hexdigest())
+    )
+    if not is_same:
+        raise StoreError(
+            f"remote {remote!r} sent another file than {POINTER} names: somebody changed it; "
+            "remove .dvc/cache and bring an earlier version of the object back"
+        )
+
+
+@contextmanager
+def _one_push_at_a_time(root: Path) -> Iterator[None]:
+    """Hold this checkout's lock: a push that fails must not undo the pointer of another.
+
+    Raises:
+        StoreError: Another push holds it.
+    """
+    # DVC's own folder for such files, which git ignores. The lock goes with the process.
+    folder = root / ".dvc" / "tmp"
+    folder.mkdir(exist_ok=True)
+    with (folder / "push.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError("another push is running here: wait for it") from None
+        yield
 
 
 @contextmanager

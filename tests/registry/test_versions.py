@@ -1,5 +1,6 @@
 """Registry against a folder and a real S3 server: rclone's, which checks keys (`make tools`)."""
 
+import fcntl
 import shutil
 import socket
 import subprocess
@@ -238,6 +239,50 @@ def test_a_pull_that_fails_leaves_the_model(
     with pytest.raises(StoreError, match=says):
         versions.pull(repo, "model-store")
     assert md5(repo / MODEL) == mine
+
+
+def test_an_exchanged_object_is_refused_and_the_old_model_stays(repo: Path, bucket: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "model-store")
+    pushed = (repo / POINTER).read_bytes()
+
+    # A model that the cache holds may be replaced; this one is there when the bad one comes.
+    old = write_model(repo / MODEL, mcc=0.4, seed=1)
+    versions.push(repo, "local")
+    (repo / POINTER).write_bytes(pushed)
+    shutil.rmtree(repo / ".dvc/cache/files/md5" / pointers_md5(repo)[:2])
+
+    (stored,) = (path for path in bucket.rglob("*") if path.is_file())
+    write_model(stored, mcc=0.9, seed=2)
+
+    with pytest.raises(StoreError, match="another file") as refused:
+        versions.pull(repo, "model-store")
+    assert "\n" not in str(refused.value)
+    assert md5(repo / MODEL) == old
+
+
+def test_a_file_with_another_sha256_than_the_pointers_is_refused(repo: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "local")
+    document = yaml.safe_load((repo / POINTER).read_text())
+    document["meta"]["sha256"] = "0" * 64
+    (repo / POINTER).write_text(yaml.safe_dump(document))
+    (repo / MODEL).unlink()
+
+    with pytest.raises(StoreError, match="sent another file"):
+        versions.pull(repo, "local")
+    assert not (repo / MODEL).exists()
+
+
+def test_a_second_push_in_one_checkout_waits_its_turn(repo: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    (repo / ".dvc/tmp").mkdir()
+    with (repo / ".dvc/tmp/push.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="another push is running"):
+            versions.push(repo, "local")
+    assert not (repo / POINTER).exists()
+    assert "is in local" in versions.push(repo, "local")
 
 
 @pytest.mark.slow
