@@ -47,19 +47,17 @@ def build() -> bytes:
 
 
 def upload(bucket: str) -> str:
-    """Put the zip file into a bucket unless it is there; return its key.
+    """Put the zip file into a bucket; return its key, which names its whole digest.
 
     Raises:
         DeployError: AWS refused.
     """
     body = build()
-    key = f"forwarder/{hashlib.sha256(body).hexdigest()[:12]}.zip"
+    key = f"forwarder/{hashlib.sha256(body).hexdigest()}.zip"
 
-    # The key holds the digest: an object of this name is this file.
+    # Always: an object that is there under this name may be somebody else's code.
     with one_line_errors():
-        s3 = client("s3")
-        if not s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
+        client("s3").put_object(Bucket=bucket, Key=key, Body=body)
     return key
 
 

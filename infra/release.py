@@ -113,12 +113,17 @@ def _publish(function: str, image: str, poll_seconds: float) -> str:
 
     with one_line_errors():
         # Lambda pulls and prepares an image, which takes time: only where it is another one.
-        if functions.get_function(FunctionName=function)["Code"]["ImageUri"] != image:
-            functions.update_function_code(FunctionName=function, ImageUri=image)
+        current = functions.get_function(FunctionName=function)
+        code_sha256 = current["Configuration"]["CodeSha256"]
+        if current["Code"]["ImageUri"] != image:
+            updated = functions.update_function_code(FunctionName=function, ImageUri=image)
+            code_sha256 = updated["CodeSha256"]
         waiter = functions.get_waiter("function_updated_v2")
         waiter.wait(FunctionName=function, WaiterConfig=config)
 
-        version = str(functions.publish_version(FunctionName=function)["Version"])
+        # Lambda refuses if another release has put its own image there meanwhile.
+        published = functions.publish_version(FunctionName=function, CodeSha256=code_sha256)
+        version = str(published["Version"])
         waiter = functions.get_waiter("published_version_active")
         waiter.wait(FunctionName=function, Qualifier=version, WaiterConfig=config)
     return version
@@ -136,8 +141,11 @@ def _switch(outputs: StackOutputs, version: str, before: _Alias) -> None:
 
     try:
         rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
-    except DeployError as error:
+    except BaseException as error:
+        # Ctrl-C counts: a version that was not seen to predict must not stay live.
         _move_alias_back(function, before)
+        if not isinstance(error, DeployError):
+            raise
         raise DeployError(
             f"the smoke test failed, the alias is back at version {before.version}: {error}"
         ) from None

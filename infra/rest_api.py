@@ -1,5 +1,6 @@
 """The REST API as a caller sees it: its URL, its key, one request, and the check of its answer."""
 
+import http.client
 import json
 import os
 import time
@@ -126,6 +127,6 @@ def _send(request: urllib.request.Request) -> tuple[int, bytes]:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise DeployError(f"{request.full_url} did not answer: {reason}") from None

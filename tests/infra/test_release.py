@@ -174,6 +174,20 @@ def test_a_broken_image_never_stays_live(
     assert rest_api.predict(STACK.outputs(), SENTENCE)["prediction"]
 
 
+def test_an_interrupted_smoke_test_leaves_the_alias_where_it_was(
+    live: str, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        assert _live_version() == "2"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rest_api, "predict", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _release(build("two"), live)
+    assert _live_version() == "1"
+
+
 def test_settings_change_without_an_image_keeps_the_live_one(live: str, build: Build) -> None:
     # A failed release leaves its broken image as the latest, unpublished one.
     with pytest.raises(DeployError):
