@@ -196,7 +196,7 @@ class Stack:
             try:
                 waiter.wait(StackName=stack_id, WaiterConfig=config)
             except WaiterError:
-                reason = _first_failure(stack_id)
+                reason = first_failure(stack_id)
                 raise DeployError(f"stack {self.name!r}: {reason}") from None
 
 
@@ -210,10 +210,17 @@ class _Description:
     outputs: dict[str, str]
 
 
-def _first_failure(stack_id: str) -> str:
+def first_failure(stack_id: str) -> str:
     """Return which resource failed first, and why; later failures are only its consequences."""
     with one_line_errors():
         events = client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"]
+
+    # Newest first. What lies behind the start of this operation belongs to an earlier one.
+    for position, event in enumerate(events):
+        is_stack = event.get("PhysicalResourceId") == event.get("StackId", stack_id)
+        if is_stack and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+            events = events[: position + 1]
+            break
 
     # When one resource fails, CloudFormation cancels those that are under way.
     failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]

@@ -10,10 +10,11 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 
 from errors import DeployError
 from infra import rest_api
-from infra.stack import TEMPLATE, Stack, StackOutputs
+from infra.stack import TEMPLATE, Stack, StackOutputs, first_failure
 from tests.helpers.aws_fixtures import POLL_SECONDS, Deploy
 from tests.helpers.paths import ROOT
 
@@ -105,6 +106,92 @@ def test_three_alarms_watch_the_function(outputs: StackOutputs) -> None:
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
     watched = [alarm["MetricName"] for alarm in alarms if dimension in alarm["Dimensions"]]
     assert sorted(watched) == ["Duration", "Errors", "Throttles"]
+
+
+def test_an_alarm_sees_answers_that_are_failures(outputs: StackOutputs) -> None:
+    """The function raises nothing, so that Lambda's own count of errors stays 0."""
+    dimension = {"Name": "ApiName", "Value": NAME}
+    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    watched = [alarm for alarm in alarms if dimension in alarm["Dimensions"]]
+    assert [alarm["MetricName"] for alarm in watched] == ["5XXError"]
+    assert watched[0]["Namespace"] == "AWS/ApiGateway"
+
+
+def resources() -> dict[str, dict[str, Any]]:
+    """Return the template's resources, as CloudFormation reads them."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Reads ``!Sub x`` as ``{"Fn::Sub": x}``, ``!Ref x`` as ``{"Ref": x}``."""
+
+    def intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+        value: Any
+        if isinstance(node, yaml.ScalarNode):
+            value = loader.construct_scalar(node)
+        else:
+            assert isinstance(node, yaml.SequenceNode)
+            value = loader.construct_sequence(node, deep=True)
+        return {"Ref" if suffix == "Ref" else f"Fn::{suffix}": value}
+
+    Loader.add_multi_constructor("!", intrinsic)
+    loaded: dict[str, dict[str, Any]] = yaml.load(TEMPLATE.read_text("utf-8"), Loader)["Resources"]
+    return loaded
+
+
+def test_alarms_see_predictions_that_are_lost_on_the_way() -> None:
+    alarms = [item for item in resources().values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = {
+        alarm["Properties"]["MetricName"]
+        for alarm in alarms
+        if {"Ref": "Forwarder"} in [item["Value"] for item in alarm["Properties"]["Dimensions"]]
+    }
+    assert metrics == {"Errors", "DeadLetterErrors", "AsyncEventsDropped"}
+
+
+def test_the_forwarder_may_write_to_the_search_domain_and_do_nothing_else() -> None:
+    """Within an account one Allow is enough, so the domain's must be as narrow as the role's."""
+    (writer,) = [
+        statement
+        for statement in resources()["Search"]["Properties"]["AccessPolicies"]["Statement"]
+        if statement["Sid"] == "WriterByRole"
+    ]
+    assert writer["Resource"]["Fn::Sub"].endswith("/_bulk")
+
+
+def test_the_training_role_reaches_the_models_only() -> None:
+    statements = resources()["TrainRole"]["Properties"]["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]
+    puts = [item for item in statements if "s3:PutObject" in item["Action"]]
+    assert [item["Resource"]["Fn::Sub"] for item in puts] == ["${ModelStore.Arn}/dvc/*"]
+
+
+def test_a_failure_of_last_week_does_not_explain_that_of_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def event(resource: str, status: str, minute: int, reason: str = "") -> dict[str, Any]:
+        return {
+            "StackId": "id",
+            "PhysicalResourceId": "id" if resource == NAME else resource,
+            "LogicalResourceId": resource,
+            "ResourceStatus": status,
+            "ResourceStatusReason": reason,
+            "Timestamp": minute,
+        }
+
+    newest_first = [
+        event(NAME, "UPDATE_ROLLBACK_IN_PROGRESS", 12),
+        event("Search", "UPDATE_FAILED", 11, "today's"),
+        event(NAME, "UPDATE_IN_PROGRESS", 10),
+        event("Function", "UPDATE_FAILED", 1, "last week's"),
+        event(NAME, "UPDATE_IN_PROGRESS", 0),
+    ]
+
+    class CloudFormation:
+        def describe_stack_events(self, **_: str) -> dict[str, Any]:
+            return {"StackEvents": newest_first}
+
+    monkeypatch.setattr("infra.stack.client", lambda service: CloudFormation())
+    assert first_failure("id") == "Search: today's"
 
 
 # --- callers -----------------------------------------------------------------------------------
