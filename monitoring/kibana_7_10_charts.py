@@ -150,14 +150,25 @@ def bars(
         {"id": "2", "enabled": True, "schema": "segment", **buckets},
     ]
 
-    category_axis = {"id": "CategoryAxis-1", "type": "category", "position": "bottom", "show": True}
-    value_axis = {
+    # The migrations and charts of Kibana 7.12 and later read each of these settings, also the empty
+    # ones, and fail without it.
+    category_axis: JsonObject = {
+        "id": "CategoryAxis-1",
+        "type": "category",
+        "position": "bottom",
+        "show": True,
+        "scale": {"type": "linear"},
+        "labels": {"show": True, "truncate": 100},
+        "title": {},
+    }
+    value_axis: JsonObject = {
         "id": "ValueAxis-1",
         "name": "LeftAxis-1",
         "type": "value",
         "position": "left",
         "show": True,
         "scale": {"type": "linear", "mode": "normal"},
+        "labels": {"show": True, "rotate": 0, "truncate": 100},
         "title": {"text": ""},
     }
     drawn = {

@@ -260,3 +260,22 @@ def test_the_old_dashboard_file_is_up_to_date_and_has_the_same_panels() -> None:
 
     references = {(r["type"], r["id"]) for saved in old for r in saved["references"]}
     assert references <= {(saved["type"], saved["id"]) for saved in old}
+
+
+def test_the_axes_of_the_old_dashboard_hold_what_newer_kibanas_read() -> None:
+    """Kibana 7.12 to 9.3 refuse or do not draw a bar chart whose axes lack one of these."""
+    states = [
+        json.loads(saved["attributes"]["visState"])
+        for saved in kibana_7_10.saved_objects()
+        if saved["type"] == "visualization"
+    ]
+    charts = [state["params"] for state in states if state["type"] == "histogram"]
+    assert charts
+
+    for chart in charts:
+        for axis in [*chart["categoryAxes"], *chart["valueAxes"]]:
+            assert {"labels", "title", "scale"} <= set(axis)
+            assert {"show", "truncate"} <= set(axis["labels"])
+        for axis in chart["valueAxes"]:
+            # Without it the labels stand upright and collide.
+            assert axis["labels"]["rotate"] == 0
