@@ -4,6 +4,7 @@ Elasticsearch's part runs against the two servers. Kibana and Elasticsearch's se
 only, so here a stand-in keeps what it is sent and answers in their form.
 """
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from monitoring.provision import provision_elasticsearch
 from monitoring.reference import Reference
 from monitoring.security import WRITER_ROLE, provision_security
 from monitoring.steps import Report, covers
+from tests.helpers.paths import ROOT
 from tests.helpers.reference import DISTRIBUTIONS, REFERENCE
 from tests.helpers.servers import search
 from tests.helpers.stand_in import StandIn
@@ -172,6 +174,28 @@ def test_every_rule_tells_of_its_start_and_its_end() -> None:
         assert {action["id"] for action in rule["actions"]} == {wanted["connector"]["id"]}
         assert rule["params"]["threshold"] == [0]
         assert rule["params"]["thresholdComparator"] == ">"
+
+
+def test_an_alert_says_how_much_where_to_look_and_what_to_do() -> None:
+    """``context.value`` would be the number of rows that the query found: 1 or 0."""
+    for rule in read("rules.json")["rules"]:
+        query = rule["params"]["esqlQuery"]["esql"]
+        columns = set(re.findall(r"(\w+) = ", query))
+        fired, recovered = (action["params"]["documents"][0] for action in rule["actions"])
+
+        figures = set(re.findall(r"{{_source\.(\w+)}}", fired["message"] + fired["value"]))
+        assert figures <= columns
+        assert "total" not in columns or {"total", "percent", "since", "share"} <= figures
+        assert "context.value" not in json.dumps([fired, recovered])
+
+        # Nothing is found any more when a rule recovers, so there is no row to take figures from.
+        assert "_source" not in json.dumps(recovered)
+        assert fired["link"] == recovered["link"] == "{{context.link}}"
+
+        path, _, heading = fired["what_to_do"].partition(", ")
+        chapter = (ROOT / path).read_text(encoding="utf-8")
+        assert f"\n## {heading.strip(chr(39))}\n" in chapter
+        assert f"| {rule['name'].split(' above')[0]}" in chapter
 
 
 def test_a_rule_whose_key_cannot_be_read_any_more_gets_a_new_one(stand_in: StandIn) -> None:
