@@ -9,6 +9,7 @@ prediction_log.py  one JSON line per prediction
 log_writer.py      the thread that writes those lines
 explain.py         which words hurt a sentence
 http.py            the routes of app.py
+clients.py         request bodies, and clients that leave
 openapi.py         their description
 middleware.py      what every HTTP request passes: id, key, time, last catch
 protocol.py        what one client may send, and for how long

@@ -1,34 +1,30 @@
 """The routes of the HTTP service: what each path reads, asks of the service and answers."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from errors import RequestError
 from serving import openapi
+from serving.clients import Bodies, cancelled_if_client_leaves
 from serving.explain import MAX_WORDS, explanation, has_too_many_words, leave_one_out
 from serving.messages import (
-    BODY_TOO_LARGE,
     MISSING_TEXT,
     NOT_FOUND,
-    NOT_JSON,
     answer_body,
     check_sentence,
     parse_json,
     sentences_of,
 )
 from serving.middleware import answer_error
-from serving.protocol import Connection
 from serving.service import Service
 from serving.settings import Settings
 
@@ -124,77 +120,6 @@ class Predictions:
         with cancelled_if_client_leaves(request):
             predictions = await self._service.predict(texts, scope["request_id"], scope["started"])
         return Response(answer_body(predictions, many), media_type="application/json")
-
-
-class Bodies:
-    """Reads request bodies, and knows how much all of them hold.
-
-    Args:
-        max_bytes: What one body may have.
-        max_in_flight_bytes: What all that are being read or answered may have together.
-    """
-
-    def __init__(self, max_bytes: int, max_in_flight_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._max_in_flight_bytes = max_in_flight_bytes
-        self._in_flight_bytes = 0
-
-    @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Give the body of a request; it counts as held until the context ends.
-
-        Raises:
-            RequestError: It is not JSON, too large, or one too many. Raised as soon as it is known.
-        """
-        # Browsers send other types to a foreign service without asking it first.
-        content_type = request.headers.get("content-type", "")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise RequestError(415, "unsupported_media_type", NOT_JSON)
-
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._max_bytes:
-            raise self._too_large()
-
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                self._in_flight_bytes += len(chunk)
-                if len(body) > self._max_bytes:
-                    raise self._too_large()
-                if self._in_flight_bytes > self._max_in_flight_bytes:
-                    message = "too much is being sent at one time: try again later"
-                    raise RequestError(503, "overloaded", message, {"retry-after": "1"})
-            yield bytes(body)
-        finally:
-            self._in_flight_bytes -= len(body)
-
-    def _too_large(self) -> RequestError:
-        return RequestError(413, "body_too_large", BODY_TOO_LARGE.format(self._max_bytes))
-
-
-@contextmanager
-def cancelled_if_client_leaves(request: Request) -> Iterator[None]:
-    """Cancel what is awaited in this context when the client closes its connection.
-
-    Raises:
-        ClientDisconnect: It has.
-    """
-    connection: Connection | None = request.scope.get("connection")
-    task = asyncio.current_task()
-    if connection is None or task is None:
-        yield
-        return
-
-    if connection.is_lost:
-        raise ClientDisconnect
-    connection.on_lost = task.cancel
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise ClientDisconnect from None
-    finally:
-        connection.on_lost = None
 
 
 def create_api(service: Service, settings: Settings, predictions: Predictions) -> FastAPI:
