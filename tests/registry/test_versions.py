@@ -274,7 +274,7 @@ def test_a_file_with_another_sha256_than_the_pointers_is_refused(repo: Path) -> 
     assert not (repo / MODEL).exists()
 
 
-def test_a_second_push_in_one_checkout_waits_its_turn(repo: Path) -> None:
+def test_a_second_push_in_one_checkout_is_refused(repo: Path) -> None:
     write_model(repo / MODEL, mcc=0.5)
     (repo / ".dvc/tmp").mkdir()
     with (repo / ".dvc/tmp/push.lock").open("w") as other:
