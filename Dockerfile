@@ -11,13 +11,13 @@ WORKDIR /app
 # A glob that may match nothing, so that a missing model gets a message of ours.
 COPY errors.py models/model.onn[x] models/
 RUN test -f models/model.onnx || { echo "models/model.onnx is missing: run 'make train' or 'make model-pull' first" >&2; exit 1; }
-COPY requirements_inference.txt constraints.txt ./
-# Without --no-deps, tokenizers brings the whole Hub client: the names that follow are what is really imported.
-RUN pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --target /opt/site \
-      -r requirements_inference.txt annotated-doc annotated-types anyio click h11 idna opentelemetry-api \
-      pydantic pydantic-core sniffio starlette typing-extensions typing-inspection \
- && pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --target /opt/lambda \
-      -c constraints.txt awslambdaric simplejson snapshot-restore-py \
+# The locks (`make lock`) name every package and the hashes of its files, and leave out what tokenizers and
+# onnxruntime declare but serving never imports: hence --no-deps.
+COPY infra/lock_inference.txt infra/lock_lambda.txt locks/
+RUN pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes \
+      --target /opt/site -r locks/lock_inference.txt \
+ && pip install -q --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes \
+      --target /opt/lambda -r locks/lock_lambda.txt \
  && cd /opt/site && rm -rf bin onnxruntime/transformers onnxruntime/quantization onnxruntime/tools \
       onnxruntime/datasets numpy/f2py numpy/distutils \
  && find /opt -depth \( -type d -name tests -o -name '*.pyi' \) -exec rm -rf {} +
@@ -30,7 +30,7 @@ COPY serving serving
 RUN chmod -R a+rX /app && PYTHONPYCACHEPREFIX=/opt/bytecode PYTHONPATH=/opt/site:/opt/lambda python -c \
       "import app, lambda_handler, awslambdaric.__main__, uvicorn; \
        uvicorn.Config(app, loop='uvloop', http='httptools', ws='none').load()" >/dev/null \
- && rm -rf models requirements_inference.txt constraints.txt
+ && rm -rf models locks
 
 FROM ${BASE} AS runtime
 # ORT_DISABLE_TELEMETRY: from 1.31 on, ONNX Runtime reports to its maker unless told not to.

@@ -154,12 +154,17 @@ format: $(VENV)/.dev  ## let ruff fix and format what it can
 readme:  ## fill the README's table from benchmarks/results/
 	$(BIN)/python -m benchmarks.fill_readme
 
-lock: $(VENV)/.dev tools  ## resolve all versions again and write constraints.txt
-	$(TOOLS)/pip install -q uv
+# Every package of an image with the hashes of its files; pip installs nothing else (see the Dockerfile).
+LOCK := $(TOOLS)/uv pip compile -q --python-version 3.11 --python-platform linux --generate-hashes \
+  --no-annotate --custom-compile-command "make lock"
+
+lock: tools  ## resolve all versions again; write constraints.txt and the images' infra/lock_*.txt
 	{ echo "# Every package, also the indirect ones, at the version that was tested. Written by \`make lock\`."; \
 	  grep -hvE '^(-c|-r|#)' requirements*.txt | $(TOOLS)/uv pip compile - --python-version 3.11 --no-header --no-annotate -q; \
 	} > constraints.new
 	mv constraints.new constraints.txt
+	$(LOCK) requirements_inference.txt --excludes infra/lock_excludes.txt -o infra/lock_inference.txt
+	echo awslambdaric | $(LOCK) - -c constraints.txt -o infra/lock_lambda.txt
 
 clean:  ## remove the environments, caches and runs
 	rm -rf $(VENV) .venv-tools .venv-sam runs wandb .pytest_cache .mypy_cache .ruff_cache

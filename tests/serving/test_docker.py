@@ -105,6 +105,16 @@ def test_a_missing_model_fails_the_build_with_what_to_run(context, tmp_path):
     )
 
 
+def test_a_package_with_another_hash_fails_the_build(context, tmp_path):
+    copy = shutil.copytree(context, tmp_path / "context")
+    lock = copy / "infra/lock_inference.txt"
+    lock.write_text(re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", lock.read_text()))
+
+    built = build(copy, "api", check=False)
+    assert built.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in built.stderr
+
+
 def test_what_the_image_adds_to_its_base(image):
     base, full = (
         int(docker("image", "inspect", "-f", "{{.Size}}", name).stdout) for name in (BASE, image)
