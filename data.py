@@ -1,4 +1,4 @@
-"""The data: a corpus from the first source that has one, turned into batches of tokens.
+"""Chapter 2: a corpus from the first source that has one, turned into batches of tokens.
 
     python train.py data.path=path/to/cola              # CoLA's three TSVs in a folder
     python train.py data.sources=[hub]                  # nyu-mll/glue or an error

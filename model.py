@@ -1,4 +1,4 @@
-"""The model: a pretrained encoder with a classification head, and how it is optimized.
+"""Chapter 3: the model, a pretrained encoder with a classification head, and its optimizer.
 
 A checkpoint written by ``train.py`` holds the weights and, as the entry ``cola``, its provenance
 (``training.provenance.Provenance``), so that it can be used without the hub, the package or the

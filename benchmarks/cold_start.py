@@ -93,8 +93,11 @@ def summarize(way: Way, starts: list[tuple[float, float]]) -> ColdStartRun:
     """Return the median of the seconds and the highest memory, without the first start."""
     # The first start filled the operating system's cache.
     counted = starts[1:]
+    seconds = [seconds for seconds, _ in counted]
+    median = statistics.median(seconds)
     return {
-        "seconds": statistics.median(seconds for seconds, _ in counted),
+        "seconds": median,
+        "spread": {"median": median, "min": min(seconds), "max": max(seconds)},
         "peak_memory_mb": max(memory for _, memory in counted),
         "installed_mb": installed_megabytes(way.requirements),
     }

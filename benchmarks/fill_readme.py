@@ -2,33 +2,48 @@
 
 python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
+
+The README has the headline results, ``benchmarks/README.md`` has all of them, and chapter 7 has one
+row per server.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import results
-from benchmarks.results import ROOT
+from benchmarks.results import ROOT, Spread
 
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
 END = "<!-- end of results -->"
 
-Row = tuple[str, str, str]
-"""What was measured, the figures, and the benchmark that measured them."""
+
+@dataclass(frozen=True)
+class Row:
+    """One result, as people read it."""
+
+    what: str
+    figure: str
+    benchmark: str
+    """The module in ``benchmarks/`` that measured it."""
+    spread: str = ""
+    """The lowest and highest of the rounds; empty if the results file has the median alone."""
+    is_headline: bool = False
+    """Whether the README shows it."""
 
 
 def quality(runs: dict[str, results.QualityRun]) -> Iterator[Row]:
     """Yield a row per training run."""
     for name, run in runs.items():
         mcc = run["mcc"]
-        yield (
+        yield Row(
             f"MCC, `{name}`",
-            f"**{mcc['overall']:.3f}** (in-domain {mcc['in_domain']:.3f}, "
-            f"out-of-domain {mcc['out_of_domain']:.3f}; "
-            f"{run['sentences']['overall']:,} sentences, {run['minutes']:.0f} min on 2 cores)",
-            "`benchmarks/quality.py`",
+            f"**{mcc['overall']:.3f}** ({mcc['in_domain']:.3f} in-domain, "
+            f"{mcc['out_of_domain']:.3f} out-of-domain; {run['minutes']:.0f} min)",
+            "quality",
+            is_headline=name == "quality on cola",
         )
 
 
@@ -36,67 +51,73 @@ def corpus_baseline(result: results.CorpusBaseline) -> Iterator[Row]:
     """Yield the row of the better features."""
     # Word n-grams go further than n-grams of characters.
     best = result["features"]["words"]
-    yield (
+    yield Row(
         "MCC of TF-IDF + logistic regression on `corpus/`",
         f"{best['in_domain']['mcc']:.3f} in-domain, "
         f"{best['out_of_domain']['mcc']:.3f} out-of-domain",
-        "`benchmarks/corpus_baseline.py`",
+        "corpus_baseline",
     )
 
 
 def training(result: results.Training) -> Iterator[Row]:
     """Yield the row of an epoch's speed."""
-    speed = result["sentences_per_second"]
-    yield (
-        "training, against padding to 128",
-        f"**{result['ratio']['median']:.1f} times** faster "
+    speed, ratio = result["sentences_per_second"], result["ratio"]
+    yield Row(
+        "training, against padding to 128 tokens",
+        f"**{ratio['median']:.1f} times** as fast "
         f"({speed['ours']:.0f} against {speed['padded to 128']:.0f} sentences/s)",
-        "`benchmarks/training.py`",
+        "training",
+        spread=f"{low_to_high(ratio, '.1f')} times",
+        is_headline=True,
     )
 
 
 def inference(result: results.Inference) -> Iterator[Row]:
     """Yield a row for a single sentence, and one for packed batches."""
     ratios = result["ratios"]
-    speed = {
-        row["contestant"]: row["sentences_per_second"]
+    (single,) = (
+        row
         for row in result["rows"]
-        if (row["batch"], row["threads"]) == (1, 1)
-    }
-
-    yield (
-        "int8, one sentence at a time, one thread",
-        f"**{speed['ONNX int8']:,.0f} sentences/s**: "
-        f"{ratios['int8_over_eager_batch_1']:.1f} times eager PyTorch, "
-        f"{ratios['int8_over_padded_to_128_batch_1']:.0f} times the tutorial's padding to 128",
-        "`benchmarks/inference.py`",
+        if (row["contestant"], row["batch"], row["threads"]) == ("ONNX int8", 1, 1)
     )
-    yield (
-        "packed against padded, batches of 8 in random order, one thread",
-        f"{ratios['packed_over_padded_8_int8_1_threads']:.2f} times faster (int8), "
+
+    yield Row(
+        "int8, one sentence at a time, one thread",
+        f"**{single['sentences_per_second']:,.0f} sentences/s**, "
+        f"{ratios['int8_over_eager_batch_1']:.1f} times eager PyTorch, "
+        f"{ratios['int8_over_padded_to_128_batch_1']:.0f} times padding to 128 tokens",
+        "inference",
+        spread=f"p50 {single['p50_ms']:.2f} ms, p99 {single['p99_ms']:.2f} ms",
+        is_headline=True,
+    )
+    yield Row(
+        "packed rows against padded batches of 8, random order, one thread",
+        f"{ratios['packed_over_padded_8_int8_1_threads']:.2f} times as fast (int8), "
         f"{ratios['packed_over_padded_8_fp32_1_threads']:.2f} times (fp32)",
-        "`benchmarks/inference.py`",
+        "inference",
     )
 
 
 def cold_start(result: results.ColdStart) -> Iterator[Row]:
     """Yield the row of a new process."""
     onnx, pytorch = result["onnx"], result["pytorch"]
-    yield (
+    yield Row(
         "process start to first prediction",
         f"**{onnx['seconds']:.2f} s**, {onnx['peak_memory_mb']:.0f} MB "
-        f"(PyTorch and Lightning: {pytorch['seconds']:.1f} s, {pytorch['peak_memory_mb']:.0f} MB)",
-        "`benchmarks/cold_start.py`",
+        f"(PyTorch: {pytorch['seconds']:.1f} s, {pytorch['peak_memory_mb']:.0f} MB)",
+        "cold_start",
+        spread=f"{low_to_high(onnx['spread'], '.2f')} s" if "spread" in onnx else "",
+        is_headline=True,
     )
 
 
 def command_line(result: results.CommandLine) -> Iterator[Row]:
     """Yield the row of a long file."""
-    yield (
+    yield Row(
         f"a file of {result['lines']:,} lines",
         f"{result['command_line_sentences_per_second']:,.0f} sentences/s, "
         f"{max(result['memory_mb_by_tenths']):.0f} MB from the first line to the last",
-        "`benchmarks/command_line.py`",
+        "command_line",
     )
 
 
@@ -106,28 +127,32 @@ def serving(result: results.Serving) -> Iterator[Row]:
     # The peers run at fp32, so it is fp32 that compares servers; int8 is what is deployed.
     peers = {name: server for name, server in servers.items() if not name.startswith("ours")}
 
-    def row(clients: str, load: Callable[[results.ServerResult], results.Load]) -> Row:
+    def row(
+        clients: str, load: Callable[[results.ServerResult], results.Load], is_headline: bool
+    ) -> Row:
         int8, fp32 = load(servers["ours_int8"]), load(servers["ours_fp32"])
         best = max(map(load, peers.values()), key=lambda peer: peer["requests_per_second"])
-        return (
-            f"served, {clients}",
-            f"**{int8['requests_per_second']:,.0f} requests/s**, p99 {int8['p99_ms']:.0f} ms "
-            f"(fp32, as the others: {fp32['requests_per_second']:,.0f}; "
-            f"best of {len(peers)} other set-ups: {best['requests_per_second']:,.0f}, "
-            f"p99 {best['p99_ms']:.0f} ms)",
-            "`benchmarks/serving.py`",
+        return Row(
+            f"served to {clients}",
+            f"**{int8['requests_per_second']:,.0f} requests/s** "
+            f"(fp32: {fp32['requests_per_second']:,.0f}; "
+            f"best of {len(peers)} other fp32 set-ups: {best['requests_per_second']:,.0f})",
+            "serving",
+            spread=f"p99 {int8['p99_ms']:.0f} ms (fp32: {fp32['p99_ms']:.0f}; "
+            f"other: {best['p99_ms']:.0f})",
+            is_headline=is_headline,
         )
 
-    yield row("1 client", lambda server: server["1"])
-    yield row("32 clients", lambda server: server["32"])
+    yield row("1 client", lambda server: server["1"], is_headline=False)
+    yield row("32 clients", lambda server: server["32"], is_headline=True)
 
 
 def forwarder(result: results.Forwarder) -> Iterator[Row]:
     """Yield the row of the log forwarder."""
-    yield (
-        "log events forwarded",
-        f"{result['events_per_second']['ours']:,}/s on one core",
-        "`benchmarks/forwarder.py`",
+    yield Row(
+        "log events forwarded, one core",
+        f"{result['events_per_second']['ours']:,}/s",
+        "forwarder",
     )
 
 
@@ -143,16 +168,51 @@ SECTIONS: dict[str, Callable[[Any], Iterator[Row]]] = {
 }
 
 
-def summary() -> str:
-    """Return the README's table: a row or two of each benchmark."""
-    rows: list[Row] = []
+def all_results() -> str:
+    """Return the table of ``benchmarks/README.md``: a row or two per benchmark."""
+    return result_table(is_headline=False)
+
+
+def headlines() -> str:
+    """Return the README's table: the results that matter most."""
+    return result_table(is_headline=True)
+
+
+def result_table(is_headline: bool) -> str:
+    """Return all results, or the headlines alone, with their spread and processor."""
+    lines = [("what", "median", "spread", "CPU"), ("---",) * 4]
     for name, section in SECTIONS.items():
         result = results.read(name)
         # A benchmark that has not been run has no row.
-        if result is not None:
-            rows += section(result)
+        if result is None:
+            continue
 
-    return table([("what", "measured", "by"), ("---",) * 3, *rows])
+        for row in section(result):
+            if row.is_headline or not is_headline:
+                what = f"[{row.what}]({link(row.benchmark, is_headline)})"
+                lines.append((what, row.figure, row.spread, processor(result)))
+
+    return table(lines)
+
+
+def link(benchmark: str, is_from_root: bool) -> str:
+    """Return the path of a benchmark, from the document that links to it."""
+    return f"benchmarks/{benchmark}.py" if is_from_root else f"{benchmark}.py"
+
+
+def processor(result: Mapping[str, Any]) -> str:
+    """Return the processor that gave a result, as far as its file tells."""
+    machine = result.get("machine")
+    if machine is not None:
+        return f"{machine['cpu']}, {machine['cores']} cores"
+
+    cores = result.get("cores")
+    return f"{cores} cores" if cores is not None else ""
+
+
+def low_to_high(spread: Spread, form: str) -> str:
+    """Return the range of the rounds, each figure formatted with ``form``."""
+    return f"{spread['min']:{form}} to {spread['max']:{form}}"
 
 
 def serving_peers() -> str:
@@ -184,7 +244,11 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-DOCUMENTS = {ROOT / "README.md": summary, ROOT / "docs" / "07_serve.md": serving_peers}
+DOCUMENTS = {
+    ROOT / "README.md": headlines,
+    ROOT / "benchmarks" / "README.md": all_results,
+    ROOT / "docs" / "07_serve.md": serving_peers,
+}
 
 
 def main() -> int:

@@ -94,6 +94,9 @@ class ColdStartRun(TypedDict):
     """One way to predict, from the start of its process."""
 
     seconds: float
+    """The median of the starts."""
+    spread: NotRequired[Spread]
+    """Of the seconds."""
     peak_memory_mb: float
     installed_mb: float
 

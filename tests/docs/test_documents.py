@@ -1,0 +1,126 @@
+"""What documents name exists: commands, targets, links, anchors, figures, files, chapters."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.helpers.documents import anchors, blocks, documents, links, read, tracked
+from tests.helpers.paths import ROOT
+
+NOT_OURS = {"pytest", "venv", "pip", "awslambdaric"}
+README = ROOT / "README.md"
+CHAPTERS = sorted((ROOT / "docs").glob("[0-9][0-9]_*.md"))
+
+MOST_README_LINES = 150
+MOST_PICTURE_BYTES = 300_000
+MOST_COLUMNS = 100
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# Commands
+
+
+def test_the_commands_that_documents_name_exist() -> None:
+    text = "\n".join(map(read, documents()))
+    scripts = set(re.findall(r"python ([\w/]+\.py)", text))
+    modules = set(re.findall(r"python -m ([\w.]*\w)", text)) - NOT_OURS
+    # `python -m benchmarks.NAME` stands for all of them.
+    modules.discard("benchmarks.NAME")
+
+    assert [name for name in sorted(scripts) if not (ROOT / name).is_file()] == []
+    assert [name for name in sorted(modules) if not is_module(ROOT / name.replace(".", "/"))] == []
+    assert scripts
+    assert modules
+
+
+def is_module(path: Path) -> bool:
+    return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+
+
+@pytest.mark.parametrize("document", documents(), ids=name_of)
+def test_the_make_targets_that_documents_name_exist(document: Path) -> None:
+    rules = re.findall(r"^([a-z -]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
+    named = set(re.findall(r"(?:^\$? ?|`)make ([a-z-]+)", read(document), re.MULTILINE))
+    assert named <= targets
+
+
+# Links and figures
+
+
+@pytest.mark.parametrize("document", documents(), ids=name_of)
+def test_relative_links_and_anchors_lead_somewhere(document: Path) -> None:
+    wrong = []
+    for link in links(read(document)):
+        if link.startswith("http"):
+            continue
+
+        path, _, anchor = unquote(link).partition("#")
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(read(target))):
+            wrong.append(link)
+
+    assert wrong == []
+
+
+def test_figures_come_from_the_results() -> None:
+    command = [sys.executable, "-m", "benchmarks.fill_readme", "--check"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, "run `make readme`"
+
+
+def test_pictures_are_small() -> None:
+    pictures = tracked("*.png", "*.jpg", "*.svg", "*.gif")
+    assert pictures
+    assert [path for path in pictures if (ROOT / path).stat().st_size > MOST_PICTURE_BYTES] == []
+
+
+# The README
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read(README).splitlines()) < MOST_README_LINES
+
+
+def test_the_readme_names_everything_in_the_root_once() -> None:
+    (tree,) = (block.text for block in blocks(read(README)) if "train.py  " in block.text)
+    words = [word.strip(";:,") for word in tree.split()]
+
+    roots = {path.parts[0] + ("/" if len(path.parts) > 1 else "") for path in tracked()}
+    assert {name: words.count(name) for name in roots} == dict.fromkeys(roots, 1)
+
+
+# The chapters
+
+
+def test_chapters_are_numbered_once_and_without_a_gap() -> None:
+    assert [int(path.name[:2]) for path in CHAPTERS] == list(range(len(CHAPTERS)))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_begins_with_its_number(chapter: Path) -> None:
+    assert read(chapter).startswith(f"# {int(chapter.name[:2])}. ")
+
+
+def test_each_chapter_is_linked_from_the_first() -> None:
+    linked = links(read(CHAPTERS[0]))
+    assert [path.name for path in CHAPTERS[1:] if path.name not in linked] == []
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("*.py")), ids=lambda path: path.name)
+def test_a_script_names_a_chapter_that_names_it(script: Path) -> None:
+    # errors.py is no stage: all of them raise its errors.
+    if script.name == "errors.py":
+        return
+
+    docstring = ast.get_docstring(ast.parse(read(script))) or ""
+    number = re.match(r"Chapter (\d+): ", docstring)
+    assert number is not None, "the docstring begins with its chapter"
+    assert f"`{script.name}`" in read(CHAPTERS[int(number[1])])
