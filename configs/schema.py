@@ -101,7 +101,7 @@ class ModelConfig:
     """A local folder, or the model's name on the Hub."""
 
     revision: str | None = MISSING
-    """Commit of the model on the Hub. null: the newest."""
+    """Commit of the model on the Hub, so that the weights cannot change under us. null: no Hub."""
 
     package: str | None = MISSING
     """Installed package with weights and tokenizer in its folder ``model``. null: none."""

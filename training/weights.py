@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import transformers
@@ -28,7 +29,8 @@ def resolve(config: ModelConfig) -> str:
     """Return what ``from_pretrained`` is to load: a folder, or a name that the Hub can serve.
 
     Raises:
-        WeightsError: Nobody has the weights, or the package's file is not the one expected.
+        WeightsError: Nobody has the weights, the package's file is not the one expected, or the
+            configuration does not say which of the Hub's commits it wants.
     """
     if not config.name:
         raise WeightsError(
@@ -42,6 +44,7 @@ def resolve(config: ModelConfig) -> str:
         _check_digest(folder / "model.safetensors", config.sha256)
         return str(folder)
 
+    _require_commit(config)
     if not try_to_load_from_cache(config.name, "config.json", revision=config.revision):
         _ask_hub(config)
     return config.name
@@ -64,6 +67,16 @@ def _check_digest(path: Path, expected: str | None) -> None:
         )
 
 
+def _require_commit(config: ModelConfig) -> None:
+    """Refuse a branch or nothing: whoever owns the model could exchange the weights behind it."""
+    if re.fullmatch("[0-9a-f]{40}", config.revision or "") is None:
+        raise WeightsError(
+            f"model.name={config.name}: there is no such folder or package, and the Hub serves by"
+            f" commit only, not model.revision={config.revision or 'null'}; give the 40 digits that"
+            " the model's page shows under 'Files and versions'"
+        )
+
+
 def _ask_hub(config: ModelConfig) -> None:
     """Raise WeightsError if the Hub does not have the model, or does not answer in time."""
     try:
@@ -73,8 +86,9 @@ def _ask_hub(config: ModelConfig) -> None:
         package = f", the package {config.package} is not installed" if config.package else ""
         raise WeightsError(
             f"model.name={config.name}: there is no such folder{package}"
-            f" and the Hub does not give it ({type(error).__name__}); set model.name to a folder, "
-            "or use model=minilm, whose weights come with requirements.txt"
+            f" and the Hub does not give its commit {config.revision} ({type(error).__name__});"
+            " set model.name to a folder, or use model=minilm, whose weights come with"
+            " requirements.txt"
         ) from error
 
 

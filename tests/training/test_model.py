@@ -1,6 +1,7 @@
 """Optimizer groups, the collecting of predictions, and checkpoints that are refused."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import HfApi
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from configs.schema import Config
 from errors import CheckpointError, WeightsError
 from model import ColaModel, load_checkpoint
+from tests.helpers.paths import ROOT
 from tests.helpers.untrained_model import build_model
 from training import weights
 from training.examples import Batch
@@ -19,6 +22,9 @@ from training.optimization import parameter_groups, worst_direction
 from training.validation import Validation, ValidationRows
 
 Compose = Callable[..., Config]
+
+# Of nobody's model.
+COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
 def build(compose: Compose, *overrides: str) -> ColaModel:
@@ -149,8 +155,44 @@ def test_a_model_that_nobody_has_is_an_error_that_says_what_to_do(
 
     monkeypatch.setattr(HfApi, "model_info", refuse)
     with pytest.raises(WeightsError, match="model=minilm") as error:
-        weights.resolve(compose("model.name=nobody/has-this", "model.package=null").model)
+        weights.resolve(
+            compose(
+                "model.name=nobody/has-this", "model.package=null", f"model.revision={COMMIT}"
+            ).model
+        )
     assert "nobody/has-this" in str(error.value)
+
+
+@pytest.mark.parametrize("revision", ["null", "main", COMMIT[:12]])
+def test_the_hub_is_not_asked_for_what_may_change(compose: Compose, revision: str) -> None:
+    model = compose("model=mpnet", f"model.revision={revision}").model
+    with pytest.raises(WeightsError, match=rf"not model.revision={revision}; give the 40 digits"):
+        weights.resolve(model)
+
+
+def test_the_hub_is_asked_for_the_commit_of_the_configuration(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def load(name: str, *, revision: str, **options: Any) -> torch.nn.Module:
+        asked.append((name, revision))
+        return torch.nn.Identity()
+
+    monkeypatch.setattr(weights, "_ask_hub", lambda config: None)
+    for factory in (AutoTokenizer, AutoModelForSequenceClassification):
+        monkeypatch.setattr(factory, "from_pretrained", load)
+
+    model = compose("model=mpnet", f"model.revision={COMMIT}").model
+    weights.load_network(model, weights.load_tokenizer(model))
+    assert asked == [("microsoft/mpnet-base", COMMIT)] * 2
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "configs/model").glob("*.yaml")])
+def test_every_pretrained_model_is_a_commit(compose: Compose, name: str) -> None:
+    model = compose(f"model={name}").model
+    if model.from_scratch is None:
+        assert re.fullmatch("[0-9a-f]{40}", model.revision or "")
 
 
 # Checkpoints
