@@ -235,11 +235,9 @@ class Stream:
 
         failed = ""
         if self._failed:
-            failed = f", {self._failed:,} of them without a prediction (see `error`)"
+            failed = f"; {self._failed:,} without a prediction (see `error`)"
 
-        self._say(
-            f"{self._predicted:,} sentences in {seconds:.1f} s: {rate:,.0f} sentences/s{failed}\n"
-        )
+        self._say(f"{self._predicted:,} sentences in {seconds:.1f} s, {rate:,.0f}/s{failed}\n")
 
     def _say(self, message: str) -> None:
         """Write to standard error, over the last line of progress."""

@@ -1,7 +1,9 @@
 """What a run reports: ``training_report.json``, a table, the ranking of a grid of runs."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from commands.tables import print_table
 from configs.schema import Config, from_plain, plain
 from prediction.model_file import Metrics
 from training.provenance import BaseModel, CorpusFacts
@@ -103,13 +106,14 @@ def print_summary(report: TrainingReport) -> None:
         cells = (_three_digits(values[column]) for column in COLUMNS)
         table.add_row(split, str(values["sentences"]), *cells)
 
-    console = Console()
-    console.print(table)
-    console.print(
+    Console().print(table)
+
+    print(
         f"{report.seconds:.0f} s, {report.sentences_per_second:.0f} sentences/s, "
-        f"{report.peak_memory_mb:.0f} MB; checkpoint {report.checkpoint}, "
-        f"pictures in {report.pictures}"
+        f"{report.peak_memory_mb:.0f} MB"
     )
+    print(f"checkpoint  {_short_path(report.checkpoint)}")
+    print(f"pictures    {_short_path(report.pictures)}")
 
     # Not defined counts as nothing: all sentences have the same label then.
     if not (report.mcc or 0) > 0:
@@ -119,42 +123,74 @@ def print_summary(report: TrainingReport) -> None:
         )
 
 
+def _short_path(path: str) -> str:
+    """Return a path from the current folder, if it is in there."""
+    absolute, here = Path(path).absolute(), Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else path
+
+
 def _three_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
 class RankRuns(Callback):
-    """Ends ``train.py -m ...`` with a table that ranks the runs by MCC."""
+    """Ends ``train.py -m ...`` with a table that ranks the runs by MCC.
 
-    COLUMNS = ("rank", "overrides", "mcc", "in-domain", "out-of-domain", "seconds", "checkpoint")
+    Its first column is the run's number, with which its folder's name begins.
+    """
+
+    HEADINGS = ("run", "what differs", "MCC", "in-domain", "out-of-domain", "seconds")
 
     def __init__(self) -> None:
-        self.runs: list[tuple[str, TrainingReport | None]] = []
+        self.runs: list[tuple[list[str], TrainingReport | None]] = []
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Remember a run's report, or that it failed."""
         finished = job_return.status.name == "COMPLETED"
-        overrides = " ".join(job_return.overrides or []) or "(defaults)"
+        overrides = list(job_return.overrides or [])
         self.runs.append((overrides, job_return.return_value if finished else None))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table."""
-        table = Table(title="runs by MCC")
-        for column in self.COLUMNS:
-            table.add_column(column, overflow="fold")
+        """Print the table, and where the best checkpoint is."""
+        different = what_differs([overrides for overrides, _ in self.runs])
+        ranked = sorted(enumerate(self.runs), key=lambda item: -_rank_value(item[1][1]))
+        rows = [
+            (str(number), different[number], *_ranking_cells(report))
+            for number, (_, report) in ranked
+        ]
+        print("\nRuns by MCC, the best first:")
+        print_table(rows, self.HEADINGS)
 
-        ranked = sorted(self.runs, key=lambda run: -_rank_value(run[1]))
-        for rank, (overrides, report) in enumerate(ranked, start=1):
-            table.add_row(str(rank), overrides, *_ranking_cells(report))
-        Console().print(table)
+        _, (_, best) = ranked[0]
+        if best is not None:
+            print(f"best: {_short_path(best.checkpoint)}")
+
+
+def what_differs(runs: Sequence[Sequence[str]]) -> list[str]:
+    """Return, for each run of a grid, the overrides that not all runs have.
+
+    A key is named by its last word where that is enough: ``lr=5e-5`` for ``training.lr=5e-5``.
+    """
+    common = set.intersection(*map(set, runs))
+    different = [[override for override in run if override not in common] for run in runs]
+
+    keys = {override.partition("=")[0] for run in different for override in run}
+    last_words = Counter(key.rpartition(".")[2] for key in keys)
+
+    def shorten(override: str) -> str:
+        key, _, value = override.partition("=")
+        last = key.rpartition(".")[2]
+        return f"{last if last_words[last] == 1 else key}={value}"
+
+    return [" ".join(map(shorten, run)) for run in different]
 
 
 def _ranking_cells(report: TrainingReport | None) -> list[str]:
     if report is None:
-        return ["failed"]
+        return ["failed", "", "", ""]
 
     mcc = [report.metrics[group]["mcc"] for group in ("overall", "in_domain", "out_of_domain")]
-    return [*map(_three_digits, mcc), f"{report.seconds:.0f}", report.checkpoint]
+    return [*map(_three_digits, mcc), f"{report.seconds:.0f}"]
 
 
 def _rank_value(report: TrainingReport | None) -> float:

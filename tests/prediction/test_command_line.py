@@ -1,6 +1,7 @@
 """The command line of both predictors, run as a person runs it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,8 +75,8 @@ def test_every_format_gives_one_line_a_record_in_order(
     assert result.returncode == 0, result.stderr
     written = answers((tmp_path / "out.jsonl").read_text())
     assert [line["text"] for line in written] == texts
-    assert "3 sentences" in result.stderr
-    assert "sentences/s" in result.stderr
+    # The prompt begins on a line of its own.
+    assert re.fullmatch(r"3 sentences in \d+\.\d s, [\d,]+/s\n", result.stderr)
 
 
 def test_standard_input_is_read_like_a_text_file(predict: Predict) -> None:
@@ -93,7 +94,10 @@ def test_a_line_that_cannot_be_predicted_keeps_its_place(predict: Predict, tmp_p
     written = answers((tmp_path / "out.jsonl").read_text())
     assert ["error" in line for line in written] == [False, True, True, True, False]
     assert result.returncode == 0
-    assert "3 of them without a prediction" in result.stderr
+    closing = result.stderr.splitlines()[-1]
+    assert closing.startswith("5 sentences in ")
+    assert closing.endswith("3 without a prediction (see `error`)")
+    assert len(closing) <= 80
 
 
 @pytest.mark.parametrize("kept", [0, 1, 777, 50_000, 10**9])

@@ -70,7 +70,7 @@ def test_a_mistake_ends_in_one_line(
 def test_a_grid_ends_in_a_ranking(run: Run, quick: tuple[str, ...], tmp_path: Path) -> None:
     result = run("train.py", "-m", *quick, "training.lr=1e-3,1e-2,0.0", "model=random_tiny")
     assert result.returncode == 0, result.stderr
-    assert "runs by MCC" in result.stdout
+    assert "Runs by MCC" in result.stdout
     assert len(list(tmp_path.glob("runs/sweep_*/*/models/best-checkpoint.ckpt"))) == 3
     assert not (tmp_path / "models").exists(), "a grid leaves the published model alone"
 

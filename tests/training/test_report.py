@@ -1,0 +1,68 @@
+"""What a grid of runs prints at its end."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from training.report import RankRuns, TrainingReport, what_differs
+
+SHARED = ["experiment=quality", "data.path=/data/cola/cola_public/raw", "logger=none"]
+
+
+def finished(overrides: list[str], mcc: float | None, folder: str) -> Any:
+    """Return what Hydra hands over after a run, whose MCC is None if it failed."""
+    if mcc is None:
+        status, report = "FAILED", None
+    else:
+        splits = ("overall", "in_domain", "out_of_domain")
+        report = cast(
+            TrainingReport,
+            SimpleNamespace(
+                mcc=mcc,
+                metrics={split: {"mcc": mcc} for split in splits},
+                seconds=661.4,
+                checkpoint=f"runs/sweep_2026-11-24_08-42-13/{folder}/models/best-checkpoint.ckpt",
+            ),
+        )
+        status = "COMPLETED"
+    return SimpleNamespace(
+        status=SimpleNamespace(name=status), overrides=overrides, return_value=report
+    )
+
+
+def test_only_what_differs_is_named() -> None:
+    runs = [
+        [*SHARED, "training.lr=5e-5", "model=minilm"],
+        [*SHARED, "training.lr=1e-4", "model=minilm"],
+    ]
+    assert what_differs(runs) == ["lr=5e-5", "lr=1e-4"]
+
+
+def test_keys_of_the_same_last_word_keep_their_groups() -> None:
+    runs = [["model.name=a", "data.name=x"], ["model.name=b", "data.name=y"]]
+    assert what_differs(runs) == ["model.name=a data.name=x", "model.name=b data.name=y"]
+
+
+def test_a_single_run_differs_from_nothing() -> None:
+    assert what_differs([SHARED]) == [""]
+
+
+def test_the_ranking_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    ranking = RankRuns()
+    for number, mcc in enumerate([0.31, None, 0.4]):
+        overrides = [*SHARED, f"training.lr={number + 1}e-5", f"training.adversarial=0.0{number}"]
+        ranking.on_job_end(cast(Any, None), finished(overrides, mcc, f"{number}_lr={number}e-5"))
+    ranking.on_multirun_end(cast(Any, None))
+
+    lines = capsys.readouterr().out.splitlines()
+    table = [line.split() for line in lines if line[:1].isdigit()]
+    assert [(row[0], row[1], row[3]) for row in table] == [
+        ("2", "lr=3e-5", "0.400"),
+        ("0", "lr=1e-5", "0.310"),
+        ("1", "lr=2e-5", "failed"),
+    ]
+
+    # A path is printed whole, on the last line, to be copied.
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[-1].startswith("best: runs/sweep_2026-11-24_08-42-13/2_lr=2e-5/")
