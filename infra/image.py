@@ -1,7 +1,8 @@
 """Push a local Docker image to the stack's registry and learn its digest.
 
 The tag is COMMIT-IMAGE (twelve digits each): tags are immutable, so the same image is never pushed
-twice, and another image of the same commit gets a tag of its own.
+twice, and another image of the same commit gets a tag of its own. A release adds the tag
+released-DIGEST, by which the registry's lifecycle policy tells what it must keep.
 """
 
 import base64
@@ -39,6 +40,32 @@ def push(image: str, repository: str, registry: str | None = None) -> str:
     if digest is None:
         raise DeployError(f"{uri}:{tag} was pushed, but the registry does not know it: try again")
     return f"{uri}@{digest}"
+
+
+def mark_released(image: str) -> None:
+    """Tag an image of the registry as released, unless it is.
+
+    Args:
+        image: By digest, REPOSITORY@sha256:...
+
+    Raises:
+        DeployError: The registry refused, or does not have the image.
+    """
+    repository, _, digest = image.partition("@")
+    name = repository.partition("/")[2]
+    tag = f"released-{digest.removeprefix('sha256:')[:12]}"
+    if _find_digest(name, tag) == digest:
+        return
+
+    ecr = client("ecr")
+    with one_line_errors():
+        answer = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": digest}])
+        if not answer["images"]:
+            raise DeployError(f"{image} answers, but the registry does not have it: push it again")
+
+        # Another tag is the same manifest once more.
+        manifest = answer["images"][0]["imageManifest"]
+        ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag=tag)
 
 
 def _image_id(image: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from errors import DeployError
 from infra import rest_api
 from infra.aws import POLL_SECONDS, client, one_line_errors, waiter_config
+from infra.image import mark_released
 from infra.stack import StackOutputs
 
 ALIAS = "live"
@@ -38,7 +39,7 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
 
     Raises:
         DeployError: The image is not named by digest, or the new version does not predict; the
-            alias is where it was.
+            alias is where it was. Or it answers, but the registry would not mark it.
     """
     if "@sha256:" not in image:
         raise DeployError(
@@ -53,6 +54,9 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
         rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
     else:
         _switch(outputs, version, alias)
+
+    # Only now: images that fail must not use up the places of those that can be rolled back to.
+    mark_released(image)
     return version
 
 

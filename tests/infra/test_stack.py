@@ -14,6 +14,7 @@ import yaml
 
 from errors import DeployError
 from infra import rest_api
+from infra.image import mark_released
 from infra.stack import TEMPLATE, Stack, StackOutputs, first_failure
 from tests.helpers.aws_fixtures import POLL_SECONDS, Deploy
 from tests.helpers.paths import ROOT
@@ -80,6 +81,32 @@ def test_registry_keeps_its_tags(outputs: StackOutputs) -> None:
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
 
 
+def test_an_image_that_answers_outlives_those_that_never_did(outputs: StackOutputs) -> None:
+    ecr = boto3.client("ecr")
+    policy = ecr.get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"]
+    rules = sorted(json.loads(policy)["rules"], key=lambda rule: int(rule["rulePriority"]))
+
+    # What the first rule selects, no later one may expire.
+    selections = [rule["selection"] for rule in rules]
+    assert [selection.get("tagPrefixList") for selection in selections] == [["released-"], None]
+
+    manifest = {"schemaVersion": 2, "config": {}, "layers": []}
+    pushed = ecr.put_image(
+        repositoryName=NAME, imageTag="commit-image", imageManifest=json.dumps(manifest)
+    )
+    digest = pushed["image"]["imageId"]["imageDigest"]
+    for _ in range(2):
+        mark_released(f"{outputs.repository_uri}@{digest}")
+
+    (image,) = ecr.describe_images(repositoryName=NAME)["imageDetails"]
+    assert sorted(image["imageTags"]) == ["commit-image", f"released-{digest[7:19]}"]
+
+
+def test_an_image_that_the_registry_lost_cannot_be_marked(outputs: StackOutputs) -> None:
+    with pytest.raises(DeployError, match="push it again"):
+        mark_released(f"{outputs.repository_uri}@sha256:{'1' * 64}")
+
+
 # --- the function, its log and its alarms ------------------------------------------------------
 
 
@@ -117,8 +144,8 @@ def test_an_alarm_sees_answers_that_are_failures(outputs: StackOutputs) -> None:
     assert watched[0]["Namespace"] == "AWS/ApiGateway"
 
 
-def resources() -> dict[str, dict[str, Any]]:
-    """Return the template's resources, as CloudFormation reads them."""
+def section(name: str) -> dict[str, dict[str, Any]]:
+    """Return a section of the template, as CloudFormation reads it."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         """Reads ``!Sub x`` as ``{"Fn::Sub": x}``, ``!Ref x`` as ``{"Ref": x}``."""
@@ -133,8 +160,13 @@ def resources() -> dict[str, dict[str, Any]]:
         return {"Ref" if suffix == "Ref" else f"Fn::{suffix}": value}
 
     Loader.add_multi_constructor("!", intrinsic)
-    loaded: dict[str, dict[str, Any]] = yaml.load(TEMPLATE.read_text("utf-8"), Loader)["Resources"]
+    loaded: dict[str, dict[str, Any]] = yaml.load(TEMPLATE.read_text("utf-8"), Loader)[name]
     return loaded
+
+
+def resources() -> dict[str, dict[str, Any]]:
+    """Return the template's resources."""
+    return section("Resources")
 
 
 def test_alarms_see_predictions_that_are_lost_on_the_way() -> None:
@@ -194,6 +226,19 @@ def test_a_failure_of_last_week_does_not_explain_that_of_today(
     assert first_failure("id") == "Search: today's"
 
 
+def test_a_log_says_who_was_refused(outputs: StackOutputs) -> None:
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/apigateway/{NAME}")
+    assert [group["retentionInDays"] for group in groups["logGroups"]] == [30]
+
+    # The server has no access logs: read the setting itself.
+    setting = resources()["Stage"]["Properties"]["AccessLogSetting"]
+    assert setting["DestinationArn"]["Fn::Sub"].endswith(":log-group:${AccessLog}")
+
+    line = json.loads(setting["Format"])
+    assert line["ip"] == "$context.identity.sourceIp"
+    assert line["refused"] == "$context.error.responseType"
+
+
 # --- callers -----------------------------------------------------------------------------------
 
 
@@ -242,11 +287,18 @@ def statements_of(role: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("field", "environment"), [("release_role_arn", "production"), ("train_role_arn", "training")]
+    ("field", "environment", "workflow"),
+    [
+        ("release_role_arn", "production", "build_docker_image.yaml"),
+        ("train_role_arn", "training", "train.yaml"),
+    ],
 )
-def test_role_is_for_one_environment_of_one_repository(
-    outputs: StackOutputs, field: str, environment: str
+def test_role_is_for_one_workflow_on_main_in_one_environment(
+    outputs: StackOutputs, field: str, environment: str, workflow: str
 ) -> None:
+    path = f".github/workflows/{workflow}"
+    assert f"environment: {environment}" in (ROOT / path).read_text()
+
     role = boto3.client("iam").get_role(RoleName=role_of(outputs, field))["Role"]
     condition = role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]
     subject = f"repo:someone/cola:environment:{environment}"
@@ -254,6 +306,9 @@ def test_role_is_for_one_environment_of_one_repository(
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
             "token.actions.githubusercontent.com:sub": subject,
+            "token.actions.githubusercontent.com:job_workflow_ref": (
+                f"someone/cola/{path}@refs/heads/main"
+            ),
         }
     }
 
@@ -297,6 +352,14 @@ def test_search_domain_is_https_only_and_by_address(aws: str, engine: str, dashb
     assert url is not None
     assert url.endswith(dashboards)
     search.delete()
+
+
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.0.0.0/8", "203.0.112.0/23", "203.0.113.7"])
+def test_a_search_domain_is_open_to_256_addresses_at_most(cidr: str) -> None:
+    parameter = section("Parameters")["SearchCidr"]
+    assert re.fullmatch(parameter["AllowedPattern"], cidr) is None
+    assert re.fullmatch(parameter["AllowedPattern"], "203.0.113.0/24")
+    assert parameter["Default"] == "127.0.0.1/32"
 
 
 # --- the stack itself --------------------------------------------------------------------------
