@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from errors import RequestError
-from serving.messages import BODY_TOO_LARGE, NOT_JSON
+from serving.messages import BODY_TOO_LARGE, NOT_JSON, parse_json
 from serving.protocol import Connection
 
 
@@ -25,8 +26,8 @@ class Bodies:
         self._in_flight_bytes = 0
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Give the body of a request; it counts as held until the context ends.
+    async def read_json(self, request: Request) -> AsyncIterator[Any]:
+        """Give the JSON of a request's body, which counts as held until the context ends.
 
         Raises:
             RequestError: It is not JSON, too large, or one too many. Raised as soon as it is known.
@@ -40,19 +41,26 @@ class Bodies:
         if declared.isdecimal() and int(declared) > self._max_bytes:
             raise self._too_large()
 
-        body = bytearray()
+        held_bytes = 0
         try:
+            body = bytearray()
             async for chunk in request.stream():
                 body += chunk
+                held_bytes += len(chunk)
                 self._in_flight_bytes += len(chunk)
-                if len(body) > self._max_bytes:
+
+                if held_bytes > self._max_bytes:
                     raise self._too_large()
                 if self._in_flight_bytes > self._max_in_flight_bytes:
                     message = "too much is being sent at one time: try again later"
                     raise RequestError(503, "overloaded", message, {"retry-after": "1"})
-            yield bytes(body)
+
+            # The strings in it need as much memory again: not both for as long as the model runs.
+            content = parse_json(body)
+            del body
+            yield content
         finally:
-            self._in_flight_bytes -= len(body)
+            self._in_flight_bytes -= held_bytes
 
     def _too_large(self) -> RequestError:
         return RequestError(413, "body_too_large", BODY_TOO_LARGE.format(self._max_bytes))

@@ -21,7 +21,6 @@ from serving.messages import (
     NOT_FOUND,
     answer_body,
     check_sentence,
-    parse_json,
     sentences_of,
 )
 from serving.middleware import answer_error
@@ -95,14 +94,14 @@ class Predictions:
 
     async def predict(self, request: Request) -> Response:
         """Answer ``POST /predict`` with one sentence or many."""
-        async with self._bodies.read(request) as body:
-            texts, many = sentences_of(parse_json(body), self._settings)
+        async with self._bodies.read_json(request) as content:
+            texts, many = sentences_of(content, self._settings)
             return await self._predict(request, texts, many)
 
     async def explain(self, request: Request) -> Response:
         """Answer ``POST /explain``: the score with each word left out."""
-        async with self._bodies.read(request) as body:
-            texts, many = sentences_of(parse_json(body), self._settings)
+        async with self._bodies.read_json(request) as content:
+            texts, many = sentences_of(content, self._settings)
 
             # Before the variants are made: each has the length of the whole sentence.
             if many or has_too_many_words(texts[0]):

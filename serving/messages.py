@@ -101,7 +101,7 @@ def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[E
     return encoded
 
 
-def parse_json(body: bytes | str) -> Any:
+def parse_json(body: bytes | bytearray | str) -> Any:
     """Parse a request body.
 
     Raises:
