@@ -14,9 +14,12 @@ Setting up the servers:
     provision.py            the command: index templates, first indices, the reference histogram
     lifecycle.py            when indices are deleted
     security.py             the writer's role, user and API key
-    kibana_objects.py       data views, saved search, dashboard and rules
-    kibana_7_10.py          the same dashboard for Amazon's Elasticsearch 7.10
-    kibana_7_10_charts.py   the charts on that dashboard
+    kibana_objects.py       data views, dashboard and rules
+    kibana_7_10.py          translates the dashboard for Amazon's Elasticsearch 7.10
+    kibana_7_10_metrics.py  what its panels compute
+    kibana_7_10_tsvb.py     its charts over time and its figures
+    kibana_7_10_charts.py   its classic charts, texts and lists
+    kibana_7_10_vega.py     its pair of histograms
     steps.py                how a second run changes nothing
 
 For both:

@@ -1,197 +1,101 @@
 """The dashboard as saved objects for Kibana 7.10, the one of Amazon's Elasticsearch domain.
 
-    python -m monitoring.kibana_7_10        # writes monitoring/kibana/kibana_7_10.ndjson
+Kibana 7.10 knows neither the Dashboards API nor Lens, and keeps a panel's settings as JSON inside a
+string, which nobody can read or review. So ``kibana/dashboard.json`` is the one description of the
+dashboard, and each of its panels is translated here:
 
-Kibana 7.10 knows neither the Dashboards API nor ES|QL, and keeps a panel's settings as JSON inside
-a string, which nobody can read or review. So the panels of ``kibana/dashboard.json`` are described
-here once more, and the file to import is written from the description.
+    panel of Kibana 9.5                           becomes in 7.10
+    metric of counts, shares, percentiles         a TSVB figure
+    metric of a last value, or of the reference   a classic metric (TSVB has no strings, and needs a
+                                                  time field)
+    xy over time                                  a TSVB chart
+    xy by a field's values                        a classic bar chart
+    xy by ranges                                  a Vega chart: the others cannot draw two indices
+    markdown, discover_session                    a text, a saved search
 
-Everything over time is a TSVB chart, the rest are classic bar charts (``kibana_7_10_charts.py``).
-The histogram of the model's validation set has a panel of its own beside the live one, because
-7.10 cannot draw two indices in one chart. Its documents hold the centers of the bins: an edge such
-as 0.15, divided by a width of 0.05, is a little less than 3 and would fall into the bin below.
+What the translation does not know it refuses, so that no part of a panel gets lost.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from monitoring.elastic import JsonObject
-from monitoring.kibana_7_10_charts import (
-    COUNT,
-    bars,
-    largest,
-    percentile,
-    quotient,
-    ratio,
-    series,
-    tsvb,
-)
-from prediction.types import LOW_CONFIDENCE
+from monitoring.kibana_7_10_charts import classic_metric, colored_bars, saved_search, text
+from monitoring.kibana_7_10_metrics import label_of, line_of
+from monitoring.kibana_7_10_tsvb import Line, tsvb
+from monitoring.kibana_7_10_vega import histograms
 
-KIBANA = Path(__file__).parent / "kibana"
-TARGET = KIBANA / "kibana_7_10.ndjson"
-
-WIDTH = 48
-"""Columns of a dashboard."""
-
-PREDICTIONS = "event: prediction"
-ERRORS = "event: error"
-UNCERTAIN = f"{PREDICTIONS} and prediction.score < {LOW_CONFIDENCE}"
-
-LABEL = "prediction.label.keyword"
-DRIFT_FIELDS = (
-    "metrics.score_psi",
-    "metrics.length_psi",
-    "metrics.label_difference",
-    "expected_accuracy",
-)
+INDICES = {"cwl": "cwl-*", "drift": "drift-*", "reference": "cola-reference"}
+"""The index pattern of each data view that a panel names."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of the dashboard."""
+def saved_objects(dashboard: JsonObject, views: Sequence[JsonObject]) -> list[JsonObject]:
+    """Translate the dashboard.
 
-    height: int
-    """In the dashboard's grid; the screen shows about 20."""
+    Args:
+        dashboard: The content of ``kibana/dashboard.json``.
+        views: The content of ``kibana/data_views.json``.
 
-    panels: Sequence[JsonObject]
-    """Saved objects; they share the width evenly."""
+    Returns:
+        Everything to import: index patterns, one object per panel, the dashboard.
 
-
-def rows() -> list[Row]:
-    """Return the charts, row by row."""
-    low_confidence = series("share", ratio(UNCERTAIN, PREDICTIONS))
-    return [
-        Row(6, _figures(low_confidence)),
-        Row(12, _labels()),
-        Row(12, [*_histograms(), tsvb("Low-confidence share over time", low_confidence)]),
-        Row(12, _percentiles()),
-        Row(12, _inputs_and_errors()),
-        Row(12, _versions_and_drift()),
-    ]
+    Raises:
+        ConfigError: A panel asks for something that cannot be translated.
+    """
+    panels = [_panel(panel) for panel in dashboard["panels"]]
+    return [*map(_index_pattern, views), *panels, _dashboard(dashboard, panels)]
 
 
-def _figures(low_confidence: JsonObject) -> list[JsonObject]:
-    return [
-        tsvb("Predictions", series("predictions", COUNT, PREDICTIONS), kind="metric"),
-        tsvb("Low confidence", low_confidence, kind="metric"),
-        tsvb("Errors", series("errors", COUNT, ERRORS), kind="metric"),
-    ]
+def ndjson(objects: Sequence[JsonObject]) -> bytes:
+    """Return saved objects as Kibana imports them: one JSON object per line."""
+    return "".join(json.dumps(saved, sort_keys=True) + "\n" for saved in objects).encode()
 
 
-def _labels() -> list[JsonObject]:
-    terms = {"field": LABEL, "orderBy": "1", "order": "desc", "size": 5}
-    over_time = series("predictions", COUNT, PREDICTIONS, LABEL, "bar")
-
-    return [
-        bars("Predictions per label", {"type": "terms", "params": terms}, _count()),
-        tsvb("Predictions over time, by label", over_time),
-    ]
-
-
-def _histograms() -> list[JsonObject]:
-    share: JsonObject = {"type": "sum", "params": {"field": "reference.share"}}
-    return [
-        bars("Score", _bins("prediction.probability_acceptable"), _count(), query=PREDICTIONS),
-        bars("Training reference", _bins("reference.center"), share, index_id="reference"),
-    ]
+def _index_pattern(view: JsonObject) -> JsonObject:
+    """Return a data view, which 7.10 calls an index pattern, and names by its title."""
+    attributes = {name: view[name] for name in ("title", "timeFieldName", "name") if name in view}
+    formats = view.get("fieldFormats", {})
+    return {
+        "type": "index-pattern",
+        "id": view["id"],
+        "attributes": {**attributes, "fieldFormatMap": json.dumps(formats)},
+        "references": [],
+        "migrationVersion": {"index-pattern": "7.6.0"},
+    }
 
 
-def _percentiles() -> list[JsonObject]:
-    latency = [series(f"p{value}", percentile("latency_ms", value)) for value in (50, 95, 99)]
-    length = [series(f"p{value}", percentile("input.tokens", value)) for value in (50, 95)]
-    return [
-        tsvb("Latency (ms)", *latency),
-        tsvb("Text length over time (tokens)", *length),
-    ]
-
-
-def _inputs_and_errors() -> list[JsonObject]:
-    unknown = series("unknown", quotient("input.unknown_tokens", "input.tokens"))
-    truncated = series("truncated", COUNT, "input.truncated: true", style="bar")
-    by_code = series("errors", COUNT, ERRORS, "error.code", "bar")
-
-    return [
-        tsvb("Unknown-token rate", unknown),
-        tsvb("Truncated inputs", truncated),
-        tsvb("Errors, by code", by_code),
-    ]
-
-
-def _versions_and_drift() -> list[JsonObject]:
-    by_model = series("predictions", COUNT, PREDICTIONS, "model.version", "bar")
-    drift = [series(field.rpartition(".")[2], largest(field)) for field in DRIFT_FIELDS]
-
-    return [
-        tsvb("Model version over time", by_model),
-        tsvb("Drift over time", *drift, index="drift-*"),
-    ]
-
-
-def _count() -> JsonObject:
-    return {"type": "count", "params": {}}
-
-
-def _bins(field: str) -> JsonObject:
-    """Return the bins of a histogram over 0 to 1; they are those of a model's reference."""
-    params = {"field": field, "interval": 0.05, "min_doc_count": False}
-    return {"type": "histogram", "params": params}
-
-
-def index_patterns() -> list[JsonObject]:
-    """Return the data views of ``kibana/data_views.json``, which 7.10 calls index patterns."""
-    views = json.loads((KIBANA / "data_views.json").read_text(encoding="utf-8"))
-    return [
-        {
-            "type": "index-pattern",
-            "id": view["id"],
-            "attributes": {name: view[name] for name in ("title", "timeFieldName") if name in view},
-            "references": [],
-            "migrationVersion": {"index-pattern": "7.6.0"},
-        }
-        for view in views
-    ]
-
-
-def dashboard(all_rows: Sequence[Row]) -> JsonObject:
-    """Return the dashboard; it refers to the panels of its rows by their ids."""
+def _dashboard(dashboard: JsonObject, objects: Sequence[JsonObject]) -> JsonObject:
+    """Return the dashboard itself: it refers to the objects of its panels by a name."""
     panels: list[JsonObject] = []
     references: list[JsonObject] = []
-    y = 0
 
-    for row in all_rows:
-        width = WIDTH // len(row.panels)
-        for column, panel in enumerate(row.panels):
-            # A dashboard does not hold its panels: it refers to saved objects by a name.
-            number = str(len(panels))
-            name = f"panel_{number}"
-            grid = {"x": column * width, "y": y, "w": width, "h": row.height, "i": number}
-            panels.append(
-                {
-                    "gridData": grid,
-                    "panelIndex": number,
-                    "embeddableConfig": {},
-                    "panelRefName": name,
-                }
-            )
-            references.append({"name": name, "type": panel["type"], "id": panel["id"]})
-        y += row.height
+    for number, (panel, saved) in enumerate(zip(dashboard["panels"], objects, strict=True)):
+        # Both Kibanas lay panels out on 48 columns.
+        name = f"panel_{number}"
+        own_time = panel["config"].get("time_range")
+        panels.append(
+            {
+                "gridData": {**panel["grid"], "i": str(number)},
+                "panelIndex": str(number),
+                "embeddableConfig": {"timeRange": own_time} if own_time else {},
+                "panelRefName": name,
+            }
+        )
+        references.append({"name": name, "type": saved["type"], "id": saved["id"]})
 
     source = {"query": {"query": "", "language": "kuery"}, "filter": []}
     return {
         "type": "dashboard",
         "id": "cola",
         "attributes": {
-            "title": "CoLA predictions",
-            "description": "Does the model still see the world it was trained on?",
+            "title": dashboard["title"],
+            "description": dashboard["description"],
             "panelsJSON": json.dumps(panels),
             "optionsJSON": json.dumps({"useMargins": True, "hidePanelTitles": False}),
             "timeRestore": True,
-            "timeFrom": "now-1h",
-            "timeTo": "now",
-            "refreshInterval": {"pause": False, "value": 5000},
+            "timeFrom": dashboard["time_range"]["from"],
+            "timeTo": dashboard["time_range"]["to"],
+            "refreshInterval": dashboard["refresh_interval"],
             "version": 1,
             "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(source)},
         },
@@ -200,19 +104,113 @@ def dashboard(all_rows: Sequence[Row]) -> JsonObject:
     }
 
 
-def saved_objects() -> list[JsonObject]:
-    """Return everything to import: index patterns, charts, saved search, dashboard."""
-    search = json.loads((KIBANA / "saved_search.json").read_text(encoding="utf-8"))
-    all_rows = [*rows(), Row(16, [search])]
-    panels = [panel for row in all_rows for panel in row.panels]
-    return [*index_patterns(), *panels, dashboard(all_rows)]
+# --- Panels ----------------------------------------------------------------------------------
 
 
-def ndjson() -> str:
-    """Return the saved objects as Kibana imports them: one JSON object per line."""
-    return "".join(json.dumps(saved, sort_keys=True) + "\n" for saved in saved_objects())
+def _panel(panel: JsonObject) -> JsonObject:
+    identity, config = f"cola-{panel['id']}", panel["config"]
+
+    if panel["type"] == "markdown":
+        return text(identity, config["title"], config["content"])
+    if panel["type"] == "discover_session":
+        return _saved_search(identity, config)
+    if config["type"] == "metric":
+        return _metric(identity, config)
+
+    operation = config["layers"][0]["x"]["operation"]
+    translate = {"date_histogram": _over_time, "terms": _bars, "range": _ranges}[operation]
+    return translate(identity, config)
 
 
-if __name__ == "__main__":
-    TARGET.write_text(ndjson(), encoding="utf-8")
-    print(f"wrote {TARGET.name}: {len(saved_objects())} objects")
+def _saved_search(identity: str, config: JsonObject) -> JsonObject:
+    (tab,) = config["tabs"]
+    sort = [[by["name"], by["direction"]] for by in tab["sort"]]
+    view, query = tab["data_source"]["ref_id"], tab["query"]["expression"]
+    return saved_search(identity, config["title"], view, query, tab["column_order"], sort)
+
+
+def _metric(identity: str, config: JsonObject) -> JsonObject:
+    view, metrics = config["data_source"]["ref_id"], config["metrics"]
+    is_classic = view == "reference" or metrics[0]["operation"] == "last_value"
+
+    if is_classic:
+        query = metrics[0].get("filter", {}).get("expression", "")
+        return classic_metric(
+            identity, config["title"], view, query, [_aggregation(metric) for metric in metrics]
+        )
+
+    (metric,) = metrics
+    rules = [_color_rule(step) for step in metric.get("color", {}).get("steps", [])]
+    return tsvb(identity, config["title"], INDICES[view], [line_of(metric)], figure_colors=rules)
+
+
+def _color_rule(step: JsonObject) -> JsonObject:
+    """Return the rule that gives a figure its background from some value on, or below it."""
+    bound = "gte" if "gte" in step else "lt"
+    return {"operator": bound, "value": step[bound], "background_color": step["color"]}
+
+
+def _aggregation(metric: JsonObject) -> JsonObject:
+    """Return the aggregation of a classic metric."""
+    parameters: JsonObject = {"field": metric["field"], "customLabel": label_of(metric)}
+    kind = {"unique_count": "cardinality", "sum": "sum", "last_value": "top_hits"}[
+        metric["operation"]
+    ]
+
+    if kind == "top_hits":
+        last = {"sortField": metric["time_field"], "sortOrder": "desc", "size": 1}
+        parameters |= {"aggregate": "concat", **last}
+    return {"type": kind, "params": parameters}
+
+
+def _over_time(identity: str, config: JsonObject) -> JsonObject:
+    first, *others = config["layers"]
+    lines = [
+        line
+        for metric in first["y"]
+        for line in _split(line_of(metric, first["type"]), first.get("breakdown_by"))
+    ]
+
+    # The axis shows percentages only if all lines are in percent, the limits too.
+    number = {"format": first["y"][0].get("format")}
+    lines += [line_of({**limit, **number}) for layer in others for limit in layer["thresholds"]]
+
+    return tsvb(
+        identity,
+        config["title"],
+        INDICES[first["data_source"]["ref_id"]],
+        lines,
+        interval=f">={first['x']['suggested_interval']}",
+        drop_last_bucket=first["x"].get("drop_partial_intervals", False),
+        legend=config["legend"].get("position", ""),
+        scale=config.get("axis", {}).get("y", {}).get("scale", "linear"),
+    )
+
+
+def _split(line: Line, breakdown: JsonObject | None) -> list[Line]:
+    """Return a line per value of a field: those that have a color, or the most frequent ones."""
+    if breakdown is None:
+        return [line]
+
+    (field,) = breakdown["fields"]
+    if "color" not in breakdown:
+        return [line.split(field, breakdown["limit"])]
+    return [line.only(field, value, color) for value, color in _colors(breakdown).items()]
+
+
+def _colors(breakdown: JsonObject) -> dict[str, str]:
+    """Return the color of each value of a field."""
+    mapping = breakdown["color"]["mapping"]
+    return {value: entry["color"]["value"] for entry in mapping for value in entry["values"]}
+
+
+def _bars(identity: str, config: JsonObject) -> JsonObject:
+    (layer,) = config["layers"]
+    (field,) = layer["x"]["fields"]
+    view, colors = layer["data_source"]["ref_id"], _colors(layer["breakdown_by"])
+    return colored_bars(identity, config["title"], view, field, layer["x"]["label"], colors)
+
+
+def _ranges(identity: str, config: JsonObject) -> JsonObject:
+    position = config["legend"]["position"]
+    return histograms(identity, config["title"], config["layers"], INDICES, position)

@@ -1,153 +1,86 @@
-"""The charts of Kibana 7.10 as saved objects: TSVB charts over time, and classic bar charts.
+"""The classic charts, texts and lists of Kibana 7.10 as saved objects.
 
 A saved object keeps its settings as JSON inside a string. The formats are those that Kibana 7.10
 exports; Elastic never documented them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from monitoring.elastic import JsonObject
 
-COLORS = ("#54B399", "#6092C0", "#D36086", "#9170B8")
-"""Kibana's own, in the order in which the lines of a chart get them."""
-
-PERCENTAGES = ("filter_ratio", "calculation")
-"""Types of metrics that are shares."""
-
-COUNT: list[JsonObject] = [{"id": "count", "type": "count"}]
-"""The metrics of a line that counts documents."""
+INDEX = "kibanaSavedObjectMeta.searchSourceJSON.index"
+"""The name under which an object refers to its index pattern."""
 
 
-def ratio(numerator: str, denominator: str) -> list[JsonObject]:
-    """Return the metrics of a line that shows which share of some documents are of one kind.
+def classic_metric(
+    identity: str, title: str, view: str, query: str, aggregations: Sequence[JsonObject]
+) -> JsonObject:
+    """Return figures, or strings, side by side.
 
     Args:
-        numerator: KQL for the kind.
-        denominator: KQL for all of them.
+        identity: Its id.
+        title: Its title.
+        view: The id of the index pattern that it reads.
+        query: KQL for the documents it is about.
+        aggregations: One per figure: its type and parameters.
     """
-    queries = {
-        name: {"query": query, "language": "kuery"}
-        for name, query in (("numerator", numerator), ("denominator", denominator))
-    }
-    return [{"id": "ratio", "type": "filter_ratio", "metric_agg": "count", **queries}]
-
-
-def quotient(numerator: str, denominator: str) -> list[JsonObject]:
-    """Return the metrics of a line that divides the sum of one field by the sum of another."""
-    variables = [
-        {"id": "n", "name": "n", "field": "sum-n"},
-        {"id": "d", "name": "d", "field": "sum-d"},
+    aggs = [
+        {"id": str(number), "enabled": True, "schema": "metric", **aggregation}
+        for number, aggregation in enumerate(aggregations, start=1)
     ]
-
-    # The script divides what the two metrics before it give.
-    return [
-        {"id": "sum-n", "type": "sum", "field": numerator},
-        {"id": "sum-d", "type": "sum", "field": denominator},
-        {
-            "id": "script",
-            "type": "calculation",
-            "variables": variables,
-            "script": "params.n / params.d",
+    metric = {
+        "percentageMode": False,
+        "useRanges": False,
+        "colorSchema": "Green to Red",
+        "metricColorMode": "None",
+        "colorsRange": [{"from": 0, "to": 10000}],
+        "labels": {"show": True},
+        "invertColors": False,
+        "style": {
+            "bgFill": "#000",
+            "bgColor": False,
+            "labelColor": False,
+            "subText": "",
+            # So that two fit beside each other.
+            "fontSize": 20 if len(aggs) == 1 else 14,
         },
-    ]
-
-
-def percentile(field: str, value: int) -> list[JsonObject]:
-    """Return the metrics of a line that shows one percentile of a field."""
-    parts = [{"id": "p", "mode": "line", "shade": 0.2, "value": value}]
-    return [{"id": "percentile", "type": "percentile", "field": field, "percentiles": parts}]
-
-
-def largest(field: str) -> list[JsonObject]:
-    """Return the metrics of a line that shows a field's maximum."""
-    return [{"id": "max", "type": "max", "field": field}]
-
-
-def series(
-    label: str, metrics: Sequence[JsonObject], query: str = "", split: str = "", style: str = "line"
-) -> JsonObject:
-    """Return one line (or stacked bars) of a TSVB chart.
-
-    Args:
-        label: Its name in the legend.
-        metrics: What it shows; the last one is drawn.
-        query: KQL for the documents it is about. Empty: all.
-        split: A field; each of its five most frequent values gets a line. Empty: one line.
-        style: ``line`` or ``bar``.
-    """
-    is_bar = style == "bar"
-    is_share = metrics[-1]["type"] in PERCENTAGES
-    settings: JsonObject = {
-        "id": label,
-        "label": label,
-        "metrics": metrics,
-        "chart_type": style,
-        "stacked": "stacked" if is_bar else "none",
-        "fill": 0.5 if is_bar else 0,
-        "line_width": 2,
-        "point_size": 1,
-        "axis_position": "right",
-        "separate_axis": 0,
-        "formatter": "percent" if is_share else "number",
-        "split_mode": "terms" if split else "everything",
     }
-
-    if split:
-        settings |= {"terms_field": split, "terms_size": "5", "terms_order_by": "_count"}
-    if query:
-        settings["filter"] = {"query": query, "language": "kuery"}
-    return settings
+    params = {"addTooltip": True, "addLegend": False, "type": "metric", "metric": metric}
+    state = {"type": "metric", "aggs": aggs, "params": params}
+    return visualization(identity, title, state, view, query)
 
 
-def tsvb(
-    title: str, *lines: JsonObject, index: str = "cwl-*", kind: str = "timeseries"
+def colored_bars(
+    identity: str,
+    title: str,
+    view: str,
+    field: str,
+    label: str,
+    colors: Mapping[str, str],
 ) -> JsonObject:
-    """Return a TSVB visualization.
+    """Return a classic bar chart: how many documents have each value of a field.
 
     Args:
-        title: Its title, which is also its id.
-        lines: What ``series`` returned.
-        index: The pattern of the indices that it reads.
-        kind: ``timeseries``, or ``metric`` for one figure over the dashboard's time range.
+        identity: Its id.
+        title: Its title.
+        view: The id of the index pattern that it reads.
+        field: The field.
+        label: What its values are.
+        colors: The color of each value. As many values are shown as have one.
     """
-    # A line does not get its color from its place in the chart: each has a setting for it.
-    colored = [{**line, "color": COLORS[number % len(COLORS)]} for number, line in enumerate(lines)]
-
-    params = {
-        "id": title,
-        "type": kind,
-        "series": colored,
-        "index_pattern": index,
-        "time_field": "@timestamp",
-        "interval": "",
-        "time_range_mode": "entire_time_range" if kind == "metric" else "last_value",
-        "axis_position": "left",
-        "axis_formatter": "number",
-        "axis_scale": "normal",
-        "show_legend": 1,
-        "show_grid": 1,
+    terms = {
+        "field": field,
+        "orderBy": "_key",
+        "order": "asc",
+        "size": len(colors),
+        "customLabel": label,
     }
-
-    # A TSVB chart has its index and its queries in its parameters.
-    return visualization(title, {"type": "metrics", "aggs": [], "params": params}, index_id=None)
-
-
-def bars(
-    title: str, buckets: JsonObject, metric: JsonObject, index_id: str = "cwl", query: str = ""
-) -> JsonObject:
-    """Return a classic bar chart.
-
-    Args:
-        title: Its title, which is also its id.
-        buckets: The aggregation that makes the bars.
-        metric: The aggregation that gives each bar its height.
-        index_id: The id of the index pattern that it reads.
-        query: KQL for the documents it is about. Empty: all.
-    """
-    aggregations = [
-        {"id": "1", "enabled": True, "schema": "metric", **metric},
-        {"id": "2", "enabled": True, "schema": "segment", **buckets},
+    aggs = [
+        {"id": "1", "enabled": True, "schema": "metric", "type": "count", "params": {}},
+        {"id": "2", "enabled": True, "schema": "segment", "type": "terms", "params": terms},
+        # Only the parts of a bar can have a color each, so each bar has one part.
+        {"id": "3", "enabled": True, "schema": "group", "type": "terms", "params": terms},
     ]
 
     # The migrations and charts of Kibana 7.12 and later read each of these settings, also the empty
@@ -158,7 +91,7 @@ def bars(
         "position": "bottom",
         "show": True,
         "scale": {"type": "linear"},
-        "labels": {"show": True, "truncate": 100},
+        "labels": {"show": True, "rotate": 0, "truncate": 100},
         "title": {},
     }
     value_axis: JsonObject = {
@@ -174,9 +107,9 @@ def bars(
     drawn = {
         "show": True,
         "type": "histogram",
-        "mode": "normal",
+        "mode": "stacked",
         "valueAxis": "ValueAxis-1",
-        "data": {"id": "1", "label": title},
+        "data": {"id": "1", "label": "Count"},
     }
 
     params = {
@@ -187,35 +120,89 @@ def bars(
         "valueAxes": [value_axis],
         "seriesParams": [drawn],
     }
-    state = {"type": "histogram", "aggs": aggregations, "params": params}
-    return visualization(title, state, index_id, query)
+    state = {"type": "histogram", "aggs": aggs, "params": params}
+    return visualization(identity, title, state, view, interface={"vis": {"colors": dict(colors)}})
+
+
+def vega(identity: str, title: str, spec: JsonObject) -> JsonObject:
+    """Return a Vega-Lite chart, which has its queries in its specification."""
+    state = {"type": "vega", "aggs": [], "params": {"spec": json.dumps(spec, indent=2)}}
+    return visualization(identity, title, state)
+
+
+def text(identity: str, title: str, markdown: str) -> JsonObject:
+    """Return a text."""
+    params = {"markdown": markdown, "fontSize": 11, "openLinksInNewTab": True}
+    return visualization(identity, title, {"type": "markdown", "aggs": [], "params": params})
+
+
+def saved_search(
+    identity: str,
+    title: str,
+    view: str,
+    query: str,
+    columns: Sequence[str],
+    sort: Sequence[Sequence[str]],
+) -> JsonObject:
+    """Return a list of documents.
+
+    Args:
+        identity: Its id.
+        title: Its title.
+        view: The id of the index pattern that it reads.
+        query: KQL for the documents.
+        columns: The fields that are shown.
+        sort: Fields and directions.
+    """
+    source = {"query": {"query": query, "language": "kuery"}, "filter": [], "indexRefName": INDEX}
+    return {
+        "type": "search",
+        "id": identity,
+        "attributes": {
+            "title": title,
+            "description": "",
+            "columns": columns,
+            "sort": sort,
+            "hits": 0,
+            "version": 1,
+            "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(source)},
+        },
+        "references": [{"name": INDEX, "type": "index-pattern", "id": view}],
+        "migrationVersion": {"search": "7.9.3"},
+    }
 
 
 def visualization(
-    title: str, state: JsonObject, index_id: str | None, query: str = ""
+    identity: str,
+    title: str,
+    state: JsonObject,
+    view: str | None = None,
+    query: str = "",
+    interface: JsonObject | None = None,
 ) -> JsonObject:
     """Return a saved visualization.
 
     Args:
-        title: Its title, which is also its id.
+        identity: Its id.
+        title: Its title.
         state: Its type, aggregations and parameters.
-        index_id: The id of the index pattern that it reads. None: the state names it.
+        view: The id of the index pattern that it reads. None: the state names it.
         query: KQL for the documents it is about. Empty: all.
+        interface: What a person can change without editing it, such as colors.
     """
     source: JsonObject = {"query": {"query": query, "language": "kuery"}, "filter": []}
     references = []
-    if index_id:
-        name = "kibanaSavedObjectMeta.searchSourceJSON.index"
-        source["indexRefName"] = name
-        references.append({"name": name, "type": "index-pattern", "id": index_id})
+    if view:
+        source["indexRefName"] = INDEX
+        references.append({"name": INDEX, "type": "index-pattern", "id": view})
 
     return {
         "type": "visualization",
-        "id": _identity(title),
+        "id": identity,
         "attributes": {
             "title": title,
             "visState": json.dumps({"title": title, **state}),
-            "uiStateJSON": "{}",
+            "uiStateJSON": json.dumps(interface or {}),
             "description": "",
             "version": 1,
             "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(source)},
@@ -223,9 +210,3 @@ def visualization(
         "references": references,
         "migrationVersion": {"visualization": "7.10.0"},
     }
-
-
-def _identity(title: str) -> str:
-    """Return the id of a chart: its title's letters and digits, words joined by hyphens."""
-    words = "".join(c if c.isalnum() else " " for c in title.lower()).split()
-    return "-".join(["cola", *words])

@@ -1,8 +1,9 @@
-"""Kibana's side of provisioning: data views, saved search, dashboard and rules.
+"""Kibana's side of provisioning: data views, dashboard and rules.
 
 The objects are the JSON files in ``monitoring/kibana/``. Kibana 9.5 and later get the dashboard by
 the Dashboards API and the rules by the alerting API. Anything older (the Kibana 7.10 of Amazon's
-Elasticsearch) and OpenSearch Dashboards get the saved objects of ``kibana_7_10.py``, and no rules.
+Elasticsearch) and OpenSearch Dashboards get the same dashboard as saved objects, which
+``kibana_7_10.py`` makes of it, and no rules.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
+from monitoring.kibana_7_10 import ndjson, saved_objects
 from monitoring.steps import Report, covers, current
 
 FILES = Path(__file__).parent / "kibana"
@@ -35,6 +37,21 @@ def read(name: str) -> Any:
     return json.loads((FILES / name).read_text(encoding="utf-8"))
 
 
+def read_dashboard(low_confidence_limit: float) -> JsonObject:
+    """Return ``kibana/dashboard.json`` with the limit of this model.
+
+    Args:
+        low_confidence_limit: The share of uncertain predictions above which a rule fires.
+    """
+    text = (FILES / "dashboard.json").read_text(encoding="utf-8")
+
+    # The limit is a number in some places, and part of a text in others.
+    text = text.replace('"${limit}"', str(low_confidence_limit))
+    percent = f"{100 * low_confidence_limit:g}"
+    dashboard: JsonObject = json.loads(Template(text).substitute(limit_percent=percent))
+    return dashboard
+
+
 def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
     """Write everything that Kibana holds.
 
@@ -50,15 +67,16 @@ def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: floa
     version = kibana.request("GET", "/api/status")["version"]["number"]
     major, minor = (int(part) for part in version.split(".")[:2])
 
+    views, dashboard = read("data_views.json"), read_dashboard(low_confidence_limit)
+
     if (major, minor) < FIRST_VERSION:
-        import_saved_objects(kibana, (FILES / "kibana_7_10.ndjson").read_bytes())
+        import_saved_objects(kibana, ndjson(saved_objects(dashboard, views)))
         report.add(f"dashboard {DASHBOARD} (saved objects, Kibana {version})", "imported")
         return
 
-    for view in read("data_views.json"):
+    for view in views:
         _data_view(kibana, report, view)
-    _saved_search(kibana, report, read("saved_search.json"))
-    _dashboard(kibana, report)
+    _dashboard(kibana, report, dashboard)
     _rules(kibana, report, low_confidence_limit)
 
 
@@ -99,30 +117,7 @@ def _data_view(kibana: Elastic, report: Report, view: JsonObject) -> None:
     report.add(f"data view {view['title']}", "created" if existing is None else "updated")
 
 
-def _saved_search(kibana: Elastic, report: Report, search: JsonObject) -> None:
-    """Import the saved search unless Kibana has one of the same title and description.
-
-    Kibana rewrites the rest of a search when it imports it, so nothing else can be compared.
-    """
-    name = f"saved search {search['attributes']['title']!r}"
-    wanted = {field: search["attributes"][field] for field in ("title", "description")}
-    body = {"objects": [{"type": "search", "id": search["id"]}], "excludeExportDetails": True}
-
-    try:
-        existing = kibana.request("POST", "/api/saved_objects/_export", body).get("attributes")
-        if covers(existing, wanted):
-            report.add(name, "unchanged")
-            return
-    except ElasticError as error:
-        # 400: there is no such object to export.
-        if error.status not in (400, 404):
-            raise
-
-    import_saved_objects(kibana, (json.dumps(search) + "\n").encode())
-    report.add(name, "imported")
-
-
-def _dashboard(kibana: Elastic, report: Report) -> None:
+def _dashboard(kibana: Elastic, report: Report, wanted: JsonObject) -> None:
     path = f"/api/dashboards/{DASHBOARD}"
 
     def read_existing() -> Any:
@@ -132,7 +127,7 @@ def _dashboard(kibana: Elastic, report: Report) -> None:
         f"dashboard {DASHBOARD}",
         kibana,
         path,
-        read("dashboard.json"),
+        wanted,
         read_existing(),
         read_again=read_existing,
     )

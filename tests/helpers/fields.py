@@ -9,10 +9,10 @@ from tests.helpers.paths import ROOT
 
 TEMPLATES = ROOT / "monitoring/elasticsearch"
 
-FIELD_KEYS = {"field", "terms_field", "timeField", "timeFieldName", "time_field"}
+FIELD_KEYS = {"field", "terms_field", "timeField", "timeFieldName", "time_field", "sortField"}
 """Keys whose value is a field."""
 
-FIELD_LIST_KEYS = {"fields", "columns"}
+FIELD_LIST_KEYS = {"fields", "columns", "column_order"}
 """Keys whose value is a list of fields."""
 
 CLAUSE_KEYS = {"range", "term"}
@@ -83,12 +83,25 @@ def _named_by(key: str, item: Any) -> Iterator[str]:
             yield from kql(query)
     elif key in JSON_KEYS:
         yield from named(json.loads(item))
+    elif key == "spec":
+        # Vega's other parts name what it makes of the answer to its query.
+        yield from named([layer["data"]["url"] for layer in json.loads(item)["layer"]])
     elif isinstance(item, str) and (item.startswith("FROM ") or key == "esql"):
         yield from esql(item)
     elif key in KQL_KEYS and isinstance(item, str):
         yield from kql(item)
     else:
         yield from named(item)
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object inside a JSON value."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from objects(item)
 
 
 def kql(query: str) -> list[str]:

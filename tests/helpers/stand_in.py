@@ -52,18 +52,11 @@ class StandIn:
             return 200, {"version": {"number": self.version}}
         if request.path == "/_security/_authenticate":
             return 200, {"username": user}
-        if request.path == "/api/saved_objects/_export":
-            return self._export(json.loads(request.data)["objects"][0]["id"])
         if request.method == "GET":
             return self._get(request.path)
 
         self.writes.append(f"{request.method} {request.full_path.rstrip('?')}")
         return 200, self._write(request)
-
-    def _export(self, identity: str) -> Answer:
-        if identity in self.kept:
-            return 200, self.kept[identity]
-        return 400, {"message": "Error fetching objects to export"}
 
     def _get(self, path: str) -> Answer:
         if path not in self.kept:

@@ -6,20 +6,22 @@ documents whose figures can be counted by hand. A panel that asks for something 
 test until a figure for it stands here.
 """
 
+import functools
+import itertools
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from monitoring import kibana_7_10
+from export.reference import SCORE_EDGES
 from monitoring.elastic import Elastic
-from monitoring.kibana_objects import FILES, read
+from monitoring.kibana_objects import FILES, read_dashboard
 from prediction.types import LOW_CONFIDENCE
+from tests.helpers.fields import objects
 from tests.helpers.servers import has_percentiles, search
 
-PANELS = read("dashboard.json")["panels"]
+PANELS = read_dashboard(0.2)["panels"]
 CHARTS = [panel for panel in PANELS if panel["type"] == "vis"]
 INDICES = {"cwl": "cwl-2026.11.21", "drift": "drift-2026.11", "reference": "cola-reference"}
 
@@ -66,6 +68,8 @@ DOCUMENTS: dict[str, list[dict[str, Any]]] = {
     "drift": [
         {
             "@timestamp": at(hour),
+            "verdict": ("ok", "warning", "drift")[hour],
+            "model": {"expected": "bbbb"},
             "expected_accuracy": 0.75,
             "metrics": {"score_psi": hour / 4, "length_psi": hour / 8, "label_difference": 0.125},
         }
@@ -73,8 +77,9 @@ DOCUMENTS: dict[str, list[dict[str, Any]]] = {
     ],
     "reference": [
         {"reference": {"center": 0.125, "share": 0.25}},
+        {"reference": {"center": 0.475, "share": 0.125}},
         {"reference": {"center": 0.875, "share": 0.5}},
-        {"reference": {"center": 0.925, "share": 0.25}},
+        {"reference": {"center": 0.925, "share": 0.125}},
     ],
 }
 
@@ -97,28 +102,46 @@ def filled(server: Elastic) -> Elastic:
 # --- Figures ---------------------------------------------------------------------------------
 
 PREDICTED = {"term": {"event": "prediction"}}
+ERROR = {"term": {"event": "error"}}
 UNCERTAIN = {"range": {"prediction.score": {"lt": LOW_CONFIDENCE}}}
+UNCERTAIN_BINS = {"gt": 1 - LOW_CONFIDENCE, "lt": LOW_CONFIDENCE}
 
-FILTERS: dict[str, tuple[dict[str, Any], int]] = {
-    "event: prediction": (PREDICTED, 5),
-    "event: error": ({"term": {"event": "error"}}, 3),
-    "input.truncated: true": ({"term": {"input.truncated": True}}, 1),
+FILTERS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "event: prediction": ("cwl", PREDICTED, 5),
+    "event: error": ("cwl", ERROR, 3),
+    "event: prediction or event: error": (
+        "cwl",
+        {"bool": {"should": [PREDICTED, ERROR], "minimum_should_match": 1}},
+        8,
+    ),
+    "input.truncated: true": ("cwl", {"term": {"input.truncated": True}}, 1),
     f"event: prediction and prediction.score < {LOW_CONFIDENCE}": (
+        "cwl",
         {"bool": {"filter": [PREDICTED, UNCERTAIN]}},
         2,
     ),
+    # The bins of a score below the limit, whichever the label.
+    f"reference.center > {1 - LOW_CONFIDENCE} and reference.center < {LOW_CONFIDENCE}": (
+        "reference",
+        {"range": {"reference.center": UNCERTAIN_BINS}},
+        1,
+    ),
 }
-"""A panel's filter (KQL), the query that Kibana makes of it, and how many documents match."""
+"""A panel's filter (KQL): its data view, the query that Kibana makes of it, how many match."""
+
+BINS = [{"from": low, "to": high} for low, high in itertools.pairwise([*SCORE_EDGES[:-1], None])]
+"""Those of a model's reference; the last one is open, so that 1.0 belongs to it."""
 
 AGGREGATIONS: dict[str, dict[str, Any]] = {
     "terms": {"terms": {}},
-    "histogram": {"histogram": {"interval": 0.25, "min_doc_count": 1}},
+    "range": {
+        "range": {"ranges": [{k: v for k, v in bin_.items() if v is not None} for bin_ in BINS]}
+    },
     "date_histogram": {"date_histogram": {"fixed_interval": "1h", "min_doc_count": 1}},
     "unique_count": {"cardinality": {}},
     "sum": {"sum": {}},
     "max": {"max": {}},
     "percentile": {"percentiles": {"percents": [50]}},
-    "median": {"percentiles": {"percents": [50]}},
 }
 """A panel's operation, and the aggregation that Kibana makes of it."""
 
@@ -135,35 +158,33 @@ FIGURES: dict[tuple[str, str, str], Any] = {
         MIDNIGHT + HOUR: 2,
         MIDNIGHT + 2 * HOUR: 4,
     },
-    ("cwl", "histogram", "prediction.probability_acceptable"): {0.0: 1, 0.25: 1, 0.5: 1, 0.75: 2},
+    ("cwl", "range", "prediction.probability_acceptable"): {
+        0.1: 1,
+        0.4: 1,
+        0.55: 1,
+        0.85: 1,
+        0.9: 1,
+    },
+    ("cwl", "last_value", "model.version"): "bbbb",
     ("cwl", "percentile", "latency_ms"): 3,
     ("cwl", "percentile", "input.tokens"): 10,
-    ("cwl", "median", "input.tokens"): 10,
     ("cwl", "sum", "input.tokens"): 54,
     ("cwl", "sum", "input.unknown_tokens"): 4,
-    ("reference", "histogram", "reference.center"): {0.0: 1, 0.75: 2},
+    ("reference", "range", "reference.center"): {0.1: 1, 0.45: 1, 0.85: 1, 0.9: 1},
     ("reference", "sum", "reference.share"): 1,
     ("drift", "date_histogram", "@timestamp"): {
         MIDNIGHT: 1,
         MIDNIGHT + HOUR: 1,
         MIDNIGHT + 2 * HOUR: 1,
     },
+    ("drift", "last_value", "verdict"): "drift",
+    ("drift", "last_value", "model.expected"): "bbbb",
     ("drift", "max", "metrics.score_psi"): 0.5,
     ("drift", "max", "metrics.length_psi"): 0.25,
     ("drift", "max", "metrics.label_difference"): 0.125,
     ("drift", "max", "expected_accuracy"): 0.75,
 }
 """Data view, operation and field of a panel, and the answer: counts per bucket, or a figure."""
-
-
-def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object inside a JSON value."""
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from objects(item)
 
 
 def asked_of_server() -> set[tuple[str, str, str]]:
@@ -192,8 +213,8 @@ def test_every_filter_and_aggregation_of_a_panel_has_a_figure_here() -> None:
 
 @pytest.mark.parametrize("kql", FILTERS)
 def test_a_filter_finds_its_documents(filled: Elastic, kql: str) -> None:
-    query, count = FILTERS[kql]
-    answer = search(filled, {"size": 0, "query": query}, INDICES["cwl"])
+    view, query, count = FILTERS[kql]
+    answer = search(filled, {"size": 0, "query": query}, INDICES[view])
     assert answer["hits"]["total"]["value"] == count
 
 
@@ -201,6 +222,19 @@ def test_a_filter_finds_its_documents(filled: Elastic, kql: str) -> None:
 def test_a_chart_shows_the_right_figures(
     filled: Elastic, view: str, operation: str, field: str
 ) -> None:
+    if operation == "last_value":
+        latest = {
+            "size": 1,
+            "sort": [{"@timestamp": "desc"}],
+            "query": {"exists": {"field": field}},
+        }
+        (hit,) = search(filled, latest, INDICES[view])["hits"]["hits"]
+        assert (
+            functools.reduce(dict.__getitem__, field.split("."), hit["_source"])
+            == FIGURES[view, operation, field]
+        )
+        return
+
     ((name, parameters),) = AGGREGATIONS[operation].items()
     if name == "percentiles" and not has_percentiles(filled):
         pytest.skip("this server has no percentiles")
@@ -211,71 +245,12 @@ def test_a_chart_shows_the_right_figures(
 
     expected = FIGURES[view, operation, field]
     if "buckets" in figure:
-        counts = {bucket["key"]: bucket["doc_count"] for bucket in figure["buckets"]}
-        assert counts == expected
+        counts = {
+            bucket.get("from", bucket["key"]): bucket["doc_count"] for bucket in figure["buckets"]
+        }
+        assert {key: count for key, count in counts.items() if count} == expected
     elif "values" in figure:
         # Percentiles are approximate by design: a t-digest interpolates in its own way.
         assert next(iter(figure["values"].values())) == pytest.approx(expected, rel=0.15)
     else:
         assert figure["value"] == pytest.approx(expected)
-
-
-# --- The panels ------------------------------------------------------------------------------
-
-
-def test_panels_do_not_overlap_and_have_different_names() -> None:
-    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
-
-    grids = [panel["grid"] for panel in PANELS]
-    cells = [
-        (x, y)
-        for grid in grids
-        for x in range(grid["x"], grid["x"] + grid["w"])
-        for y in range(grid["y"], grid["y"] + grid["h"])
-    ]
-    assert len(set(cells)) == len(cells)
-    assert max(x for x, _ in cells) < 48
-
-
-def test_the_limit_of_low_confidence_is_that_of_the_drift_check() -> None:
-    for name in ("dashboard.json", "rules.json", "kibana_7_10.ndjson"):
-        text = (FILES / name).read_text(encoding="utf-8")
-        limits = re.findall(r"prediction\.score < ([\d.]+\d)", text)
-        assert {float(limit) for limit in limits} == {LOW_CONFIDENCE}, name
-
-
-# --- The dashboard for Kibana 7.10 -----------------------------------------------------------
-
-
-def test_the_old_dashboard_file_is_up_to_date_and_has_the_same_panels() -> None:
-    assert kibana_7_10.TARGET.read_text(encoding="utf-8") == kibana_7_10.ndjson()
-
-    old = [json.loads(line) for line in kibana_7_10.ndjson().splitlines()]
-    titles = {saved["attributes"]["title"] for saved in old if saved["type"] == "visualization"}
-    new = {chart["config"]["title"] for chart in CHARTS}
-
-    # The pair of histograms is two panels there, and the number of versions is left out.
-    assert new - titles == {"Model versions", "Score against the training reference"}
-    assert {"Score", "Training reference", "Model version over time"} <= titles
-
-    references = {(r["type"], r["id"]) for saved in old for r in saved["references"]}
-    assert references <= {(saved["type"], saved["id"]) for saved in old}
-
-
-def test_the_axes_of_the_old_dashboard_hold_what_newer_kibanas_read() -> None:
-    """Kibana 7.12 to 9.3 refuse or do not draw a bar chart whose axes lack one of these."""
-    states = [
-        json.loads(saved["attributes"]["visState"])
-        for saved in kibana_7_10.saved_objects()
-        if saved["type"] == "visualization"
-    ]
-    charts = [state["params"] for state in states if state["type"] == "histogram"]
-    assert charts
-
-    for chart in charts:
-        for axis in [*chart["categoryAxes"], *chart["valueAxes"]]:
-            assert {"labels", "title", "scale"} <= set(axis)
-            assert {"show", "truncate"} <= set(axis["labels"])
-        for axis in chart["valueAxes"]:
-            # Without it the labels stand upright and collide.
-            assert axis["labels"]["rotate"] == 0

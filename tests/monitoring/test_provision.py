@@ -14,7 +14,7 @@ from pytest_httpserver import HTTPServer
 
 from errors import ElasticError
 from monitoring.elastic import Elastic, basic
-from monitoring.kibana_objects import provision_kibana, read
+from monitoring.kibana_objects import provision_kibana, read, read_dashboard
 from monitoring.provision import provision_elasticsearch
 from monitoring.reference import Reference
 from monitoring.security import WRITER_ROLE, provision_security
@@ -114,11 +114,11 @@ def kibana(stand_in: StandIn, limit: float = 0.5) -> Report:
 
 def test_kibana_is_provisioned_once(stand_in: StandIn) -> None:
     first = kibana(stand_in)
-    assert states(first) <= {"created", "imported"}
+    assert states(first) == {"created"}
 
     data_views, rules = 4, 3
-    search, dashboard, connector = 1, 1, 1
-    assert len(first.steps) == data_views + search + dashboard + connector + rules
+    dashboard, connector = 1, 1
+    assert len(first.steps) == data_views + dashboard + connector + rules
     assert all(headers["Kbn-Xsrf"] == "true" for headers in stand_in.headers)
 
     stand_in.writes.clear()
@@ -133,7 +133,7 @@ def test_what_changed_in_kibana_is_written_again(stand_in: StandIn) -> None:
 
     assert changed(kibana(stand_in)) == ["dashboard cola"]
     assert stand_in.writes == ["PUT /api/dashboards/cola"]
-    assert stand_in.kept["/api/dashboards/cola"] == read("dashboard.json")
+    assert stand_in.kept["/api/dashboards/cola"] == read_dashboard(0.5)
 
 
 def test_an_object_that_kibana_keeps_in_its_own_form_is_unchanged(stand_in: StandIn) -> None:
@@ -151,9 +151,19 @@ def test_an_object_that_kibana_keeps_in_its_own_form_is_unchanged(stand_in: Stan
     assert changed(kibana(stand_in)) == ["dashboard cola"]
 
 
-def test_the_low_confidence_rule_takes_its_limit_from_the_model(stand_in: StandIn) -> None:
-    assert REFERENCE.low_confidence_limit > DISTRIBUTIONS.low_confidence_share
-    kibana(stand_in, REFERENCE.low_confidence_limit)
+def test_rule_and_dashboard_take_the_low_confidence_limit_from_the_model(
+    stand_in: StandIn,
+) -> None:
+    limit = REFERENCE.low_confidence_limit
+    assert limit > DISTRIBUTIONS.low_confidence_share
+    kibana(stand_in, limit)
+
+    panels = {panel["id"]: panel["config"] for panel in read_dashboard(limit)["panels"]}
+    assert stand_in.kept["/api/dashboards/cola"]["panels"] == list(read_dashboard(limit)["panels"])
+    assert panels["low-confidence"]["layers"][1]["thresholds"][0]["value"] == limit
+    (figure,) = panels["low-confidence-now"]["metrics"]
+    assert figure["subtitle"] == f"alarm above {100 * limit:g} %"
+    assert figure["color"]["steps"][1]["gte"] == limit
 
     rules = [kept for path, kept in stand_in.kept.items() if path.startswith("/api/alerting/rule/")]
     (rule,) = [rule for rule in rules if "Low-confidence" in rule["name"]]
@@ -224,7 +234,7 @@ def test_an_old_kibana_gets_the_saved_objects(stand_in: StandIn, version: str) -
 
     assert stand_in.writes == ["POST /api/saved_objects/_import?overwrite=true"]
     assert stand_in.kept["cola"]["attributes"]["title"] == "CoLA predictions"
-    assert {"cwl", "cola-predictions", "cola-latency-ms"} <= set(stand_in.kept)
+    assert {"cwl", "cola-predictions", "cola-latency"} <= set(stand_in.kept)
 
 
 # --- Users and passwords ---------------------------------------------------------------------
