@@ -98,8 +98,9 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     Raises:
         WeightsError: Nobody has it.
     """
+    # As in prediction: a text that says "[SEP]" is five characters, not the end of a sentence.
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        resolve(config), revision=config.revision or "main"
+        resolve(config), revision=config.revision or "main", split_special_tokens=True
     )
     return tokenizer
 

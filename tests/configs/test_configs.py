@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from configs.schema import Config, from_plain, plain
 
@@ -88,3 +91,16 @@ def test_a_configuration_recorded_by_an_older_version_is_read(compose: Compose) 
     recorded["training"]["pretask_epochs"] = recorded["training"].pop("pretext_epochs")
     del recorded["training"]["adversarial"]
     assert from_plain(recorded) == config
+
+
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_two_runs_of_one_second_have_a_folder_each(kind: str) -> None:
+    def folder() -> str:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = hydra_compose("config", return_hydra_config=True)
+
+        # Hydra keeps the time of its first look at the clock, one per process.
+        OmegaConf.clear_cache(config)
+        return str(config.hydra[kind].dir)
+
+    assert folder() != folder()

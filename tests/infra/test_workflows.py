@@ -65,9 +65,18 @@ def test_no_job_may_write_but_the_one_that_opens_a_pull_request() -> None:
 
     assert written == {
         "build_docker_image.release": {"id-token"},
-        "train.train": {"id-token"},
+        "train.push": {"id-token"},
         "train.propose": {"actions", "contents", "pull-requests"},
     }
+
+
+def test_what_installs_the_training_packages_cannot_ask_for_credentials() -> None:
+    # A package that trains may be anybody's; a token of GitHub's opens the model store.
+    for path in WORKFLOWS:
+        for name, job in _load(path.name)["jobs"].items():
+            commands = " ".join(step.get("run", "") for step in job["steps"])
+            if "make " in commands or "-r requirements.txt" in commands:
+                assert "id-token" not in job.get("permissions", {}), f"{path.name}: {name}"
 
 
 def test_no_workflow_knows_a_key() -> None:

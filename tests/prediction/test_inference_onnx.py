@@ -8,6 +8,7 @@ import pytest
 
 from corpus.format import FILES, IN_DOMAIN, read_file
 from errors import ConfigError, InvalidText, ModelFileError
+from prediction import onnx_predictor, session
 from prediction.cores import available_cores
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.paths import ROOT
@@ -182,6 +183,24 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ModelFileError, match=r"nowhere.onnx: No such file.*convert_model_to_onnx.py"
     ):
         ColaONNXPredictor(tmp_path / "nowhere.onnx")
+
+
+def test_a_file_that_is_replaced_between_its_two_readings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "model.onnx", tmp_path / "other.onnx"
+    path.write_bytes(TINY_MODEL.read_bytes())
+    damaged(other, b"\x18convert_model_to_onnx.py", b"\x18convert_model_to_ONNX.py")
+
+    def open_and_replace(file: Path, threads: int) -> tuple[str, session.Session]:
+        opened = session.open_session(file, threads)
+        if other.exists():
+            other.replace(path)
+        return opened
+
+    monkeypatch.setattr(onnx_predictor, "open_session", open_and_replace)
+    with pytest.raises(ModelFileError, match="was replaced while it was being read"):
+        ColaONNXPredictor(path, threads=1, single_threads=2)
 
 
 def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,17 @@ def test_a_container_s_quota_is_rounded_up_to_cores(
     assert cores.available_cores() == expected
 
 
+@pytest.mark.parametrize(("megabytes", "expected"), [("512", 1), ("1769", 1), ("3538", 2)])
+def test_a_lambda_function_uses_the_cores_that_its_memory_pays_for(
+    monkeypatch: pytest.MonkeyPatch, megabytes: str, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2})
+    monkeypatch.delenv("COLA_THREADS", raising=False)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", megabytes)
+
+    assert cores.available_cores() == expected
+
+
 @pytest.mark.parametrize(
     ("probabilities", "label", "score"),
     [([0.9, 0.1], "unacceptable", 0.9), ([0.3, 0.7], "acceptable", 0.7)],

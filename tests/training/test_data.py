@@ -199,3 +199,12 @@ def test_a_batch_holds_tokens_labels_and_places(compose: Compose) -> None:
     assert batch["input_ids"].shape[1] <= 6
     truth = [module.corpus.validation[index].label for index in batch["index"]]
     assert torch.equal(batch["label"], torch.tensor(truth))
+
+
+# Tokens
+
+
+def test_special_tokens_in_a_text_are_text(compose: Compose) -> None:
+    tokenizer = load_tokenizer(compose().model)
+    ids = tokenizer("The end [SEP] comes.")["input_ids"]
+    assert ids.count(tokenizer.sep_token_id) == 1
