@@ -257,14 +257,37 @@ def test_one_key_may_only_ask_so_often(outputs: StackOutputs) -> None:
 def test_without_a_key_the_url_is_open(stack: Stack) -> None:
     stack.apply({"RequireApiKey": "false"})
     outputs = stack.outputs()
-    rest_api.redeploy_stage(outputs)
     assert outputs.api_key_id is None
 
     # The request gets as far as the image that nobody can pull.
     with pytest.raises(DeployError) as refused:
         rest_api.predict(outputs, "The boy sat.")
     assert "403" not in str(refused.value)
+
+    # The update alone closes it: nothing must be left to do if the command is interrupted then.
     stack.apply({"RequireApiKey": "true"})
+    with pytest.raises(DeployError, match="403"):
+        rest_api.predict(outputs, "The boy sat.")
+
+
+def test_no_update_puts_the_stage_on_a_snapshot_that_asks_for_no_key() -> None:
+    # The server's stages have the methods of the moment, not those of a deployment: read it itself.
+    template = resources()
+    with_key, openly = "DeploymentWithKey", "OpenDeployment"
+    assert template["Stage"]["Properties"]["DeploymentId"] == {
+        "Fn::If": ["NeedsKey", {"Ref": with_key}, {"Ref": openly}]
+    }
+    assert template[with_key]["Condition"] == "ServesWithKey"
+    assert template[openly]["Condition"] == "ServesOpenly"
+    assert {"GetPredict", "PostPredict"} <= set(template[with_key]["DependsOn"])
+
+
+def test_published_versions_may_pull_their_image() -> None:
+    (statement,) = resources()["Repository"]["Properties"]["RepositoryPolicyText"]["Statement"]
+    sources = [arn["Fn::Sub"] for arn in statement["Condition"]["ArnLike"]["aws:SourceArn"]]
+    unqualified, qualified = sources
+    assert unqualified.endswith(":function:${AWS::StackName}")
+    assert qualified == unqualified + ":*"
 
 
 # --- what GitHub Actions may do ----------------------------------------------------------------
