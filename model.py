@@ -23,13 +23,15 @@ from transformers import (
 )
 
 from configs.schema import Optimizer, TrainingConfig
+from corpus.format import IN_DOMAIN, TRAIN
 from errors import CheckpointError
 from prediction.model_file import Metrics
+from training.adversarial import WorstDirections
 from training.examples import NO_LABEL, Batch
 from training.metrics import evaluate
-from training.optimization import parameter_groups, worst_direction
+from training.optimization import parameter_groups
 from training.provenance import Provenance
-from training.validation import Validation, ValidationRows
+from training.validation import Validation, ValidationRows, offset_to_rate
 
 
 class ColaModel(pl.LightningModule):
@@ -45,7 +47,10 @@ class ColaModel(pl.LightningModule):
     Attributes:
         provenance: With the metrics of the last validation.
         validation: Predictions of the last validation; None before the first.
+        offset: Added to the logits, which moves the line between the labels; float [2].
     """
+
+    offset: Tensor
 
     def __init__(
         self,
@@ -68,8 +73,13 @@ class ColaModel(pl.LightningModule):
             nn.Linear(network.config.hidden_size, 2) if config.pretext_epochs else None
         )
 
+        self.register_buffer("offset", torch.zeros(2))
+        self.worst_directions = WorstDirections()
+        if config.freeze_words:
+            network.get_input_embeddings().weight.requires_grad_(False)
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Compute logits.
+        """Compute the network's logits, without the offset.
 
         Args:
             input_ids: int64 [sentences, tokens].
@@ -87,24 +97,23 @@ class ColaModel(pl.LightningModule):
             return self._pretext_loss(batch)
 
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])
-        loss = self._sentence_loss(embeddings, batch)
-        self.log("train/loss", loss, prog_bar=True)
-
         if radius := self.config.adversarial:
-            moved = embeddings + radius * worst_direction(loss, embeddings)
-            loss = loss + self._sentence_loss(moved, batch)
+            embeddings = embeddings + radius * self.worst_directions.recall(batch, embeddings)
+
+            # Frozen words alone would not ask for a gradient.
+            embeddings.requires_grad_()
+            embeddings.register_hook(lambda grad: self.worst_directions.remember(batch, grad))
+
+        logits = self.network(
+            inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
+        ).logits
+        loss = self._cross_entropy(logits, batch)
+        self.log("train/loss", loss, prog_bar=True)
 
         # DDP needs a gradient for every parameter, so also for the head of the pretext task.
         if self.token_head is not None:
             loss = loss + 0.0 * (self.token_head.weight.sum() + self.token_head.bias.sum())
         return loss
-
-    def _sentence_loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        """Compute the loss, given embeddings, float [sentences, tokens, width]."""
-        logits = self.network(
-            inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
-        ).logits
-        return self._cross_entropy(logits, batch)
 
     def _pretext_loss(self, batch: Batch) -> Tensor:
         """Compute how well it finds the broken sentences and, in them, the wrong tokens."""
@@ -153,15 +162,33 @@ class ColaModel(pl.LightningModule):
         """Evaluate all predictions at once; log the metrics and keep them for the checkpoint."""
         result = Validation.from_rows(self.validation_rows.compute())
         self.validation_rows.reset()
+        splits = [self.validation_splits[index] for index in result.index]
+
+        if self.config.match_rate:
+            in_domain = torch.tensor([split == IN_DOMAIN for split in splits])
+            self._match_rate(result.logits[in_domain])
+            result = replace(result, logits=result.logits + self.offset.cpu())
         self.validation = result
 
-        splits = [self.validation_splits[index] for index in result.index]
         metrics = evaluate(result.probability, result.label, splits)
         self.provenance = replace(self.provenance, validation_metrics=metrics)
 
         loss = functional.cross_entropy(result.logits, result.label)
         self.log("val/loss", loss, sync_dist=True)
         self._log_metrics(metrics)
+
+    def _match_rate(self, logits: Tensor) -> None:
+        """Call as large a share of sentences acceptable as is acceptable in training.
+
+        Where a network draws the line differs more from seed to seed than how it ranks sentences.
+
+        Args:
+            logits: Of the in-domain validation sentences, float [sentences, 2]; their labels are
+                not used.
+        """
+        corpus = self.provenance.corpus
+        rate = corpus.acceptable[TRAIN] / corpus.sentences[TRAIN]
+        self.offset.copy_(offset_to_rate(logits, rate))
 
     def _log_metrics(self, metrics: Metrics) -> None:
         """Log ``val/mcc`` overall, ``val/mcc_in_domain`` of a split, and so on."""
@@ -174,8 +201,14 @@ class ColaModel(pl.LightningModule):
                 self.log(f"val/{name}{suffix}", value, prog_bar=in_progress_bar, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the provenance."""
+        """Add the provenance, and to a checkpoint to resume from the worst directions."""
         checkpoint["cola"] = self.provenance.to_json()
+        if "optimizer_states" in checkpoint:
+            checkpoint["worst_directions"] = self.worst_directions.by_index
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the worst directions of the interrupted run."""
+        self.worst_directions.by_index = checkpoint.get("worst_directions", {})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer of ``training.optimizer``, for AdamW with its schedule."""
@@ -216,5 +249,17 @@ def load_checkpoint(path: str | Path) -> ColaModel:
         AutoConfig.for_model(**provenance.network)
     )
     model = ColaModel(network, provenance.config.training, provenance)
-    model.load_state_dict(weights)
+
+    # An older checkpoint has no offset.
+    model.load_state_dict({"offset": torch.zeros(2), **weights})
+    _fold_offset(model)
     return model.eval()
+
+
+def _fold_offset(model: ColaModel) -> None:
+    """Make the offset part of the head, so that the network alone gives the final logits."""
+    # BERT's head is one layer, ELECTRA's ends in one.
+    head: Any = model.network.classifier
+    bias: Tensor = getattr(head, "out_proj", head).bias
+    bias.data += model.offset
+    model.offset.zero_()

@@ -107,7 +107,7 @@ class ModelConfig:
     """Installed package with weights and tokenizer in its folder ``model``. null: none."""
 
     sha256: str | None = MISSING
-    """Expected SHA-256 of the package's ``model.safetensors``. null: it is not checked."""
+    """Expected SHA-256 of the package's file with the weights. null: it is not checked."""
 
     from_scratch: dict[str, Any] | None = MISSING
     """Architecture to build with random weights (arguments of transformers'
@@ -116,6 +116,14 @@ class ModelConfig:
 
     dropout: float | None = MISSING
     """Dropout of the hidden layers, the attention and the head. null: the model's own."""
+
+    attention_dropout: float | None = MISSING
+    """Dropout of the attention alone, which costs most time. null: as ``dropout`` says."""
+
+    quantized: str | None = MISSING
+    """The package's weights are an int8 ONNX file of this name (``training/dequantization.py``).
+    null: they are ``model.safetensors``.
+    """
 
 
 @dataclass
@@ -166,9 +174,17 @@ class TrainingConfig:
     """Share of each label's weight that is spread evenly over both labels. 0: none."""
 
     adversarial: float = MISSING
-    """Length of the step by which each sentence's embeddings are moved in the direction that raises
-    its loss most (Miyato et al. 2017); the sentence is learned a second time from there. 0: off. An
-    epoch then takes 1.8 times as long.
+    """Length of the step by which each sentence's embeddings are moved before it is learned, in the
+    direction that raised its loss most in the epoch before (``training/adversarial.py``). 0: off.
+    """
+
+    freeze_words: bool = MISSING
+    """Whether the word embeddings stay as they are: half of the default model's parameters."""
+
+    match_rate: bool = MISSING
+    """Whether the line between the labels is drawn so that as large a share of the in-domain
+    validation sentences is called acceptable as is acceptable in training. No label of theirs is
+    used.
     """
 
     gradient_clip: float | None = MISSING
@@ -304,10 +320,14 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
     if "pretask_epochs" in training:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
-    # A checkpoint from before adversarial training was trained without it.
-    training.setdefault("adversarial", 0.0)
+    # A checkpoint from before these existed was trained without them.
+    for key, off in (("adversarial", 0.0), ("freeze_words", False), ("match_rate", False)):
+        training.setdefault(key, off)
 
-    complete = dict(recorded) | {"training": training}
+    # Nor did these settings of a base model exist.
+    model = {"attention_dropout": None, "quantized": None, **recorded["model"]}
+
+    complete = dict(recorded) | {"training": training, "model": model}
     merged = OmegaConf.merge(OmegaConf.structured(Config), complete)
     assert isinstance(merged, DictConfig)
     return as_config(merged)

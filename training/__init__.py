@@ -6,10 +6,12 @@
 ``examples.py``         sentences as tokens and labels, batches of them as tensors
 ``sampler.py``          which sentences share a batch
 ``weights.py``          where pretrained weights and their tokenizer come from
+``dequantization.py``   float weights from an int8 ONNX file
 ``validation.py``       the predictions for the validation set
 ``metrics.py``          what these predictions are worth
 ``provenance.py``       what a checkpoint says about itself
-``optimization.py``     learning rates by layer, adversarial directions
+``optimization.py``     learning rates by layer
+``adversarial.py``      embeddings moved in the direction that raises the loss most
 ``trainer.py``          Lightning's trainer
 ``callbacks.py``        seeding, stopping on request, timing, learning curves
 ``tracking.py``         Weights & Biases, CSV files

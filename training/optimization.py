@@ -1,29 +1,8 @@
-"""How the weights are updated: learning rates by layer, adversarial directions."""
+"""How the weights are updated: learning rates by layer."""
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-
-def worst_direction(loss: Tensor, embeddings: Tensor) -> Tensor:
-    """Return the direction in which each sentence's embeddings raise the loss most.
-
-    Adversarial training for text: Miyato et al. 2017, section 3.
-
-    Args:
-        loss: Computed from ``embeddings``, float [].
-        embeddings: float [sentences, tokens, width].
-
-    Returns:
-        Shaped as ``embeddings``; its norm over tokens and width is 1 for each sentence.
-    """
-    gradient: Tensor = torch.autograd.grad(loss, embeddings, retain_graph=True)[0]
-
-    # A sentence without any gradient keeps the direction 0.
-    norm = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
-    direction: Tensor = gradient / norm[:, None, None]
-    return direction
+from torch import nn
 
 
 def parameter_groups(
@@ -31,9 +10,10 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the optimizer's groups of parameters.
 
-    Biases and norms are not decayed. The learning rate of a layer is ``layer_decay`` times that of
-    the layer above: the head has depth 0 and the full rate, the top encoder layer depth 1, the
-    embeddings the greatest depth (layer-wise learning-rate decay: Howard and Ruder 2018).
+    Frozen ones are in none; biases and norms are not decayed. The learning rate of a layer is
+    ``layer_decay`` times that of the layer above: the head has depth 0 and the full rate, the top
+    encoder layer depth 1, the embeddings the greatest depth (layer-wise learning-rate decay: Howard
+    and Ruder 2018).
 
     Args:
         model: The model whose parameters are grouped.
@@ -44,6 +24,8 @@ def parameter_groups(
     """
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         depth = _depth(name, layers)
 
         # Biases and the parameters of norms are vectors, everything else is a matrix.

@@ -59,6 +59,9 @@ class TrainingReport:
     seconds: float
     """From the start to the validated checkpoint."""
 
+    cpu_seconds: float
+    """Of all threads of the main process in that time, which other programs do not lengthen."""
+
     pictures: str
     """Folder of the pictures."""
 

@@ -61,3 +61,20 @@ class ValidationRows(Metric):
         # sentence.
         row_of = {index: row for row, index in enumerate(rows[:, 0].tolist())}
         return rows[[row_of[index] for index in sorted(row_of)]]
+
+
+def offset_to_rate(logits: Tensor, rate: float) -> Tensor:
+    """Return what to add to logits so that a share ``rate`` of them speaks for label 1, float [2].
+
+    Args:
+        logits: float [n, 2].
+        rate: From 0 to 1.
+    """
+    # Of two sentences or more, since the line is drawn half-way between two of them.
+    if len(logits) < 2:
+        return torch.zeros(2)
+
+    margin = (logits[:, 1] - logits[:, 0]).sort(descending=True).values
+    above = min(max(round(rate * len(margin)), 1), len(margin) - 1)
+    line = (margin[above - 1] + margin[above]) / 2
+    return torch.stack([line / 2, -line / 2])

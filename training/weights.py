@@ -1,7 +1,9 @@
 """Where pretrained weights and tokenizer come from: a folder, an installed package, the Hub."""
 
+import contextlib
 import importlib.util
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -19,6 +22,7 @@ from commands.files import sha256_of
 from configs.schema import ModelConfig
 from errors import WeightsError
 from prediction.types import LABELS
+from training import dequantization
 from training.provenance import Architecture
 
 HUB_TIMEOUT = 3.0
@@ -41,8 +45,17 @@ def resolve(config: ModelConfig) -> str:
 
     # A package is asked before the Hub: it needs no network, and its digest is known.
     if (folder := _package_folder(config.package)) is not None:
+        if config.quantized is not None:
+            return str(_dequantized(folder / config.quantized, config.sha256))
+        folder /= "model"
         _check_digest(folder / "model.safetensors", config.sha256)
         return str(folder)
+
+    if config.quantized is not None:
+        raise WeightsError(
+            f"model.package={config.package} is not installed, and nobody else has the weights of"
+            f" {config.name}; install requirements.txt"
+        )
 
     _require_commit(config)
     if not try_to_load_from_cache(config.name, "config.json", revision=config.revision):
@@ -51,9 +64,25 @@ def resolve(config: ModelConfig) -> str:
 
 
 def _package_folder(package: str | None) -> Path | None:
-    """Return the folder with the package's weights; None if it is not installed."""
+    """Return the package's folder; None if it is not installed."""
     spec = importlib.util.find_spec(package) if package else None
-    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _dequantized(quantized: Path, sha256: str | None) -> Path:
+    """Return a folder with the float weights of an int8 file, which is written on first use."""
+    _check_digest(quantized, sha256)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / "cola" / f"{quantized.parent.name}-{sha256_of(quantized)[:16]}"
+    if folder.is_dir():
+        return folder
+
+    # Under another name until it is complete; another process may be quicker.
+    temporary = folder.with_name(f"{folder.name}-{os.getpid()}")
+    dequantization.convert(quantized, quantized.with_name("tokenizer.json"), temporary)
+    with contextlib.suppress(FileExistsError, NotADirectoryError):
+        temporary.rename(folder)
+    return folder
 
 
 def _check_digest(path: Path, expected: str | None) -> None:
@@ -111,33 +140,53 @@ def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
     Raises:
         WeightsError: Nobody has the weights.
     """
-    options: dict[str, object] = {
+    labels: dict[str, object] = {
         "num_labels": len(LABELS),
         "id2label": dict(enumerate(LABELS)),
         "label2id": {label: number for number, label in enumerate(LABELS)},
     }
-    if config.dropout is not None:
-        options |= {
-            "hidden_dropout_prob": config.dropout,
-            "attention_probs_dropout_prob": config.dropout,
-        }
+
+    # On a CPU, at the length of sentences, at least as fast as torch's fused attention.
+    attention = "eager"
 
     network: PreTrainedModel
     if config.from_scratch is not None:
-        shape = {**config.from_scratch, **options, "vocab_size": len(tokenizer)}
-        network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**shape))
+        shape = {**config.from_scratch, **labels, "vocab_size": len(tokenizer)}
+        description = AutoConfig.for_model(**shape)
+        _set_dropout(description, config)
+        network = AutoModelForSequenceClassification.from_config(
+            description, attn_implementation=attention
+        )
         return network
 
     # Otherwise transformers reports that the head has no pretrained weights, as is intended.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+
+    source, revision = resolve(config), config.revision or "main"
+    description = AutoConfig.from_pretrained(source, revision=revision, **labels)
+    _set_dropout(description, config)
     network = AutoModelForSequenceClassification.from_pretrained(
-        resolve(config), revision=config.revision or "main", **options
+        source, revision=revision, config=description, attn_implementation=attention
     )
 
     # from_pretrained leaves it in evaluation mode, without dropout.
     network.train()
     return network
+
+
+def _set_dropout(description: PretrainedConfig, config: ModelConfig) -> None:
+    """Set the dropouts that the configuration names, by the names that each architecture uses."""
+    hidden = {"hidden_dropout_prob", "dropout"}
+    attention = {"attention_probs_dropout_prob", "attention_dropout"}
+
+    for value, names in (
+        (config.dropout, hidden | attention),
+        (config.attention_dropout, attention),
+    ):
+        for name in names:
+            if value is not None and hasattr(description, name):
+                setattr(description, name, value)
 
 
 def architecture(network: PreTrainedModel) -> Architecture:

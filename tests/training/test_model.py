@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import HfApi
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from configs.schema import Config
 from errors import CheckpointError, WeightsError
@@ -18,8 +18,8 @@ from tests.helpers.paths import ROOT
 from tests.helpers.untrained_model import build_model
 from training import weights
 from training.examples import Batch
-from training.optimization import parameter_groups, worst_direction
-from training.validation import Validation, ValidationRows
+from training.optimization import parameter_groups
+from training.validation import Validation, ValidationRows, offset_to_rate
 
 Compose = Callable[..., Config]
 
@@ -57,6 +57,14 @@ def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> N
     assert rates["network.bert.embeddings.word_embeddings.weight"] == 0.125
 
 
+def test_frozen_words_are_not_optimized(compose: Compose) -> None:
+    module = build(compose, "training.freeze_words=true")
+    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=1.0)
+    optimized = {id(parameter) for group in groups for parameter in group["params"]}
+    left_out = [name for name, p in module.named_parameters() if id(p) not in optimized]
+    assert left_out == ["network.bert.embeddings.word_embeddings.weight"]
+
+
 # Adversarial training
 
 
@@ -71,40 +79,48 @@ def batch_of_three() -> Batch:
     }
 
 
-def test_the_worst_direction_raises_the_loss_of_each_sentence_and_has_length_one(
-    compose: Compose,
+def adversarial_model(compose: Compose, *overrides: str) -> ColaModel:
+    """Return a model without dropout that moves its embeddings by 0.1."""
+    torch.manual_seed(0)
+    module = build(compose, "training.adversarial=0.1", *overrides).eval()
+    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]
+    return module
+
+
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_sentence_that_was_learned_before_is_harder_the_next_time(
+    compose: Compose, frozen: str
 ) -> None:
-    module, batch = build(compose).eval(), batch_of_three()
+    module, batch = adversarial_model(compose, f"training.freeze_words={frozen}"), batch_of_three()
+    first = module.training_step(batch, 0)
+    first.backward()
+    assert module.training_step(batch, 0) > first
 
-    def losses(embeddings: torch.Tensor) -> torch.Tensor:
-        logits = module.network(
-            inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
-        ).logits
-        return torch.nn.functional.cross_entropy(logits, batch["label"], reduction="none")
-
-    embeddings = module.network.get_input_embeddings()(batch["input_ids"])
-    before = losses(embeddings)
-    direction = worst_direction(before.mean(), embeddings)
-    assert torch.allclose(direction.flatten(1).norm(dim=1), torch.ones(3))
-    assert (direction[batch["attention_mask"] == 0] == 0).all(), "padding is no part of a sentence"
-    assert (losses(embeddings + 0.1 * direction) > before).all()
-    assert (losses(embeddings - 0.1 * direction) < before).all()
+    # And every parameter that is optimized has a gradient, as DDP expects.
+    optimized = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None for parameter in optimized)
 
 
-def test_adversarial_training_adds_a_larger_loss_and_reaches_every_parameter(
-    compose: Compose,
-) -> None:
-    batch, losses = batch_of_three(), []
-    for step in ("0.0", "0.5"):
-        torch.manual_seed(0)
-        module = build(compose, f"training.adversarial={step}", "training.pretext_epochs=1").eval()
-        module.log = lambda *arguments, **options: None  # type: ignore[method-assign]
-        loss = module.training_step(batch, 0)
-        loss.backward()
-        assert all(parameter.grad is not None for parameter in module.parameters())
-        losses.append(loss.item())
-    plain, adversarial = losses
-    assert adversarial > 2 * plain
+def test_a_direction_has_length_one_and_follows_its_sentence(compose: Compose) -> None:
+    module, batch = adversarial_model(compose), batch_of_three()
+    module.training_step(batch, 0).backward()
+
+    # The last two, in another batch with another padding, beside one that is new.
+    other: Batch = {**batch, "index": torch.tensor([2, 9, 1])}
+    directions = module.worst_directions.recall(other, torch.zeros(3, 6, 32))
+    assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 1], abs=1e-2)
+    assert (directions[0, 3:] == 0).all(), "padding is no part of a sentence"
+    assert (directions[2, 5:] == 0).all()
+
+
+# The line between the labels
+
+
+def test_the_offset_calls_the_given_share_acceptable() -> None:
+    logits = torch.randn(101, 2, generator=torch.Generator().manual_seed(0))
+    moved = logits + offset_to_rate(logits, 0.7)
+    assert moved.argmax(dim=1).double().mean() == pytest.approx(0.7, abs=0.01)
+    assert (offset_to_rate(logits[:1], 0.7) == 0).all(), "one sentence has no share"
 
 
 # The network
@@ -114,6 +130,12 @@ def test_dropout_of_the_configuration_reaches_the_network(compose: Compose) -> N
     module = build(compose, "model.dropout=0.25")
     dropouts = {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)}
     assert dropouts == {0.25}
+
+
+def test_attention_can_have_a_dropout_of_its_own(compose: Compose) -> None:
+    module = build(compose, "model.dropout=0.25", "model.attention_dropout=0.0")
+    assert module.network.config.hidden_dropout_prob == 0.25
+    assert module.network.config.attention_probs_dropout_prob == 0.0
 
 
 # Predictions for the validation set
@@ -180,19 +202,47 @@ def test_the_hub_is_asked_for_the_commit_of_the_configuration(
         return torch.nn.Identity()
 
     monkeypatch.setattr(weights, "_ask_hub", lambda config: None)
-    for factory in (AutoTokenizer, AutoModelForSequenceClassification):
+    for factory in (AutoTokenizer, AutoConfig, AutoModelForSequenceClassification):
         monkeypatch.setattr(factory, "from_pretrained", load)
 
     model = compose("model=mpnet", f"model.revision={COMMIT}").model
     weights.load_network(model, weights.load_tokenizer(model))
-    assert asked == [("microsoft/mpnet-base", COMMIT)] * 2
+    assert asked == [("microsoft/mpnet-base", COMMIT)] * 3
 
 
 @pytest.mark.parametrize("name", [path.stem for path in (ROOT / "configs/model").glob("*.yaml")])
 def test_every_pretrained_model_is_a_commit(compose: Compose, name: str) -> None:
     model = compose(f"model={name}").model
-    if model.from_scratch is None:
+    if model.from_scratch is None and model.quantized is None:
         assert re.fullmatch("[0-9a-f]{40}", model.revision or "")
+
+
+def test_quantized_weights_without_their_package_are_an_error(compose: Compose) -> None:
+    model = compose("model=distilbert_grammar", "model.package=not_installed").model
+    with pytest.raises(WeightsError, match="not_installed is not installed.*requirements.txt"):
+        weights.resolve(model)
+
+
+@pytest.mark.slow
+def test_quantized_weights_become_a_network_that_transformers_reads(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = compose("model=distilbert_grammar").model
+    folder = Path(weights.resolve(config))
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert weights.resolve(config) == str(folder)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before, "written once"
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+    # Nothing but the head is new; the words that the tokenizer knows are those of the network.
+    network, report = AutoModelForSequenceClassification.from_pretrained(
+        folder, output_loading_info=True
+    )
+    heads = ("classifier.", "pre_classifier.")
+    assert all(name.startswith(heads) for name in report["missing_keys"])
+    assert not report["unexpected_keys"]
+    assert len(weights.load_tokenizer(config)) == network.config.vocab_size
 
 
 # Checkpoints

@@ -86,6 +86,25 @@ def test_the_checkpoint_predicts_what_training_measured(compose: Compose, tmp_pa
     assert accuracy == pytest.approx(result.metrics["overall"]["accuracy"], abs=1e-6)
 
 
+def test_as_many_sentences_are_called_acceptable_as_in_training(
+    compose: Compose, tmp_path: Path
+) -> None:
+    config = compose()
+    result = train.train(config, tmp_path / "run", tmp_path / "models")
+    model = load_checkpoint(tmp_path / "models" / "best-checkpoint.ckpt")
+
+    module = data.DataModule(load_tokenizer(config.model), config.data, config.processing)
+    module.setup()
+    in_domain = module.encoder.encode(module.corpus.splits["in_domain"])
+    batch = module.encoder.collate(in_domain, range(len(in_domain.ids)))
+    with torch.no_grad():
+        labels = model(batch["input_ids"], batch["attention_mask"]).argmax(dim=1)
+
+    facts = result.corpus
+    rate = facts.acceptable["train"] / facts.sentences["train"]
+    assert labels.double().mean().item() == pytest.approx(rate, abs=1 / len(labels))
+
+
 def test_the_same_configuration_gives_the_same_metrics(compose: Compose, tmp_path: Path) -> None:
     runs = [train.train(compose(), tmp_path / f"run{i}", tmp_path / f"models{i}") for i in range(2)]
     assert runs[0].metrics == runs[1].metrics
@@ -107,14 +126,15 @@ class StopAtStep(pl.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-# The last 14 steps are those of the corpus. The run is stopped within the pretext task, at its end,
-# after it, and at the very end.
-@pytest.mark.parametrize("steps_left", [30, 15, 14, 13, 1])
+# The last 28 steps are those of the corpus. The run is stopped within the pretext task, at its end,
+# after it, within the second epoch of the corpus, and at the very end.
+@pytest.mark.parametrize("steps_left", [44, 29, 28, 27, 7, 1])
 def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
 ) -> None:
-    longer = "training.pretext_epochs=1"
-    whole = train.train(compose(longer), tmp_path / "whole", tmp_path / "models")
+    # Two epochs of the corpus: the second moves embeddings in the directions of the first.
+    longer = ("training.pretext_epochs=1", "training.max_epochs=2", "training.adversarial=0.5")
+    whole = train.train(compose(*longer), tmp_path / "whole", tmp_path / "models")
 
     # Run the same again, and send the signal in the middle.
     def interrupting(
@@ -126,7 +146,7 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
 
     monkeypatch.setattr(train, "make_trainer", interrupting)
     with pytest.raises(Interrupted, match="training.resume=") as stopped:
-        train.train(compose(longer), tmp_path / "run", tmp_path / "models")
+        train.train(compose(*longer), tmp_path / "run", tmp_path / "models")
     monkeypatch.setattr(train, "make_trainer", make_trainer)
 
     # What it saved is a checkpoint, and enough to go on from.
@@ -134,7 +154,7 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     assert str(checkpoint) in str(stopped.value)
     assert load_checkpoint(checkpoint).provenance.labels == ["unacceptable", "acceptable"]
     resumed = train.train(
-        compose(longer, f"training.resume={checkpoint}"), tmp_path / "again", tmp_path / "models"
+        compose(*longer, f"training.resume={checkpoint}"), tmp_path / "again", tmp_path / "models"
     )
     assert resumed.metrics == whole.metrics
     assert resumed.steps == whole.steps
@@ -159,7 +179,9 @@ def test_an_interrupted_run_leaves_the_published_model_alone(
 def test_a_model_that_learned_nothing_is_warned_of(
     compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = train.train(compose("training.lr=0.0"), tmp_path / "run", tmp_path / "models")
+    # The line between the labels stays where random weights draw it: beside all sentences.
+    config = compose("training.lr=0.0", "training.match_rate=false")
+    result = train.train(config, tmp_path / "run", tmp_path / "models")
     assert result.mcc is not None
     assert result.mcc <= 0
     assert "WARNING: nothing was learned" in capsys.readouterr().err
