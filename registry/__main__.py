@@ -28,11 +28,6 @@ def print_history(history: list[versions.Version]) -> None:
     rows = []
     for version in history:
         facts = version.pointer.facts
-
-        # Twelve digits are enough to find a commit; a "-dirty" behind the forty stays.
-        commit = facts.commit or ""
-        trained_at = commit[:12] + commit[40:]
-
         rows.append(
             [
                 version.commit or "(uncommitted)",
@@ -40,7 +35,7 @@ def print_history(history: list[versions.Version]) -> None:
                 version.pointer.md5[:8],
                 versions.as_text(facts.mcc),
                 str(facts.corpus),
-                trained_at,
+                versions.as_text(facts.commit or ""),
             ]
         )
     print_table(rows, headings=("version", "date", "md5", "MCC", "corpus", "trained at"))

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from registry.pointer import MODEL, POINTER, Facts, Pointer, read_pointer, write
 
 CANDIDATE = "models/candidate/model.onnx"
 """Where dvcfiles/dvc.yaml puts the model that the pipeline makes."""
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 
 TOLERANCE = 0.005
 """How much lower the MCC of a new model may be: one recipe differs by as much on two machines."""
@@ -187,8 +190,12 @@ def history(root: Path) -> list[Version]:
 
 
 def as_text(value: float | str | None) -> str:
-    """Return a fact as people read it, a number with four decimals."""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    """Return a fact as people read it: a number with four decimals, a digest by its beginning."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+
+    # Twelve digits are enough to find a commit or a file; a "-dirty" behind the forty stays.
+    return _DIGEST.sub(r"\1", str(value))
 
 
 def _committed_versions(root: Path) -> Iterator[Version]:

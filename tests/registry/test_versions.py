@@ -375,6 +375,7 @@ def test_compare_takes_a_better_and_refuses_a_worse_model(repo: Path) -> None:
     better = versions.compare(repo).as_markdown()
     assert better.splitlines()[:2] == ["| | current | new |", "|---|---|---|"]
     assert "| mcc | 0.4500 | 0.5000 |" in better
+    assert max(map(len, better.splitlines())) <= 80
 
     point_at(repo, 0.55)
     with pytest.raises(StoreError, match=r"worse: MCC 0\.5000, the current one has 0\.5500"):
