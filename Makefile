@@ -33,6 +33,11 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 	$(PYTHON) -m venv .venv-sam && .venv-sam/bin/pip install -q -r infra/requirements_sam.txt
 	touch $@
 
+.venv-ray/.installed: requirements_ray.txt constraints.txt
+	@echo "Installing Ray into .venv-ray"
+	$(PYTHON) -m venv .venv-ray && .venv-ray/bin/pip install -q -r requirements_ray.txt
+	touch $@
+
 # --- the stages -----------------------------------------------------------------------------------
 train: $(VENV)/.train  ## install, train on the first corpus found, export, predict one sentence
 	$(BIN)/python train.py $(ARGS)
@@ -132,7 +137,7 @@ test-slow: $(VENV)/.dev tools  ## the tests that take minutes
 test-containers: $(VENV)/.dev tools  ## the tests that need a Docker engine and the images
 	$(BIN)/python -m pytest -m container
 
-tools: .venv-tools/.installed  ## linters and local servers, in environments of their own
+tools: .venv-tools/.installed .venv-ray/.installed  ## linters, local servers, Ray, in environments of their own
 
 check: $(VENV)/.dev tools  ## style, types, linters
 	$(BIN)/ruff check .
@@ -167,4 +172,4 @@ lock: tools  ## resolve all versions again; write constraints.txt and the images
 	echo awslambdaric | $(LOCK) - -c constraints.txt -o infra/lock_lambda.txt
 
 clean:  ## remove the environments, caches and runs
-	rm -rf $(VENV) .venv-tools .venv-sam runs wandb .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-tools .venv-sam .venv-ray runs wandb .pytest_cache .mypy_cache .ruff_cache

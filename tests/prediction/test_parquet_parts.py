@@ -1,0 +1,111 @@
+"""A Parquet input in parts: which there are, what is written of them, what is refused."""
+
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from errors import ConfigError, ModelFileError
+from prediction import parquet_parts
+from prediction.onnx_predictor import ColaONNXPredictor
+from prediction.parquet_parts import Job, predict_part, prepare_output, read_input
+from tests.helpers.tiny_model import TINY_MODEL
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Return a job of seven sentences: row groups of 3, 1, 3 rows, in parts of at most 2."""
+    monkeypatch.setattr(parquet_parts, "PART_ROWS", 2)
+    (tmp_path / "in").mkdir()
+    for name, ids in {"a": range(4), "b": range(4, 7)}.items():
+        table = pyarrow.table({"id": ids, "sentence": [f"{number} cats sleep." for number in ids]})
+        parquet.write_table(table, tmp_path / "in" / f"{name}.parquet", row_group_size=3)
+
+    version = ColaONNXPredictor(TINY_MODEL, threads=1).info.version
+    return Job(str(tmp_path / "in"), str(tmp_path / "out"), "sentence", str(TINY_MODEL), version)
+
+
+def test_parts_follow_the_files_and_their_rows(job: Job) -> None:
+    parts = read_input(job).parts
+    assert [(part.row_group, part.first_row, part.rows) for part in parts] == [
+        (0, 0, 2),
+        (0, 2, 1),
+        (1, 0, 1),
+        (0, 0, 2),
+        (0, 2, 1),
+    ]
+    assert [part.number for part in parts] == list(range(5))
+
+
+def test_the_output_is_in_order_however_often_and_when_its_parts_are_predicted(job: Job) -> None:
+    parts = prepare_output(job, read_input(job), resume=False)
+    for part in [*reversed(parts), parts[2]]:
+        predict_part(job, part)
+
+    table = parquet.read_table(job.output)
+    assert table["id"].to_pylist() == list(range(7))
+    assert len(list(Path(job.output).glob("*"))) == 6
+
+
+def test_resuming_leaves_what_is_done_and_clears_what_was_begun(job: Job) -> None:
+    source = read_input(job)
+    parts = prepare_output(job, source, resume=False)
+    predict_part(job, parts[1])
+    unfinished = Path(job.output) / "_unfinished-0.parquet"
+    unfinished.write_bytes(b"PAR1")
+
+    remaining = prepare_output(job, source, resume=True)
+
+    assert remaining == [parts[0], *parts[2:]]
+    assert not unfinished.exists()
+
+
+def test_an_output_is_continued_only_on_request_and_only_by_its_own_job(job: Job) -> None:
+    prepare_output(job, read_input(job), resume=False)
+    with pytest.raises(ConfigError, match="continue it with --resume"):
+        prepare_output(job, read_input(job), resume=False)
+
+    # As many rows as before, but another file.
+    table = pyarrow.table({"id": range(4), "sentence": ["A much longer sentence."] * 4})
+    parquet.write_table(table, Path(job.source) / "a.parquet", row_group_size=3)
+    with pytest.raises(ConfigError, match="belongs to another input"):
+        prepare_output(job, read_input(job), resume=True)
+
+
+def test_a_folder_with_other_files_is_refused(job: Job) -> None:
+    Path(job.output).mkdir()
+    (Path(job.output) / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="something else"):
+        prepare_output(job, read_input(job), resume=True)
+
+
+def test_a_worker_with_another_model_refuses_to_predict(job: Job) -> None:
+    other = Job(job.source, job.output, job.column, job.model, "0123456789ab")
+    with pytest.raises(ModelFileError, match="not 0123456789ab"):
+        predict_part(other, read_input(job).parts[0])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"words": ["The cat sleeps."]}, "has words"),
+        ({"sentence": [1]}, "no texts there, but int64"),
+        ({"sentence": ["The cat sleeps."], "label": [1]}, "has a column label"),
+        ({"sentence": pyarrow.array([], "string")}, "has no rows"),
+    ],
+)
+def test_an_input_that_cannot_be_used_is_refused(
+    job: Job, tmp_path: Path, columns: dict[str, list[object]], message: str
+) -> None:
+    file = tmp_path / "other.parquet"
+    parquet.write_table(pyarrow.table(columns), file)
+    other = Job(str(file), job.output, job.column, job.model, job.model_version)
+    with pytest.raises(ConfigError, match=message):
+        read_input(other)
+
+
+def test_a_missing_input_is_named(job: Job, tmp_path: Path) -> None:
+    other = Job(str(tmp_path / "no"), job.output, job.column, job.model, job.model_version)
+    with pytest.raises(ConfigError, match="cannot be read as Parquet"):
+        read_input(other)
