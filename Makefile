@@ -10,7 +10,7 @@ IMAGE ?= cola
 .DEFAULT_GOAL := help
 .PHONY: help train export predict serve up down env demo provision drift \
         model-push model-pull model-log model-compare model-promote images deploy destroy invoke rollback \
-        test test-slow test-containers tools check format readme lock clean
+        test test-slow test-containers tools check format readme lock digests secrets audit sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -139,7 +139,7 @@ test-containers: $(VENV)/.dev tools  ## the tests that need a Docker engine and 
 
 tools: .venv-tools/.installed .venv-ray/.installed  ## linters, local servers, Ray, in environments of their own
 
-check: $(VENV)/.dev tools  ## style, types, linters
+check: $(VENV)/.dev tools secrets  ## style, types, linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -170,6 +170,27 @@ lock: tools  ## resolve all versions again; write constraints.txt and the images
 	mv constraints.new constraints.txt
 	$(LOCK) requirements_inference.txt --excludes infra/lock_excludes.txt -o infra/lock_inference.txt
 	echo awslambdaric | $(LOCK) - -c constraints.txt -o infra/lock_lambda.txt
+
+digests: $(VENV)/.train  ## pin the base image and those of docker-compose.yml by digest, or refresh the digests
+	$(BIN)/python -m infra.digests
+
+# --- supply chain ---------------------------------------------------------------------------------
+# What guesses by entropy takes commits and digests for keys; what guesses by name, the tests' passwords.
+SCAN := $(TOOLS)/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
+  --disable-plugin Base64HighEntropyString
+
+secrets: tools  ## look for credentials in what git tracks
+	git ls-files -z ':!tests' | xargs -0 -r $(SCAN) --exclude-lines secretsmanager:GetSecretValue
+	git ls-files -z tests | xargs -0 -r $(SCAN) --disable-plugin KeywordDetector
+
+# --strict: a package that could not be looked up is not one without vulnerabilities.
+audit: tools  ## known vulnerabilities of the packages in the images (asks PyPI)
+	$(TOOLS)/pip-audit --strict --disable-pip --require-hashes -r infra/lock_inference.txt -r infra/lock_lambda.txt
+
+sbom: tools  ## the packages in the images and their hashes, in CycloneDX: artifacts/sbom.json
+	mkdir -p artifacts
+	cat infra/lock_inference.txt infra/lock_lambda.txt | $(TOOLS)/cyclonedx-py requirements - \
+	  --output-reproducible --output-file artifacts/sbom.json
 
 clean:  ## remove the environments, caches and runs
 	rm -rf $(VENV) .venv-tools .venv-sam .venv-ray runs wandb .pytest_cache .mypy_cache .ruff_cache

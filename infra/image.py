@@ -69,7 +69,7 @@ def mark_released(image: str) -> None:
 
 
 def _image_id(image: str) -> str:
-    image_id = _docker("image", "inspect", "--format", "{{.Id}}", image)
+    image_id = docker("image", "inspect", "--format", "{{.Id}}", image)
     return image_id.removeprefix("sha256:")[:12]
 
 
@@ -88,7 +88,7 @@ def _upload(image: str, target: str, host: str) -> None:
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
 
     # A configuration of its own also hides the context that says where Docker listens.
-    endpoint = _docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    endpoint = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
     with tempfile.TemporaryDirectory() as config:
         environment = {
             "DOCKER_HOST": os.environ.get("DOCKER_HOST", endpoint),
@@ -97,21 +97,26 @@ def _upload(image: str, target: str, host: str) -> None:
 
         # The password on standard input: a process's arguments are visible to all of the machine.
         login = ("login", "--username", user, "--password-stdin", host)
-        _docker(*login, stdin=password, environment=environment)
+        docker(*login, stdin=password, environment=environment)
 
-        _docker("tag", image, target, environment=environment)
+        docker("tag", image, target, environment=environment)
         try:
-            _docker("push", "--quiet", target, environment=environment)
+            docker("push", "--quiet", target, environment=environment)
         finally:
             # Removes the registry's name of the image; the image keeps its own.
-            _docker("rmi", "--no-prune", target, environment=environment)
+            docker("rmi", "--no-prune", target, environment=environment)
 
 
-def _docker(
+def docker(
     *arguments: str, stdin: str | None = None, environment: Mapping[str, str] | None = None
 ) -> str:
+    """Run Docker's client and return what it printed; ``environment`` adds to this process's.
+
+    Raises:
+        DeployError: It is not installed, or failed; the message is the last line that it printed.
+    """
     if shutil.which("docker") is None:
-        raise DeployError("docker is not installed: an image is built and pushed with it")
+        raise DeployError("docker is not installed: images are built, pushed and looked up with it")
     return _run(["docker", *arguments], stdin, environment)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-BASE = "python:3.11-slim-bookworm"
+BASE = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 LOCKED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 SECRETS = re.compile(
     rb"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|aws_secret_access_key\s*=|ghp_[A-Za-z0-9]{36}"
