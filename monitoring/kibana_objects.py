@@ -37,28 +37,37 @@ def read(name: str) -> Any:
     return json.loads((FILES / name).read_text(encoding="utf-8"))
 
 
-def read_dashboard(low_confidence_limit: float) -> JsonObject:
-    """Return ``kibana/dashboard.json`` with the limit of this model.
+def read_dashboard(low_confidence_limit: float, docs_url: str = "") -> JsonObject:
+    """Return ``kibana/dashboard.json`` with the limit of this model and a link to the documents.
 
     Args:
         low_confidence_limit: The share of uncertain predictions above which a rule fires.
+        docs_url: Where people read ``docs/``. Empty: its chapter is named only.
     """
     text = (FILES / "dashboard.json").read_text(encoding="utf-8")
+    percent = f"{100 * low_confidence_limit:g}"
+    chapter = "chapter 10, `docs/10_monitor.md`"
+    if docs_url:
+        chapter = f"[chapter 10]({docs_url.rstrip('/')}/10_monitor.md)"
 
     # The limit is a number in some places, and part of a text in others.
     text = text.replace('"${limit}"', str(low_confidence_limit))
-    percent = f"{100 * low_confidence_limit:g}"
-    dashboard: JsonObject = json.loads(Template(text).substitute(limit_percent=percent))
+    dashboard: JsonObject = json.loads(
+        Template(text).substitute(limit_percent=percent, chapter=json.dumps(chapter)[1:-1])
+    )
     return dashboard
 
 
-def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: float) -> None:
+def provision_kibana(
+    kibana: Elastic, report: Report, low_confidence_limit: float, docs_url: str = ""
+) -> None:
     """Write everything that Kibana holds.
 
     Args:
         kibana: The server; its headers are set.
         report: Takes what was done.
         low_confidence_limit: The share of uncertain predictions above which a rule fires.
+        docs_url: Where people read ``docs/``; the dashboard links to it.
 
     Raises:
         ElasticError: Kibana refused an object; the message has its reason.
@@ -67,7 +76,8 @@ def provision_kibana(kibana: Elastic, report: Report, low_confidence_limit: floa
     version = kibana.request("GET", "/api/status")["version"]["number"]
     major, minor = (int(part) for part in version.split(".")[:2])
 
-    views, dashboard = read("data_views.json"), read_dashboard(low_confidence_limit)
+    views = read("data_views.json")
+    dashboard = read_dashboard(low_confidence_limit, docs_url)
 
     if (major, minor) < FIRST_VERSION:
         import_saved_objects(kibana, ndjson(saved_objects(dashboard, views)))

@@ -15,6 +15,7 @@ and reads from the environment:
     ELASTICSEARCH_URL, ...   the server and an administrator's credentials, see ``elastic.py``
     KIBANA_URL               without it, only Elasticsearch is set up
     KIBANA_PUBLIC_URL        where people reach Kibana, if elsewhere
+    DOCS_URL                 where people read docs/, for the dashboard's link to chapter 10
     WRITER_PASSWORD          makes the user ``cola_writer`` for Filebeat
     KIBANA_SYSTEM_PASSWORD   becomes the password that Kibana itself logs in with
     RETENTION_DAYS           when predictions are deleted (default 30); none: you delete them
@@ -153,7 +154,7 @@ def main() -> None:
     if url := os.environ.get("KIBANA_URL"):
         kibana = Elastic.from_environment({**os.environ, "ELASTICSEARCH_URL": url})
         limit = reference.low_confidence_limit if reference else LOW_CONFIDENCE_LIMIT
-        provision_kibana(kibana, report, limit)
+        provision_kibana(kibana, report, limit, os.environ.get("DOCS_URL", ""))
 
         public_url = os.environ.get("KIBANA_PUBLIC_URL") or url
         print(f"\ndashboard: {public_url}/app/dashboards#/view/{DASHBOARD}")

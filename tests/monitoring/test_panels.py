@@ -53,6 +53,22 @@ def test_the_first_rows_say_whether_it_is_well() -> None:
         assert re.match("alarm|normal", figures[name]["subtitle"])
 
 
+def test_the_text_links_to_the_chapter_where_there_is_one() -> None:
+    def content(docs_url: str) -> str:
+        panels = read_dashboard(0.2, docs_url)["panels"]
+        (text,) = [panel["config"]["content"] for panel in panels if panel["type"] == "markdown"]
+        return str(text)
+
+    assert "chapter 10, `docs/10_monitor.md`" in content("")
+    for docs_url in ("http://docs.test/main", "http://docs.test/main/"):
+        assert "[chapter 10](http://docs.test/main/10_monitor.md)" in content(docs_url)
+
+    # The heading that it names.
+    chapter = (ROOT / "docs/10_monitor.md").read_text(encoding="utf-8")
+    assert "\n## When a rule fires\n" in chapter
+    assert '"When a rule fires"' in content("")
+
+
 def test_each_label_has_one_color_and_no_other_thing_has_it() -> None:
     text = json.dumps(PANELS)
     mappings = [item["mapping"] for item in objects(PANELS) if item.get("mode") == "categorical"]
