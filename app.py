@@ -7,22 +7,30 @@ Reads models/model.onnx and serving/web/; writes one JSON line per prediction to
 """
 
 import gc
+import os
 import resource
 import signal
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from commands.run import run_command
-from prediction.cores import available_cores
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Predictor
 from serving.http import Routes
+from serving.log_writer import LineWriter
+from serving.metrics import share_counters
 from serving.middleware import RequestMiddleware
+from serving.place import Place, listen
 from serving.protocol import Limits, bounded_by
 from serving.service import Service
 from serving.settings import Settings
+from serving.workers import Supervisor
 
 # One sentence is too small a matrix for more threads.
 MAX_SINGLE_THREADS = 4
@@ -34,16 +42,22 @@ SHUTDOWN_SECONDS = 20
 RESERVED_FILES = 100
 
 
-def create_app(predictor: Predictor, settings: Settings) -> ASGIApp:
+def create_app(predictor: Predictor, settings: Settings, place: Place | None = None) -> ASGIApp:
     """Build the application around a predictor; tests pass a fake one."""
-    service = Service(predictor, settings)
+    service = Service(predictor, settings, place)
     routes = Routes(service, settings)
     return RequestMiddleware(routes, service, settings, routes.paths)
 
 
-def serve(predictor: Predictor, settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; then finish what was accepted, and return."""
-    app = create_app(predictor, settings)
+def serve(predictor: Predictor, settings: Settings, place: Place | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish what was accepted, and return.
+
+    Args:
+        predictor: What predicts.
+        settings: Of this process.
+        place: Among several workers; None for the only one.
+    """
+    app = create_app(predictor, settings, place)
 
     # uvicorn shuts down in good order and then sends itself the signal again, which would end the
     # process with an error code. A signal that comes before uvicorn listens for it ends it, too.
@@ -54,7 +68,7 @@ def serve(predictor: Predictor, settings: Settings) -> None:
     limits = Limits(
         max_connections=settings.max_connections, max_body_bytes=settings.max_body_bytes
     )
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -66,6 +80,40 @@ def serve(predictor: Predictor, settings: Settings) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    server = uvicorn.Server(config)
+    server.run(sockets=[place.listener] if place else None)
+
+    # uvicorn has said why.
+    if not server.started:
+        raise SystemExit(uvicorn.config.STARTUP_FAILURE)
+
+
+def serve_with_workers(load: Callable[[], Predictor], settings: Settings) -> None:
+    """Serve like ``serve``, with several processes.
+
+    Args:
+        load: Loads the predictor; called in each process.
+        settings: Of all of them together.
+
+    Raises:
+        ConfigError: The port or the log file cannot be had.
+        SystemExit: The first worker could not come up, and has said why.
+    """
+    share = settings.share()
+    listeners = listen(settings.host, settings.port, settings.workers)
+    log = LineWriter(1, settings.log_file, settings.log_file_mb, background=True)
+
+    # In memory where there is such a folder: it is written to with every request.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="cola-", dir=memory) as folder:
+
+        def work(place: Place) -> None:
+            share_counters(Path(folder), place.number)
+            run_command(lambda: serve(load(), share, place))
+
+        code = Supervisor(listeners, work, log).run()
+    if code:
+        raise SystemExit(code)
 
 
 def allow_connections(count: int) -> None:
@@ -83,17 +131,29 @@ def _exit(signal_number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Load the model and serve it."""
+    """Serve the model, with as many processes as the settings say."""
     settings = Settings.from_environment()
+    load = partial(load_predictor, settings)
 
+    if settings.workers > 1:
+        serve_with_workers(load, settings)
+    else:
+        serve(load(), settings)
+
+
+def load_predictor(settings: Settings) -> Predictor:
+    """Load the model of this process.
+
+    Raises:
+        ModelFileError: There is none, or it cannot be used.
+    """
     # The batcher runs one row per core; a sentence that comes alone gets several.
-    single_threads = min(available_cores(), MAX_SINGLE_THREADS)
+    single_threads = min(settings.threads, MAX_SINGLE_THREADS)
     predictor = ColaONNXPredictor(settings.model_path, threads=1, single_threads=single_threads)
 
     # What is loaded stays: the garbage collector need not look at it again.
     gc.freeze()
-
-    serve(predictor, settings)
+    return predictor
 
 
 if __name__ == "__main__":

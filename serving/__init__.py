@@ -4,6 +4,8 @@ settings.py        what can be configured, from the environment
 messages.py        what a client may say and what it is answered, the same for both servers
 service.py         tokenize, batch, count and log
 batching.py        which waiting sentences share a row
+workers.py         several processes, and the one that starts them and writes their log
+place.py           what each of them is given
 metrics.py         what Prometheus reads
 prediction_log.py  one JSON line per prediction
 log_writer.py      the thread that writes those lines

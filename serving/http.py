@@ -201,7 +201,7 @@ def _add_operations(api: FastAPI, service: Service) -> None:
             {
                 "status": "ready",
                 "version": service.info.version,
-                "log_lines_lost": service.log.dropped,
+                "log_lines_lost": service.lines_lost(),
             }
         )
 

@@ -1,20 +1,30 @@
-"""What the API counts, for Prometheus to read at /metrics. One registry per application."""
+"""What the API counts, for Prometheus to read at /metrics. One registry per application.
 
+Several workers keep their counters in files (``share_counters``), which whoever is asked adds up.
+"""
+
+import os
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
-    Info,
     ProcessCollector,
     generate_latest,
+    values,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from prediction.types import ModelInfo, Prediction
+
+# As prometheus_client calls it.
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -23,8 +33,14 @@ class Metrics:
     """Counters of requests, rows and predictions of one model."""
 
     def __init__(self, model: ModelInfo) -> None:
-        registry = self._registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        registry = CollectorRegistry()
+        folder = os.environ.get(FOLDER)
+        if folder is None:
+            self._page = registry
+            ProcessCollector(registry=registry)
+        else:
+            self._page = CollectorRegistry()
+            MultiProcessCollector(self._page, folder)  # type: ignore[no-untyped-call]
 
         self._requests = Counter(
             "cola_requests", "Requests answered.", ["route", "status"], registry=registry
@@ -56,24 +72,16 @@ class Metrics:
         )
 
         facts = {"version": model.version, "name": model.name, "precision": model.precision}
-        Info("cola_model", "The model that answers.", registry=registry).info(facts)
+        self._gauges = _Gauges(facts)
+        self._page.register(self._gauges)
 
         # To look a child up by its labels costs more than to count.
         self._label = cache(self._predictions.labels)
         self._route = cache(self._route_children)
 
-    def watch(self, waiting: Callable[[], int], lines_lost: Callable[[], int]) -> None:
-        """Add the gauges whose values are asked for when the page is read.
-
-        Args:
-            waiting: Returns how many sentences wait.
-            lines_lost: Returns how many log lines were lost so far.
-        """
-        for name, description, function in (
-            ("cola_waiting_sentences", "Sentences waiting for a free worker.", waiting),
-            ("cola_log_lines_lost", "Log lines lost to a slow reader or a full disk.", lines_lost),
-        ):
-            Gauge(name, description, registry=self._registry).set_function(function)
+    def watch(self, name: str, description: str, function: Callable[[], int]) -> None:
+        """Add a gauge whose value is asked for when the page is read."""
+        self._gauges.functions[f"cola_{name}", description] = function
 
     def record_row(self, sentences: int, tokens: int, seconds: float) -> None:
         """Count a row that has run."""
@@ -97,10 +105,37 @@ class Metrics:
 
     def page(self) -> bytes:
         """Return everything, in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._page)
 
     def _route_children(self, route: str, status: int) -> tuple[Counter, Histogram]:
         return self._requests.labels(route, str(status)), self._latency.labels(route)
+
+
+class _Gauges(Collector):
+    """What is not counted but asked for: facts of the model, and numbers of the moment."""
+
+    def __init__(self, model: dict[str, str]) -> None:
+        self._model = InfoMetricFamily("cola_model", "The model that answers.", value=model)
+        self.functions: dict[tuple[str, str], Callable[[], int]] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics as they are now."""
+        yield self._model
+        for (name, description), function in self.functions.items():
+            yield GaugeMetricFamily(name, description, value=function())
+
+
+def share_counters(folder: Path, worker: int) -> None:
+    """Keep the counters of this process in a folder that all workers share.
+
+    A worker that takes another one's place goes on with its counters.
+
+    Args:
+        folder: Where the files are.
+        worker: This process's number.
+    """
+    os.environ[FOLDER] = str(folder)
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
 
 
 def _histogram(

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 
 from errors import QueueFullError, RequestError
-from prediction.cores import available_cores
 from prediction.rows import ROW_TOKENS
 from prediction.types import Prediction, Predictor
 from serving.batching import Batcher
 from serving.messages import encode_all
 from serving.metrics import Metrics
+from serving.place import Place
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
 
@@ -26,16 +26,25 @@ READY_WITHIN_SECONDS = 2.0
 
 
 class Service:
-    """Everything that the routes ask for. ``start`` it on the event loop that uses it."""
+    """Everything that the routes ask for. ``start`` it on the event loop that uses it.
+
+    Args:
+        predictor: What predicts.
+        settings: Of this process.
+        place: Among several workers; None for the only one.
+    """
 
     log: PredictionLog
     _batcher: Batcher
 
-    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+    def __init__(
+        self, predictor: Predictor, settings: Settings, place: Place | None = None
+    ) -> None:
         self.info = predictor.info
         self.metrics = Metrics(self.info)
         self._predictor = predictor
         self._settings = settings
+        self._place = place
         self._is_cold = True
 
     async def start(self) -> None:
@@ -46,23 +55,32 @@ class Service:
         """
         settings = self._settings
         # Here and not when the service is made: threads and futures belong to the running loop.
-        self.log = PredictionLog(
-            "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
-        )
+        if self._place is None:
+            self.log = PredictionLog(
+                "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
+            )
+        else:
+            descriptor = self._place.log_descriptor
+            self.log = PredictionLog("api", self.info, settings.log_text, descriptor=descriptor)
+
         self._batcher = Batcher(
             self._predictor.predict_encoded,
-            workers=available_cores(),
+            workers=settings.threads,
             row_tokens=ROW_TOKENS,
             max_waiting=settings.max_waiting,
             inline_tokens=PREDICT_INLINE,
             record_row=self.metrics.record_row,
         )
 
-        # Asked when Prometheus reads, instead of counted with every request.
-        self.metrics.watch(
-            waiting=lambda: self._batcher.waiting, lines_lost=lambda: self.log.dropped
-        )
+        watch = self.metrics.watch
+        watch("waiting_sentences", "Sentences waiting for a free thread.", self._count_waiting)
+        watch("log_lines_lost", "Log lines lost to a slow reader or a full disk.", self.lines_lost)
+
         await self.check()
+        if self._place is not None:
+            board = self._place.board
+            watch("worker_restarts", "Workers that had to be replaced.", lambda: board.restarts)
+            board.is_ready[self._place.number] = 1
 
     def close(self) -> None:
         """Stop the workers and write what the log still holds."""
@@ -113,6 +131,21 @@ class Service:
     def record_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that has ended."""
         self.metrics.record_request(route, status, seconds)
+        if self._place is not None:
+            self._place.board.waiting[self._place.number] = self._batcher.waiting
+
+    def lines_lost(self) -> int:
+        """Return how many log lines were lost so far, also on their way to the supervisor."""
+        if self._place is None:
+            return self.log.dropped
+        return self.log.dropped + self._place.board.lines_lost
+
+    def _count_waiting(self) -> int:
+        """Return how many sentences wait; those of other workers as of their last request."""
+        if self._place is None:
+            return self._batcher.waiting
+        self._place.board.waiting[self._place.number] = self._batcher.waiting
+        return sum(self._place.board.waiting)
 
     def record_refusal(self, status: int, code: str, message: str, request_id: str) -> None:
         """Log a request that was answered with an error."""

@@ -5,14 +5,20 @@
 A value that cannot be used stops the start with one line that names the variable.
 """
 
+import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from errors import ConfigError
+from prediction.cores import available_cores
 from serving.explain import MAX_WORDS
+
+# What one event loop keeps busy: HTTP, JSON and the log line of a request take it about a fifth of
+# the time that the model takes a core (docs/07_serve.md, "How it grows").
+CORES_PER_WORKER = 4
 
 LOG_TEXT_MODES = ("full", "hash", "none")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -37,6 +43,12 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     """Names that clients may call the service by; ``*`` for any. Empty: any, unless it listens on
     this machine only: then no web page may reach it under a name of its own."""
+
+    workers: int = 1
+    """Processes that share the port."""
+
+    threads: int = field(default_factory=available_cores)
+    """Threads that predict, in each process."""
 
     max_sentences: int = 1024
     """Sentences per request."""
@@ -73,7 +85,13 @@ class Settings:
             ConfigError: A value cannot be used.
         """
         given = {name: value for name, value in environment.items() if value.strip()}
+        cores = available_cores()
+        default_workers = max(1, cores // CORES_PER_WORKER)
+        workers = _integer(given, "WORKERS", default_workers, 1, 256)
+
         settings = cls(
+            workers=workers,
+            threads=max(1, cores // workers),
             model_path=Path(given.get("MODEL_PATH", str(cls.model_path))),
             host=given.get("HOST", cls.host),
             port=_integer(given, "PORT", cls.port, 0, 65535),
@@ -97,6 +115,15 @@ class Settings:
         if environment.get("API_KEY") and not settings.api_key:
             raise ConfigError("API_KEY is blank: give a key, or leave the variable out")
         return settings
+
+    def share(self) -> "Settings":
+        """Return the settings of one of several workers, each with its part of the limits."""
+        return replace(
+            self,
+            max_connections=math.ceil(self.max_connections / self.workers),
+            max_in_flight_bytes=max(self.max_body_bytes, self.max_in_flight_bytes // self.workers),
+            max_waiting=max(self.max_sentences, MAX_WORDS + 1, self.max_waiting // self.workers),
+        )
 
     @property
     def hosts(self) -> tuple[str, ...]:

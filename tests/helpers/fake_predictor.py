@@ -103,10 +103,17 @@ def expected(text: str) -> Prediction:
 
 
 if __name__ == "__main__":
-    from app import serve
+    from app import serve, serve_with_workers
     from serving.settings import Settings
 
-    served = FakePredictor(seconds=0.002)
-    # A test looks at this process's memory, so records must not pile up.
-    served.rows, served.exclusive = deque(maxlen=10), deque(maxlen=10)
-    serve(served, Settings.from_environment())
+    def load() -> FakePredictor:
+        served = FakePredictor(seconds=0.002)
+        # A test looks at this process's memory, so records must not pile up.
+        served.rows, served.exclusive = deque(maxlen=10), deque(maxlen=10)
+        return served
+
+    settings = Settings.from_environment()
+    if settings.workers > 1:
+        serve_with_workers(load, settings)
+    else:
+        serve(load(), settings)

@@ -338,10 +338,9 @@ def test_refused_and_failed_requests_are_in_the_log_and_scans_are_not(tmp_path):
 
 
 def test_past_the_queue_503_at_once_with_retry_after(monkeypatch):
-    monkeypatch.setenv("COLA_THREADS", "1")
     # The fake's gate would hold the event loop.
     monkeypatch.setattr("serving.service.PREDICT_INLINE", 0)
-    with serving() as (client, fake):
+    with serving(replace(SMALL, threads=1)) as (client, fake):
         fake.gate.clear()
         with ThreadPoolExecutor(2) as pool:
             pool.submit(client.get, "/predict?text=running")

@@ -17,7 +17,7 @@ def run(*arguments, **options):
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(20)
 
-uvicorn.run = run
+uvicorn.Server.run = run
 app.serve(FakePredictor(), Settings.from_environment())
 """
 

@@ -1,0 +1,201 @@
+"""Several processes that serve one port, and the process that starts them and writes their log.
+
+::
+
+                      +--> worker 0 --+
+    supervisor (fork) +--> worker 1 --+--> pipes --> supervisor --> standard output, LOG_FILE
+                      +--> ...      --+
+
+Each worker has a listening socket of its own on the port (SO_REUSEPORT), so that the kernel spreads
+the connections. The supervisor keeps all sockets open: what connects while a worker is replaced
+waits for the next one. Only the supervisor writes the log, so that lines of several processes
+cannot mix and the file is rotated once.
+"""
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+
+from serving.log_writer import Batch, LineWriter
+from serving.place import Board, Place
+
+# A worker that dies at once is not replaced faster than this.
+RESTART_SECONDS = 1.0
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+READ_BYTES = 1 << 16
+
+logger = logging.getLogger("uvicorn.error")
+
+
+@dataclass
+class _Worker:
+    """A worker as the supervisor sees it."""
+
+    pid: int
+    pipe: int
+    """The end of the pipe that its log lines come out of."""
+
+    started: float
+    rest: bytes = b""
+    """The beginning of a log line whose end has not come yet."""
+
+
+class Supervisor:
+    """Starts workers, replaces those that die, writes what they log, and ends them.
+
+    Args:
+        listeners: A listening socket for each worker.
+        work: Runs in the worker's process, until that is to end.
+        log: Where the workers' lines go.
+    """
+
+    def __init__(
+        self, listeners: list[socket.socket], work: Callable[[Place], None], log: LineWriter
+    ) -> None:
+        self._listeners = listeners
+        self._work = work
+        self._log = log
+        self._board = Board(len(listeners))
+        self._workers: dict[int, _Worker] = {}
+        self._exit_code = 0
+        self._is_ending = False
+        self._selector = selectors.DefaultSelector()
+        self._wake_up, self._waker = socket.socketpair()
+
+    def run(self) -> int:
+        """Run until SIGTERM or Ctrl-C and the end of all workers.
+
+        Returns:
+            The exit code: that of the first worker if it could not come up, else 0.
+        """
+        self._listen_for_signals()
+
+        # The first one alone: what is wrong with the model or the settings is said once.
+        self._start(0)
+        while self._workers and not self._board.is_ready[0]:
+            self._turn()
+
+        for number in range(1, len(self._listeners)):
+            if self._workers and not self._is_ending:
+                self._start(number)
+        while self._workers:
+            self._turn()
+
+        self._log.close()
+        return self._exit_code
+
+    def _turn(self) -> None:
+        """Wait a moment; write what was logged, and see to workers that have ended."""
+        for key, _ in self._selector.select(timeout=0.1):
+            key.data()
+
+        for number, worker in list(self._workers.items()):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid == 0:
+                continue
+
+            self._bury(number, worker)
+            code = os.waitstatus_to_exitcode(status)
+            if not self._board.is_ready[0] and not self._is_ending:
+                # The first one, which has said why it cannot come up.
+                self._exit_code = code if code > 0 else 1
+            elif not self._is_ending:
+                self._replace(number, worker, code)
+
+    def _start(self, number: int) -> None:
+        """Fork a worker. The supervisor has no model and, but for the log's, no threads."""
+        pipe, log_descriptor = os.pipe()
+
+        # A signal in between would find the supervisor's handlers in the worker.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        pid = os.fork()
+        if pid == 0:
+            os.close(pipe)
+            self._become_worker(Place(number, self._listeners[number], log_descriptor, self._board))
+
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        os.close(log_descriptor)
+        worker = self._workers[number] = _Worker(pid, pipe, time.monotonic())
+        self._selector.register(pipe, selectors.EVENT_READ, partial(self._relay, worker))
+
+    def _become_worker(self, place: Place) -> None:
+        """Work, and end this process. Never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+            # Not the other workers' sockets: their connections would wait for this process.
+            for listener in self._listeners:
+                if listener is not place.listener:
+                    listener.close()
+            self._work(place)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except Exception:
+            logger.exception("worker %d failed", place.number)
+        finally:
+            # What the supervisor has registered to do at its own end is not the worker's to do.
+            os._exit(code)
+
+    def _replace(self, number: int, worker: _Worker, code: int) -> None:
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        message = f"warning: worker {number} has ended ({reason}): a new one takes its place"
+        with contextlib.suppress(OSError, ValueError):
+            print(message, file=sys.stderr, flush=True)
+
+        self._board.restarts += 1
+        self._board.waiting[number] = 0
+        time.sleep(max(0.0, worker.started + RESTART_SECONDS - time.monotonic()))
+        self._start(number)
+
+    def _bury(self, number: int, worker: _Worker) -> None:
+        """Write what a worker has left in its pipe; half a line cannot be completed any more."""
+        while worker.pipe >= 0:
+            self._relay(worker)
+        del self._workers[number]
+
+    def _relay(self, worker: _Worker) -> None:
+        """Write the whole lines among the bytes that a worker has logged."""
+        received = os.read(worker.pipe, READ_BYTES)
+        if not received:
+            self._selector.unregister(worker.pipe)
+            os.close(worker.pipe)
+            worker.pipe = -1
+            return
+
+        lines, newline, worker.rest = (worker.rest + received).rpartition(b"\n")
+        if newline:
+            text = (lines + newline).decode("ascii", "backslashreplace")
+            self._log.put(Batch(text.count("\n"), len(text), lambda: [text]))
+            self._board.lines_lost = self._log.dropped
+
+    def _listen_for_signals(self) -> None:
+        """End at SIGTERM or Ctrl-C; wake up for these and for a worker's end."""
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno())
+        drain = partial(self._wake_up.recv, READ_BYTES)
+        self._selector.register(self._wake_up, selectors.EVENT_READ, drain)
+
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, self._end)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+    def _end(self, signal_number: int, frame: FrameType | None) -> None:
+        self._is_ending = True
+        for worker in self._workers.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)

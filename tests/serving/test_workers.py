@@ -1,0 +1,212 @@
+"""Several processes behind one port: they answer, count, log and end as one does."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from serving.settings import Settings
+from tests.helpers.fake_predictor import expected
+from tests.helpers.net import free_port, wait_until
+from tests.helpers.paths import ROOT
+
+HEADERS = {"connection": "close"}
+
+
+class Workers:
+    """``tests/helpers/fake_predictor.py`` with several workers."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.log, self.errors = folder / "log", folder / "errors"
+        settings = {"WORKERS": "2", "PORT": str(port), "PYTHONPATH": str(ROOT), **environment}
+        with self.log.open("wb") as log, self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.helpers.fake_predictor"],
+                cwd=ROOT,
+                env={**os.environ, **settings},
+                stdout=log,
+                stderr=errors,
+            )
+        wait_until(lambda: len(self.pids) == 2 and self.is_up(), seconds=30)
+
+    @property
+    def pids(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children()}
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/ready", headers=HEADERS).status_code == 200
+        return False
+
+    def predict(self, text: str) -> httpx.Response:
+        """Ask on a connection of its own: the kernel chooses a worker for each."""
+        body = {"sentence": text}
+        return httpx.post(f"{self.url}/predict", json=body, headers=HEADERS, timeout=30)
+
+    def value(self, name: str) -> float:
+        """Return a value of /metrics, by its name with its labels."""
+        page = httpx.get(f"{self.url}/metrics", headers=HEADERS).text
+        match = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
+        return float(match.group(1)) if match else 0.0
+
+    def texts(self) -> list[str]:
+        """Return the texts in the log."""
+        return [json.loads(line)["text"] for line in self.log.read_text().splitlines()]
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Workers]]:
+    """Return a function that starts workers, with settings from its arguments."""
+    with contextlib.ExitStack() as stack:
+
+        def build(**environment: str) -> Workers:
+            started = Workers(tmp_path, **environment)
+            stack.callback(started.process.wait)
+            stack.callback(started.process.terminate)
+            return started
+
+        yield build
+
+
+PREDICTED = 'cola_requests_total{route="/predict",status="200"}'
+
+
+def test_workers_answer_count_log_and_end_as_one(start: Callable[..., Workers]) -> None:
+    workers = start()
+    sentences = [f"sentence {number}" for number in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(workers.predict, sentences))
+    assert [answer.json() for answer in answers] == [expected(text).as_dict() for text in sentences]
+
+    # Whichever worker is asked, it knows of all requests.
+    assert {workers.value(PREDICTED) for _ in range(10)} == {60.0}
+    assert workers.value("cola_log_lines_lost") == 0
+    assert workers.value("cola_worker_restarts") == 0
+
+    assert workers.end() == 0
+    assert sorted(workers.texts()) == sorted(sentences)
+    assert "Traceback" not in workers.errors.read_text()
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nothing_else_is_lost(
+    start: Callable[..., Workers],
+) -> None:
+    workers = start()
+    failed: list[str] = []
+    answered: list[str] = []
+    is_over = threading.Event()
+
+    def ask(client: int) -> None:
+        number = 0
+        while not is_over.is_set():
+            text = f"sentence {client} {number}"
+            number += 1
+            try:
+                assert workers.predict(text).status_code == 200
+                answered.append(text)
+            except httpx.HTTPError:
+                failed.append(text)
+
+    clients = 8
+    with ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(ask, client) for client in range(clients)]
+        time.sleep(0.5)
+        victim, counted = min(workers.pids), workers.value(PREDICTED)
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: len(workers.pids - {victim}) == 2, seconds=3)
+        wait_until(lambda: workers.value("cola_worker_restarts") == 1, seconds=3)
+        time.sleep(1)
+        is_over.set()
+        for asked in asking:
+            asked.result()
+
+    assert len(failed) <= clients
+    assert workers.value(PREDICTED) >= counted
+    assert workers.value(PREDICTED) >= len(answered) - clients
+
+    assert workers.end() == 0
+    lost = set(answered) - set(workers.texts())
+    print(f"{len(answered)} answered, {len(failed)} failed with the worker, {len(lost)} not logged")
+
+    # What it had answered and not yet handed over went with it: at most what it gathers at a time.
+    assert len(lost) <= 10 * clients
+    warning = "warning: worker [01] has ended \\(signal 9\\): a new one takes its place"
+    assert re.search(warning, workers.errors.read_text())
+
+
+def test_the_log_file_of_several_workers_is_rotated_once(
+    start: Callable[..., Workers], tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    workers = start(LOG_FILE=str(path), LOG_FILE_MB="1")
+    sentences = [[f"{number} {n} " + "long " * 1500 for n in range(5)] for number in range(60)]
+
+    def ask(texts: list[str]) -> None:
+        answer = httpx.post(f"{workers.url}/predict", json={"sentences": texts}, headers=HEADERS)
+        assert answer.status_code == 200
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, sentences))
+    assert workers.end() == 0
+
+    files = sorted(tmp_path.glob("predictions.jsonl*"))
+    assert len(files) == 3
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    texts = [json.loads(line)["text"] for line in lines]
+    assert sorted(texts) == sorted(text for request in sentences for text in request)
+
+
+def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "WORKERS": "3", "MODEL_PATH": str(tmp_path / "none.onnx")}
+    environment["PORT"] = str(free_port())
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("No such file or directory") == done.stderr.count("\n") == 1
+
+
+def test_each_worker_has_its_part_of_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLA_THREADS", "8")
+    given = {"WORKERS": "4", "MAX_CONNECTIONS": "10", "MAX_WAITING": "2000"}
+    settings = Settings.from_environment(given)
+    share = settings.share()
+
+    assert (settings.workers, share.threads) == (4, 8 // 4)
+    assert share.max_connections == 3
+    assert share.max_in_flight_bytes == settings.max_in_flight_bytes // 4
+
+    # Less could not take the largest request that is allowed.
+    assert share.max_waiting == settings.max_sentences
+
+
+@pytest.mark.parametrize(("cores", "workers"), [("1", 1), ("2", 1), ("8", 2), ("64", 16)])
+def test_small_machines_have_one_worker(
+    monkeypatch: pytest.MonkeyPatch, cores: str, workers: int
+) -> None:
+    monkeypatch.setenv("COLA_THREADS", cores)
+    assert Settings.from_environment({}).workers == workers
