@@ -2,7 +2,7 @@
 
 ==================== ===============================================================================
 ``training``         an epoch with batches as long as their sentences, against padding to 128
-``quality``          the metrics of finished training runs on CoLA
+``quality``          MCC over several seeds, trained and exported
 ``corpus_baseline``  how far TF-IDF n-grams go on the corpus of this repository
 ``inference``        PyTorch and ONNX Runtime, fp32 and int8, padded and packed
 ``cold_start``       from the start of a process to its first answer

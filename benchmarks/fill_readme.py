@@ -8,6 +8,7 @@ row per server.
 """
 
 import argparse
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,18 +33,25 @@ class Row:
     """The lowest and highest of the rounds; empty if the results file has the median alone."""
     is_headline: bool = False
     """Whether the README shows it."""
+    processor: str = ""
+    """What gave this row; empty if it is what gave the whole results file."""
 
 
-def quality(runs: dict[str, results.QualityRun]) -> Iterator[Row]:
-    """Yield a row per training run."""
-    for name, run in runs.items():
-        mcc = run["mcc"]
+def quality(groups: dict[str, results.Quality]) -> Iterator[Row]:
+    """Yield a row per experiment, corpus and precision."""
+    for name, group in groups.items():
+        mcc, runs = group["mcc"], group["runs"]
+        minutes = statistics.mean(run["cpu_minutes"] for run in runs)
         yield Row(
-            f"MCC, `{name}`",
-            f"**{mcc['overall']:.3f}** ({mcc['in_domain']:.3f} in-domain, "
-            f"{mcc['out_of_domain']:.3f} out-of-domain; {run['minutes']:.0f} min)",
+            f"MCC, {name}, mean of {len(runs)} seeds",
+            f"**{mcc['overall']['mean']:.3f}** ({mcc['in_domain']['mean']:.3f} in-domain, "
+            f"{mcc['out_of_domain']['mean']:.3f} out-of-domain; int8 "
+            f"{group['int8_mcc']['mean']:.3f}; calibration error "
+            f"{group['calibration_error']['mean']:.3f}; {minutes:.0f} CPU min)",
             "quality",
-            is_headline=name == "quality on cola",
+            spread=f"{mcc['overall']['min']:.3f} to {mcc['overall']['max']:.3f}",
+            is_headline=name.endswith(" on cola, fp32"),
+            processor=processor(group),
         )
 
 
@@ -190,7 +198,7 @@ def result_table(is_headline: bool) -> str:
         for row in section(result):
             if row.is_headline or not is_headline:
                 what = f"[{row.what}]({link(row.benchmark, is_headline)})"
-                lines.append((what, row.figure, row.spread, processor(result)))
+                lines.append((what, row.figure, row.spread, row.processor or processor(result)))
 
     return table(lines)
 

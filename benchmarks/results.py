@@ -31,16 +31,40 @@ class Machine(TypedDict):
     has_bf16: bool
 
 
-class QualityRun(TypedDict):
-    """One finished training run, in quality.json by ``EXPERIMENT on CORPUS``."""
+class SeedSpread(TypedDict):
+    """The mean over seeds, and the lowest and highest of them."""
 
+    mean: float
+    min: float
+    max: float
+
+
+class QualityRun(TypedDict):
+    """One seed, trained and exported."""
+
+    seed: int
     mcc: dict[str, float]
     """Matthews correlation per split: overall, in_domain, out_of_domain."""
-    sentences: dict[str, int]
+    int8_mcc: float
+    """Of the exported model, overall."""
+    calibration_error: float
+    """Of the exported scores, on the split that they were not fitted on."""
     minutes: float
-    model: str
+    cpu_minutes: float
+    """Of all threads together, which other programs do not lengthen."""
     git_commit: str | None
-    seed: int
+
+
+class Quality(TypedDict):
+    """Several seeds, in quality.json by ``EXPERIMENT on CORPUS, PRECISION``."""
+
+    model: str
+    sentences: dict[str, int]
+    mcc: dict[str, SeedSpread]
+    int8_mcc: SeedSpread
+    calibration_error: SeedSpread
+    runs: list[QualityRun]
+    machine: Machine
 
 
 class CorpusBaseline(TypedDict):
