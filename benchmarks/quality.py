@@ -135,7 +135,7 @@ def record(runs: Sequence[tuple[TrainingReport, QualityRun]], precision: str) ->
     }
 
     table = Table(title=f"MCC, {name}")
-    for column in ("seed", *SPLITS, "int8", "calibration error", "min", "CPU min"):
+    for column in ("seed", *SPLITS, "int8", "ECE", "min", "CPU min"):
         table.add_column(column, justify="right")
     for seed in seeds:
         table.add_row(

@@ -1,6 +1,7 @@
 """The parts of convert_model_to_onnx.py.
 
 packing.py        the network as it is exported: several sentences in one row
+distilbert.py     DistilBERT as BERT, which packing.py knows
 quantization.py   weights as 8-bit integers that no CPU can saturate
 calibration.py    scores that can be taken for probabilities
 feeds.py          feeds for the network in its different forms; logits, latency

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.export import Dim
 from transformers import PreTrainedModel
 
+from export.distilbert import as_bert
+
 # The first opset that has Attention as one operator.
 OPSET = 23
 
-PACKABLE = ("bert", "electra")
+PACKABLE = ("bert", "distilbert", "electra")
 
 # Added to a score before the softmax; -inf would give NaN where a row has nothing but padding.
 MASKED = -1e9
@@ -56,7 +58,7 @@ class PlainNetwork(nn.Module):
 
 
 class PackedNetwork(nn.Module):
-    """BERT or ELECTRA for rows of several sentences.
+    """BERT, DistilBERT or ELECTRA for rows of several sentences.
 
     Args:
         network: A transformers model for sequence classification; it is not changed.
@@ -66,6 +68,8 @@ class PackedNetwork(nn.Module):
     def __init__(self, network: PreTrainedModel, temperature: float = 1.0) -> None:
         super().__init__()
         encoder: Any = copy.deepcopy(network).base_model
+        if network.config.model_type == "distilbert":
+            encoder = as_bert(encoder)
         embeddings = encoder.embeddings
 
         # Every token has type 0, so its type's embedding can be added to each position's at once.
@@ -209,6 +213,8 @@ def _head(network: Any) -> nn.Module:
     """Return the classification head, float [sentences, width] -> [sentences, 2]."""
     if network.config.model_type == "bert":
         return nn.Sequential(network.bert.pooler.dense, nn.Tanh(), network.classifier)
+    if network.config.model_type == "distilbert":
+        return nn.Sequential(network.pre_classifier, nn.ReLU(), network.classifier)
 
     head = network.classifier
     return nn.Sequential(head.dense, head.activation, head.out_proj)

@@ -54,7 +54,12 @@ def session(bert: Any) -> ort.InferenceSession:
 
 @pytest.mark.parametrize(
     ("model_type", "more"),
-    [("bert", {}), ("electra", {"embedding_size": 16}), ("electra", {"embedding_size": 32})],
+    [
+        ("bert", {}),
+        ("distilbert", {"hidden_dim": 64}),
+        ("electra", {"embedding_size": 16}),
+        ("electra", {"embedding_size": 32}),
+    ],
 )
 def test_a_packed_row_gives_what_each_sentence_gives_alone(
     model_type: str, more: dict[str, int]
