@@ -45,7 +45,8 @@ def parameter_groups(
 def _depth(parameter_name: str, layers: int) -> int:
     """Return how far below the head a parameter is, by transformers' names."""
     parts = parameter_name.split(".")
-    if "embeddings" in parts:
+    # ELECTRA's are projected to the width of its layers by `embeddings_project`.
+    if "embeddings" in parts or "embeddings_project" in parts:
         return layers + 1
     if "layer" in parts:
         return layers - int(parts[parts.index("layer") + 1])

@@ -57,6 +57,17 @@ def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> N
     assert rates["network.bert.embeddings.word_embeddings.weight"] == 0.125
 
 
+def test_electra_s_projection_of_embeddings_learns_as_slowly_as_they_do(compose: Compose) -> None:
+    scratch = "model.from_scratch"
+    module = build(compose, f"{scratch}.model_type=electra", f"+{scratch}.embedding_size=16")
+    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=0.5)
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    rates = {name: rate[id(parameter)] for name, parameter in module.named_parameters()}
+    assert rates["network.electra.embeddings_project.weight"] == 0.125
+    assert rates["network.electra.encoder.layer.1.output.dense.weight"] == 0.5
+    assert rates["network.classifier.out_proj.weight"] == 1.0
+
+
 def test_frozen_words_are_not_optimized(compose: Compose) -> None:
     module = build(compose, "training.freeze_words=true")
     groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=1.0)
