@@ -3,8 +3,8 @@
 python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
 
-The README has the headline results, ``benchmarks/README.md`` has all of them, and chapter 7 has one
-row per server.
+The README has the headline results, ``benchmarks/README.md`` has all of them, chapter 3 has one row
+per seed, and chapter 7 one per server.
 """
 
 import argparse
@@ -247,6 +247,28 @@ def serving_peers() -> str:
     return table([head, ["---"] * len(head), *rows, *limits])
 
 
+def seeds() -> str:
+    """Return the table of chapter 3: each seed that was trained and exported."""
+    groups: dict[str, results.Quality] = results.read("quality") or {}
+    head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
+    head += ["int8", "calibration error", "minutes", "CPU minutes"]
+
+    rows = [
+        [
+            name,
+            str(run["seed"]),
+            *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
+            f"{run['int8_mcc']:.3f}",
+            f"{run['calibration_error']:.3f}",
+            f"{run['minutes']:.0f}",
+            f"{run['cpu_minutes']:.0f}",
+        ]
+        for name, group in groups.items()
+        for run in group["runs"]
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
 def table(rows: Iterable[Sequence[str]]) -> str:
     """Return rows of cells as Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
@@ -255,6 +277,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 DOCUMENTS = {
     ROOT / "README.md": headlines,
     ROOT / "benchmarks" / "README.md": all_results,
+    ROOT / "docs" / "03_training.md": seeds,
     ROOT / "docs" / "07_serve.md": serving_peers,
 }
 
