@@ -63,7 +63,7 @@ def count_windows(
 def show(verdict: Verdict) -> None:
     """Print the verdict as a table."""
     window = verdict.window
-    span = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
+    span = f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC"
     print(f"{span}, {window.count:,} predictions\n")
 
     if verdict.checks:
