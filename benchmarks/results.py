@@ -180,6 +180,33 @@ class Serving(TypedDict):
     servers: dict[str, ServerResult]
 
 
+class ScalingLoad(TypedDict):
+    """One number of processes under one number of closed-loop clients.
+
+    The parts are CPU milliseconds per request, of all processes.
+    """
+
+    requests_per_second: float
+    p99_ms: float
+    event_loop_ms: float
+    model_ms: float
+    log_ms: float
+    client_ms: float
+
+
+class Scaling(TypedDict):
+    """What scaling.json holds."""
+
+    rounds: int
+    seconds: int
+    loads: dict[str, dict[str, ScalingLoad]]
+    """By number of processes, then of clients."""
+    two_to_one: dict[str, Spread]
+    """How many times as much two processes on two cores answer as one on one, by clients."""
+    projection: dict[str, dict[str, float]]
+    """Requests/s that follow from the parts, by cores."""
+
+
 class Forwarder(TypedDict):
     """What forwarder.json holds."""
 
