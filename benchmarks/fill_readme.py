@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks import results
@@ -224,7 +225,7 @@ def low_to_high(spread: Spread, form: str) -> str:
 
 
 def serving_peers() -> str:
-    """Return the table of chapter 7: each server that was measured, and the limit of any."""
+    """Return a table of chapter 7: each server that was measured, and the limit of any."""
     result: results.Serving = results.read("serving")
     head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s"]
 
@@ -245,6 +246,35 @@ def serving_peers() -> str:
         for precision, rate in result["in_process_sentences_per_second"].items()
     ]
     return table([head, ["---"] * len(head), *rows, *limits])
+
+
+def scaling() -> str:
+    """Return the other table of chapter 7: what a request costs, with one and two processes."""
+    head = ["processes", "clients", "requests/s", "p99 ms", "event loop ms", "model ms", "log ms"]
+    result: results.Scaling | None = results.read("scaling")
+    if result is None:
+        return table([head, ["---"] * len(head)])
+
+    rows = [
+        [
+            name,
+            clients,
+            f"{load['requests_per_second']:,.0f}",
+            f"{load['p99_ms']:.0f}",
+            *(
+                f"{milliseconds:.2f}"
+                for milliseconds in (load["event_loop_ms"], load["model_ms"], load["log_ms"])
+            ),
+        ]
+        for name, loads in result["loads"].items()
+        for clients, load in loads.items()
+    ]
+    projected = [
+        [f"{rates['workers']:.0f} on {cores} cores, projected", "", f"{rates['all workers']:,.0f}"]
+        + [""] * 4
+        for cores, rates in result["projection"].items()
+    ]
+    return table([head, ["---"] * len(head), *rows, *projected])
 
 
 def seeds() -> str:
@@ -274,12 +304,13 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-DOCUMENTS = {
-    ROOT / "README.md": headlines,
-    ROOT / "benchmarks" / "README.md": all_results,
-    ROOT / "docs" / "03_training.md": seeds,
-    ROOT / "docs" / "07_serve.md": serving_peers,
+DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
+    ROOT / "README.md": [headlines],
+    ROOT / "benchmarks" / "README.md": [all_results],
+    ROOT / "docs" / "03_training.md": [seeds],
+    ROOT / "docs" / "07_serve.md": [scaling, serving_peers],
 }
+"""The tables of each document, in their order."""
 
 
 def main() -> int:
@@ -289,10 +320,11 @@ def main() -> int:
     is_check = parser.parse_args().check
 
     is_stale = False
-    for path, make_table in DOCUMENTS.items():
+    for path, tables in DOCUMENTS.items():
         text = path.read_text(encoding="utf-8")
-        before, rest = text.split(START)
-        filled = before + START + make_table() + END + rest.split(END)[1]
+        filled, *parts = text.split(START)
+        for make_table, part in zip(tables, parts, strict=True):
+            filled += START + make_table() + END + part.split(END)[1]
 
         is_stale |= filled != text
         if not is_check:
