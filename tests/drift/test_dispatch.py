@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from pytest_httpserver import HTTPServer
 
 from drift import dispatch
 from errors import ColaError
+from tests.helpers.checkout import git
 from tests.helpers.net import free_port
 from tests.helpers.paths import ROOT
 
@@ -68,11 +72,16 @@ esac
 """
 
 
-def is_due(folder: Path, runs: list[dict[str, object]], run_id: int, **settings: str) -> str:
-    """Run the decision for one run among others; return what it prints for the workflow."""
+def stand_in(folder: Path, runs: list[dict[str, object]]) -> None:
+    """Write a ``gh`` that knows these runs."""
     (folder / "gh").write_text(GH)
     (folder / "gh").chmod(0o755)
     (folder / "runs.json").write_text(json.dumps(runs))
+
+
+def is_due(folder: Path, runs: list[dict[str, object]], run_id: int, **settings: str) -> str:
+    """Run the decision for one run among others; return what it prints for the workflow."""
+    stand_in(folder, runs)
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     environment = {
         **os.environ,
@@ -140,3 +149,44 @@ def test_what_a_person_or_the_calendar_starts_is_always_due(tmp_path: Path, even
 def test_the_age_is_counted_from_now(tmp_path: Path) -> None:
     week = timedelta(days=7).total_seconds() / 3600
     assert is_due(tmp_path, [run(9, 0, ""), run(1, week - 0.1, "success")], 9) == "due=false"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        ([], "due=true"),
+        ([run(1, 0.1, "success")], "due=false"),
+        ([run(1, 0.1, "")], "due=false"),
+        ([run(1, 0.1, "cancelled")], "due=true"),
+    ],
+    ids=["asked for once", "asked for twice", "two senders at once", "an earlier run was ended"],
+)
+def test_the_workflow_itself_decides(
+    tmp_path: Path,
+    tool: Callable[[str], str],
+    earlier: list[dict[str, object]],
+    expected: str,
+) -> None:
+    """The job ``due`` of train.yaml, run by act."""
+    repo = tmp_path / "repo"
+    shutil.copytree(ROOT / ".github", repo / ".github")
+    git(repo, "init")
+    git(repo, "add", ".")
+    git(repo, "commit", "-m", "workflows")
+    stand_in(tmp_path, [run(9, 0, ""), *earlier])
+
+    settings = {
+        "RUNS": tmp_path / "runs.json",
+        "NOW": int(time.time()),
+        "GITHUB_RUN_ID": 9,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = [tool("act"), "repository_dispatch", "--workflows", ".github/workflows/train.yaml"]
+    command += ["--job", "due", "--platform", "ubuntu-24.04=-self-hosted"]
+    command += ["--secret", "GITHUB_TOKEN=none"]
+    command += [f"--env={name}={value}" for name, value in settings.items()]
+
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"::set-output:: {expected}" in done.stdout
