@@ -3,8 +3,8 @@
 python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
 
-The README has the headline results, ``benchmarks/README.md`` has all of them, chapter 3 has one row
-per seed, and chapter 7 one per server.
+The README has the headline results, ``benchmarks/README.md`` has all of them. ``corpus/README.md``
+has one row per kind of feature, chapter 3 one per seed, and chapter 7 one per server.
 """
 
 import argparse
@@ -224,6 +224,17 @@ def low_to_high(spread: Spread, form: str) -> str:
     return f"{spread['min']:{form}} to {spread['max']:{form}}"
 
 
+def surface_cues() -> str:
+    """Return the table of ``corpus/README.md``: what n-grams reach, without grammar."""
+    result: results.CorpusBaseline = results.read("corpus_baseline")
+    names = {"words": "words, 1 to 3", "characters": "characters, 2 to 5"}
+    rows = [
+        [names[kind], f"{scores['in_domain']['mcc']:.3f}", f"{scores['out_of_domain']['mcc']:.3f}"]
+        for kind, scores in result["features"].items()
+    ]
+    return table([["features", "MCC in-domain", "MCC out-of-domain"], ["---"] * 3, *rows])
+
+
 def serving_peers() -> str:
     """Return a table of chapter 7: each server that was measured, and the limit of any."""
     result: results.Serving = results.read("serving")
@@ -307,6 +318,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
     ROOT / "README.md": [headlines],
     ROOT / "benchmarks" / "README.md": [all_results],
+    ROOT / "corpus" / "README.md": [surface_cues],
     ROOT / "docs" / "03_training.md": [seeds],
     ROOT / "docs" / "07_serve.md": [scaling, serving_peers],
 }
