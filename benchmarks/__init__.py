@@ -3,6 +3,7 @@
 ==================== ===============================================================================
 ``training``         an epoch with batches as long as their sentences, against padding to 128
 ``quality``          MCC over several seeds, trained and exported
+``mistakes``         what a trained model gets wrong, by phenomenon and by source
 ``corpus_baseline``  how far TF-IDF n-grams go on the corpus of this repository
 ``inference``        PyTorch and ONNX Runtime, fp32 and int8, padded and packed
 ``cold_start``       from the start of a process to its first answer
@@ -10,7 +11,7 @@
 ``serving``          this API beside other servers of the same model, under load
 ``forwarder``        log events per second that the forwarder makes into documents
 ``drift``            one check of a window of a million predictions
-``fill_readme``      writes the tables of the README and of chapter 7 from the results
+``fill_readme``      writes the tables of the README and of chapters 3 and 7 from the results
 ==================== ===============================================================================
 
 Each is run as ``python -m benchmarks.NAME`` and writes ``benchmarks/results/NAME.json`` (see

@@ -3,19 +3,29 @@
 python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
 
-The README has the headline results, ``benchmarks/README.md`` has all of them. ``corpus/README.md``
-has one row per kind of feature, chapter 3 one per seed, and chapter 7 one per server.
+The README has the headline results, ``benchmarks/README.md`` has all of them; ``corpus/README.md``
+and chapters 3 and 7 have tables of their own.
 """
 
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.chapter_tables import (
+    mistakes,
+    phenomena,
+    scaling,
+    seeds,
+    serving_peers,
+    sources,
+    surface_cues,
+    table,
+)
 from benchmarks.results import ROOT, Spread
 
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
@@ -224,102 +234,11 @@ def low_to_high(spread: Spread, form: str) -> str:
     return f"{spread['min']:{form}} to {spread['max']:{form}}"
 
 
-def surface_cues() -> str:
-    """Return the table of ``corpus/README.md``: what n-grams reach, without grammar."""
-    result: results.CorpusBaseline = results.read("corpus_baseline")
-    names = {"words": "words, 1 to 3", "characters": "characters, 2 to 5"}
-    rows = [
-        [names[kind], f"{scores['in_domain']['mcc']:.3f}", f"{scores['out_of_domain']['mcc']:.3f}"]
-        for kind, scores in result["features"].items()
-    ]
-    return table([["features", "MCC in-domain", "MCC out-of-domain"], ["---"] * 3, *rows])
-
-
-def serving_peers() -> str:
-    """Return a table of chapter 7: each server that was measured, and the limit of any."""
-    result: results.Serving = results.read("serving")
-    head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s"]
-
-    rows = [
-        [
-            name.replace("_", ", "),
-            *(
-                f"{load['requests_per_second']:,.0f}, {load['p99_ms']:.0f}"
-                for load in (server["1"], server["8"], server["32"])
-            ),
-            f"{server['memory_mb']:.0f}",
-            f"{server['start_s']:.1f}",
-        ]
-        for name, server in result["servers"].items()
-    ]
-    limits = [
-        [f"{precision}, in process", "", "", f"{rate:,.0f}", "", ""]
-        for precision, rate in result["in_process_sentences_per_second"].items()
-    ]
-    return table([head, ["---"] * len(head), *rows, *limits])
-
-
-def scaling() -> str:
-    """Return the other table of chapter 7: what a request costs, with one and two processes."""
-    head = ["processes", "clients", "requests/s", "p99 ms", "event loop ms", "model ms", "log ms"]
-    result: results.Scaling | None = results.read("scaling")
-    if result is None:
-        return table([head, ["---"] * len(head)])
-
-    rows = [
-        [
-            name,
-            clients,
-            f"{load['requests_per_second']:,.0f}",
-            f"{load['p99_ms']:.0f}",
-            *(
-                f"{milliseconds:.2f}"
-                for milliseconds in (load["event_loop_ms"], load["model_ms"], load["log_ms"])
-            ),
-        ]
-        for name, loads in result["loads"].items()
-        for clients, load in loads.items()
-    ]
-    projected = [
-        [f"{rates['workers']:.0f} on {cores} cores, projected", "", f"{rates['all workers']:,.0f}"]
-        + [""] * 4
-        for cores, rates in result["projection"].items()
-    ]
-    return table([head, ["---"] * len(head), *rows, *projected])
-
-
-def seeds() -> str:
-    """Return the table of chapter 3: each seed that was trained and exported."""
-    groups: dict[str, results.Quality] = results.read("quality") or {}
-    head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
-    head += ["int8", "calibration error", "minutes", "CPU minutes"]
-
-    rows = [
-        [
-            name,
-            str(run["seed"]),
-            *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
-            f"{run['int8_mcc']:.3f}",
-            f"{run['calibration_error']:.3f}",
-            f"{run['minutes']:.0f}",
-            f"{run['cpu_minutes']:.0f}",
-        ]
-        for name, group in groups.items()
-        for run in group["runs"]
-    ]
-    return table([head, ["---"] * len(head), *rows])
-
-
-def table(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows of cells as Markdown."""
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
-
-
 DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
     ROOT / "README.md": [headlines],
     ROOT / "benchmarks" / "README.md": [all_results],
     ROOT / "corpus" / "README.md": [surface_cues],
-    ROOT / "docs" / "03_training.md": [seeds],
+    ROOT / "docs" / "03_training.md": [seeds, phenomena, mistakes, sources],
     ROOT / "docs" / "07_serve.md": [scaling, serving_peers],
 }
 """The tables of each document, in their order."""

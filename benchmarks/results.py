@@ -67,6 +67,38 @@ class Quality(TypedDict):
     machine: Machine
 
 
+class Group(TypedDict):
+    """The validation sentences of one split and source."""
+
+    split: str
+    source: str
+    sentences: int
+    mcc: float
+    low: float
+    """Of the 95 % interval."""
+    high: float
+
+
+class Mistake(TypedDict):
+    """A sentence that was given the wrong label."""
+
+    text: str
+    label: str
+    """The right one."""
+    source: str
+    score: float
+    """Probability of the wrong one."""
+
+
+class Mistakes(TypedDict):
+    """What a model gets wrong, in mistakes.json by corpus."""
+
+    model: str
+    precision: str
+    groups: list[Group]
+    mistakes: list[Mistake]
+
+
 class CorpusBaseline(TypedDict):
     """What corpus_baseline.json holds: scores by features, split and metric."""
 

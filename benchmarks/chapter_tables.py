@@ -1,0 +1,134 @@
+"""The tables of chapters 3 and 7 and of corpus/README.md, from the benchmarks' files."""
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks import results
+
+
+def serving_peers() -> str:
+    """Return the table of chapter 7: each server that was measured, and the limit of any."""
+    result: results.Serving = results.read("serving")
+    head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s"]
+
+    rows = [
+        [
+            name.replace("_", ", "),
+            *(
+                f"{load['requests_per_second']:,.0f}, {load['p99_ms']:.0f}"
+                for load in (server["1"], server["8"], server["32"])
+            ),
+            f"{server['memory_mb']:.0f}",
+            f"{server['start_s']:.1f}",
+        ]
+        for name, server in result["servers"].items()
+    ]
+    limits = [
+        [f"{precision}, in process", "", "", f"{rate:,.0f}", "", ""]
+        for precision, rate in result["in_process_sentences_per_second"].items()
+    ]
+    return table([head, ["---"] * len(head), *rows, *limits])
+
+
+def scaling() -> str:
+    """Return the other table of chapter 7: what a request costs, with one and two processes."""
+    head = ["processes", "clients", "requests/s", "p99 ms", "event loop ms", "model ms", "log ms"]
+    result: results.Scaling | None = results.read("scaling")
+    if result is None:
+        return table([head, ["---"] * len(head)])
+
+    rows = [
+        [
+            name,
+            clients,
+            f"{load['requests_per_second']:,.0f}",
+            f"{load['p99_ms']:.0f}",
+            *(
+                f"{milliseconds:.2f}"
+                for milliseconds in (load["event_loop_ms"], load["model_ms"], load["log_ms"])
+            ),
+        ]
+        for name, loads in result["loads"].items()
+        for clients, load in loads.items()
+    ]
+    projected = [
+        [f"{rates['workers']:.0f} on {cores} cores, projected", "", f"{rates['all workers']:,.0f}"]
+        + [""] * 4
+        for cores, rates in result["projection"].items()
+    ]
+    return table([head, ["---"] * len(head), *rows, *projected])
+
+
+def surface_cues() -> str:
+    """Return the table of ``corpus/README.md``: what n-grams reach, without grammar."""
+    result: results.CorpusBaseline = results.read("corpus_baseline")
+    names = {"words": "words, 1 to 3", "characters": "characters, 2 to 5"}
+    rows = [
+        [names[kind], f"{scores['in_domain']['mcc']:.3f}", f"{scores['out_of_domain']['mcc']:.3f}"]
+        for kind, scores in result["features"].items()
+    ]
+    return table([["features", "MCC in-domain", "MCC out-of-domain"], ["---"] * 3, *rows])
+
+
+def seeds() -> str:
+    """Return the table of chapter 3: each seed that was trained and exported."""
+    groups: dict[str, results.Quality] = results.read("quality") or {}
+    head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
+    head += ["int8", "calibration error", "minutes", "CPU minutes"]
+
+    rows = [
+        [
+            name,
+            str(run["seed"]),
+            *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
+            f"{run['int8_mcc']:.3f}",
+            f"{run['calibration_error']:.3f}",
+            f"{run['minutes']:.0f}",
+            f"{run['cpu_minutes']:.0f}",
+        ]
+        for name, group in groups.items()
+        for run in group["runs"]
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
+def phenomena() -> str:
+    """Return the table of chapter 3 with the MCC by phenomenon of corpus/."""
+    return groups("own", "phenomenon")
+
+
+def sources() -> str:
+    """Return the table of chapter 3 with the MCC by source of CoLA."""
+    return groups("cola", "source")
+
+
+def groups(corpus: str, title: str) -> str:
+    """Return the MCC by split and source, with its interval."""
+    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
+    head = ["split", title, "sentences", "MCC", "95 %"]
+    rows = [
+        [
+            group["split"].replace("_", "-"),
+            f"`{group['source']}`",
+            str(group["sentences"]),
+            f"{group['mcc']:.2f}",
+            f"{group['low']:.2f} to {group['high']:.2f}",
+        ]
+        for group in (everything[corpus]["groups"] if corpus in everything else [])
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
+def mistakes() -> str:
+    """Return the table of chapter 3 with the surest mistakes on corpus/."""
+    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
+    head = ["sentence", "right label", "phenomenon", "score of the wrong one"]
+    rows = [
+        [wrong["text"], wrong["label"], f"`{wrong['source']}`", f"{wrong['score']:.2f}"]
+        for wrong in (everything["own"]["mistakes"] if "own" in everything else [])
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
+def table(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
