@@ -184,7 +184,7 @@ def test_the_forwarder_may_write_to_the_search_domain_and_do_nothing_else() -> N
     (writer,) = [
         statement
         for statement in resources()["Search"]["Properties"]["AccessPolicies"]["Statement"]
-        if statement["Sid"] == "WriterByRole"
+        if statement.get("Sid") == "WriterByRole"
     ]
     assert writer["Resource"]["Fn::Sub"].endswith("/_bulk")
 
@@ -369,11 +369,33 @@ def test_search_domain_is_https_only_and_by_address(aws: str, engine: str, dashb
     domain = boto3.client("opensearch").describe_domain(DomainName="cola-search")["DomainStatus"]
     assert domain["EngineVersion"] == engine
     assert domain["DomainEndpointOptions"]["EnforceHTTPS"] is True
-    assert "203.0.113.0/24" in json.dumps(domain["AccessPolicies"])
+
+    # Without a login, these addresses reach the dashboards and nothing else.
+    by_address = statement_of_people(domain)
+    assert by_address["Condition"] == {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}}
+    paths = {resource.partition("domain/cola-search")[2] for resource in by_address["Resource"]}
+    assert paths == {"/_plugin/kibana/*", "/_dashboards/*"}
 
     url = search.outputs().kibana_url
     assert url is not None
     assert url.endswith(dashboards)
+    search.delete()
+
+
+def statement_of_people(domain: dict[str, Any]) -> dict[str, Any]:
+    """Return the statement of a domain's access policy that lets addresses in."""
+    policy = domain["AccessPolicies"]
+    policy = json.loads(policy) if isinstance(policy, str) else policy
+    statements = {statement["Sid"]: statement for statement in policy["Statement"]}
+    found: dict[str, Any] = statements["PeopleByAddress"]
+    return found
+
+
+def test_a_search_domain_is_open_to_nobody_unless_addresses_are_named(aws: str) -> None:
+    search = Stack("cola-closed", POLL_SECONDS)
+    search.apply({"SearchDomain": "true"})
+    domain = boto3.client("opensearch").describe_domain(DomainName="cola-closed")["DomainStatus"]
+    assert "PeopleByAddress" not in json.dumps(domain["AccessPolicies"])
     search.delete()
 
 
@@ -382,7 +404,7 @@ def test_a_search_domain_is_open_to_256_addresses_at_most(cidr: str) -> None:
     parameter = section("Parameters")["SearchCidr"]
     assert re.fullmatch(parameter["AllowedPattern"], cidr) is None
     assert re.fullmatch(parameter["AllowedPattern"], "203.0.113.0/24")
-    assert parameter["Default"] == "127.0.0.1/32"
+    assert parameter["Default"] == ""
 
 
 # --- the stack itself --------------------------------------------------------------------------
