@@ -80,7 +80,11 @@ def test_two_processes_validate_every_sentence_once(
     run: Run, quick: tuple[str, ...], tmp_path: Path
 ) -> None:
     two = ("training.strategy=ddp", "training.devices=2", "training.accelerator=cpu")
-    result = run("train.py", *quick, *two, environment={"OMP_NUM_THREADS": "1"})
+
+    # The pretext task, then two epochs of the corpus with frozen words: in the second, a process
+    # knows the worst directions of the sentences that it has had in the first.
+    default = ("training.pretext_epochs=1", "training.max_epochs=2", "training.freeze_words=true")
+    result = run("train.py", *quick, *two, *default, environment={"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
 
     report = json.loads((tmp_path / "models" / "training_report.json").read_text())
