@@ -28,6 +28,7 @@ FILES = (
     "monitoring/forwarder.py",
     "monitoring/log_events.py",
     "monitoring/log_messages.py",
+    "monitoring/signers.py",
 )
 
 

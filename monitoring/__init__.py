@@ -25,6 +25,7 @@ Setting up the servers:
 For both:
 
     elastic.py              the one way this package speaks HTTP to Elasticsearch and Kibana
+    signers.py              how its requests authenticate
     reference.py            what is taken from a model file
 
 The drift check (drift/) reads what is stored here. Standard library only, for this file,

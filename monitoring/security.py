@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from errors import ElasticError
-from monitoring.elastic import Elastic, JsonObject, basic
+from monitoring.elastic import Elastic, JsonObject
+from monitoring.signers import basic
 from monitoring.steps import Report, current
 
 WRITER = "cola_writer"

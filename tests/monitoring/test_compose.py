@@ -15,8 +15,9 @@ import pytest
 
 from drift.simulate import Client, read_sentences, send_all, sentences
 from errors import ElasticError
-from monitoring.elastic import Elastic, basic
+from monitoring.elastic import Elastic
 from monitoring.kibana_objects import HEADERS, read
+from monitoring.signers import basic
 from tests.helpers.net import wait_until
 from tests.helpers.passwords import make_env
 from tests.helpers.paths import ROOT

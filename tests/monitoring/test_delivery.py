@@ -15,10 +15,11 @@ from pytest_httpserver import HTTPServer
 from errors import DeliveryError, ElasticError
 from monitoring import dead_letters, delivery, forwarder
 from monitoring.dead_letters import DeadLetterQueue
-from monitoring.elastic import Elastic, api_key
+from monitoring.elastic import Elastic
 from monitoring.forwarder import Counts, forward
 from monitoring.log_events import CloudWatchLogsEvent, DeadLetter, decode, encode
 from monitoring.replay import receive, replay
+from monitoring.signers import api_key
 from tests.helpers.net import free_port
 from tests.helpers.servers import (
     SERVERS,

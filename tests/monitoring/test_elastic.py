@@ -7,7 +7,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from errors import ElasticError
-from monitoring import elastic
+from monitoring import signers
 from monitoring.elastic import Elastic
 from tests.helpers.net import free_port
 from tests.helpers.servers import ANY_PATH
@@ -93,7 +93,7 @@ def test_requests_to_an_amazon_domain_are_signed(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
 
     url = f"https://{host}"
-    sign = elastic.choose_signer(url, {})
+    sign = signers.choose_signer(url, {})
     assert sign is not None
 
     headers = sign("POST", url + "/_bulk", b"{}\n")
@@ -103,18 +103,18 @@ def test_requests_to_an_amazon_domain_are_signed(
 
 
 def test_a_redirect_is_not_followed(echo: str) -> None:
-    server = Elastic(echo, elastic.api_key(SECRET))
+    server = Elastic(echo, signers.api_key(SECRET))
     with pytest.raises(ElasticError, match="HTTP 302"):
         server.request("GET", "/redirect")
 
 
 def test_an_error_names_the_request_and_no_secret(echo: str) -> None:
-    server = Elastic(echo, elastic.api_key(SECRET))
+    server = Elastic(echo, signers.api_key(SECRET))
     with pytest.raises(ElasticError, match=r"GET .*/denied: HTTP 403") as caught:
         server.request("GET", "/denied")
     assert caught.value.status == 403
 
-    down = Elastic(f"http://127.0.0.1:{free_port()}", elastic.api_key(SECRET))
+    down = Elastic(f"http://127.0.0.1:{free_port()}", signers.api_key(SECRET))
     with pytest.raises(ElasticError, match="is the server up") as caught:
         down.request("GET", "/")
     assert caught.value.status == 0
@@ -131,7 +131,7 @@ def test_credentials_in_a_url_are_refused_and_not_printed(url: str) -> None:
 
 
 def test_credentials_go_over_https_only_unless_the_host_is_near() -> None:
-    login = elastic.basic("elastic", SECRET)
+    login = signers.basic("elastic", SECRET)
     with pytest.raises(ElasticError, match="unencrypted: use https"):
         Elastic("http://search.example.org:9200", login)
 

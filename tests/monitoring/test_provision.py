@@ -13,11 +13,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from errors import ElasticError
-from monitoring.elastic import Elastic, basic
+from monitoring.elastic import Elastic
 from monitoring.kibana_objects import provision_kibana, read, read_dashboard
 from monitoring.provision import provision_elasticsearch
 from monitoring.reference import Reference
 from monitoring.security import WRITER_ROLE, provision_security
+from monitoring.signers import basic
 from monitoring.steps import Report, covers
 from tests.helpers.paths import ROOT
 from tests.helpers.reference import DISTRIBUTIONS, REFERENCE

@@ -1,0 +1,102 @@
+"""How requests to Elasticsearch and Kibana authenticate: a signer for each kind of credentials.
+
+botocore is imported only to sign requests to an Amazon domain, or to read Secrets Manager.
+"""
+
+import base64
+import json
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping
+
+from errors import ElasticError
+
+Sign = Callable[[str, str, bytes], dict[str, str]]
+"""Takes a request's method, URL and body; returns the headers that authenticate it."""
+
+AMAZON_DOMAIN = re.compile(
+    r"\.([a-z0-9-]+)\.es\.amazonaws\.com(\.cn)?$|\.aos\.([a-z0-9-]+)\.on\.aws$"
+)
+"""The end of an Amazon domain's host name, of the older and of the newer kind; its region is in
+group 1 or 3."""
+
+
+def basic(username: str, password: str) -> Sign:
+    """Return a signer for HTTP basic authentication."""
+    token = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return lambda method, url, body: {"Authorization": f"Basic {token}"}
+
+
+def api_key(encoded: str) -> Sign:
+    """Return a signer for Elasticsearch's API keys.
+
+    Args:
+        encoded: Base64 of ``id:key``, as Elasticsearch shows it.
+    """
+    return lambda method, url, body: {"Authorization": f"ApiKey {encoded}"}
+
+
+def sigv4(region: str) -> Sign:
+    """Return a signer for Amazon domains: AWS's Signature Version 4.
+
+    It signs with the credentials that botocore finds; on Lambda these are the function's role.
+
+    Raises:
+        ElasticError: There are no AWS credentials.
+    """
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.session import Session
+
+    credentials = Session().get_credentials()
+    if credentials is None:
+        raise ElasticError("no AWS credentials to sign with: set AWS_PROFILE or AWS_ACCESS_KEY_ID")
+
+    def sign(method: str, url: str, body: bytes) -> dict[str, str]:
+        # A role's credentials are replaced every few hours: freeze those of this moment.
+        request = AWSRequest(method=method, url=url, data=body)
+        SigV4Auth(credentials.get_frozen_credentials(), "es", region).add_auth(request)
+        return dict(request.headers.items())
+
+    return sign
+
+
+def choose_signer(url: str, environment: Mapping[str, str]) -> Sign | None:
+    """Return the signer for a server, None if its requests carry no credentials.
+
+    Args:
+        url: The server's URL; an Amazon domain is recognised by it.
+        environment: The credentials, see the module's docstring.
+
+    Raises:
+        ElasticError: The secret has the wrong form, or there is nothing to sign with.
+    """
+    if arn := environment.get("ELASTICSEARCH_SECRET_ARN"):
+        environment = {**environment, **_read_secret(arn)}
+
+    if key := environment.get("ELASTICSEARCH_API_KEY"):
+        return api_key(key)
+    if username := environment.get("ELASTICSEARCH_USERNAME"):
+        return basic(username, environment.get("ELASTICSEARCH_PASSWORD", ""))
+    if domain := AMAZON_DOMAIN.search(urllib.parse.urlsplit(url).hostname or ""):
+        return sigv4(domain[1] or domain[3])
+    return None
+
+
+def _read_secret(arn: str) -> dict[str, str]:
+    """Return a secret's values under the names of the environment variables they stand for."""
+    from botocore.session import Session
+
+    # The secret may be in another region: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
+    region = arn.split(":")[3] if arn.count(":") >= 3 else None
+    client = Session().create_client("secretsmanager", region_name=region)
+    answer = client.get_secret_value(SecretId=arn)
+
+    try:
+        secret = json.loads(answer["SecretString"])
+        return {f"ELASTICSEARCH_{name.upper()}": str(value) for name, value in secret.items()}
+    except (KeyError, ValueError, AttributeError) as error:
+        raise ElasticError(
+            "ELASTICSEARCH_SECRET_ARN: the secret must be JSON, "
+            '{"api_key"} or {"username", "password"}'
+        ) from error
