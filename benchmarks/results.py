@@ -177,6 +177,20 @@ class CommandLine(TypedDict):
     """Resident memory each time that a tenth of the file is done."""
 
 
+class BatchRay(TypedDict):
+    """What batch_ray.json holds."""
+
+    rows: int
+    threads: int
+    own_sentences_per_second: float
+    """Of the predictor in one process, on as many threads as the job has workers."""
+    job_sentences_per_second: float
+    share: float
+    seconds_to_first_part: float
+    cores: dict[str, float]
+    """Cores in use on average: of the workers, of the process that hands out parts, of Ray."""
+
+
 class Load(TypedDict):
     """One server under one number of closed-loop clients."""
 
