@@ -16,6 +16,8 @@ NOT_OURS = {"pytest", "venv", "pip", "awslambdaric"}
 README = ROOT / "README.md"
 CHAPTERS = sorted((ROOT / "docs").glob("[0-9][0-9]_*.md"))
 
+PARTS = ["Run it", "How it works", "Settings", "What to look at", "What can go wrong"]
+
 MOST_README_LINES = 150
 MOST_PICTURE_BYTES = 300_000
 MOST_COLUMNS = 100
@@ -71,6 +73,14 @@ def test_relative_links_and_anchors_lead_somewhere(document: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("document", documents(), ids=name_of)
+def test_lines_are_100_columns_at_most(document: Path) -> None:
+    lines = read(document).splitlines()
+    # The row of a table is one line, and so is a picture with its text.
+    wide = [line for line in lines if len(line) > MOST_COLUMNS and line[:1] not in ("|", "!")]
+    assert wide == []
+
+
 def test_figures_come_from_the_results() -> None:
     command = [sys.executable, "-m", "benchmarks.fill_readme", "--check"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, "run `make readme`"
@@ -102,6 +112,13 @@ def test_the_readme_names_everything_in_the_root_once() -> None:
 
 def test_chapters_are_numbered_once_and_without_a_gap() -> None:
     assert [int(path.name[:2]) for path in CHAPTERS] == list(range(len(CHAPTERS)))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS[1:12], ids=lambda path: path.stem)
+def test_the_chapter_of_a_stage_has_the_same_parts_as_the_others(chapter: Path) -> None:
+    headings = re.findall(r"^## (.+)$", read(chapter), re.MULTILINE)
+    assert [heading for heading in headings if heading in PARTS] == PARTS
+    assert "| reads | writes |" in read(chapter).partition("## Run it")[0]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
