@@ -1,4 +1,4 @@
-"""The tables of chapters 3 and 7 and of corpus/README.md, from the benchmarks' files."""
+"""The tables of chapters 3, 7 and 9 and of corpus/README.md, from the benchmarks' files."""
 
 from collections.abc import Iterable, Sequence
 
@@ -132,3 +132,26 @@ def mistakes() -> str:
 def table(rows: Iterable[Sequence[str]]) -> str:
     """Return rows of cells as Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+def lambda_cost() -> str:
+    """Return the table of chapter 9: what sizes of the Lambda function need and cost."""
+    result: results.LambdaCost = results.read("lambda_cost")
+    head = [
+        "sentences per invocation",
+        "memory MB",
+        "ms per invocation",
+        "concurrency at 1,000 predictions/s",
+        "$ per million predictions",
+    ]
+    rows = [
+        [
+            f"{row['sentences']}",
+            f"{row['memory_mb']:,}",
+            f"{row['milliseconds']:.1f}",
+            f"{row['concurrency']:.1f}",
+            f"{row['dollars_per_million_predictions']:.2f}",
+        ]
+        for row in result["rows"]
+    ]
+    return table([head, ["---"] * len(head), *rows])

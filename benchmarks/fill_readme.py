@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.chapter_tables import (
+    lambda_cost,
     mistakes,
     phenomena,
     scaling,
@@ -240,6 +241,7 @@ DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
     ROOT / "corpus" / "README.md": [surface_cues],
     ROOT / "docs" / "03_training.md": [seeds, phenomena, mistakes, sources],
     ROOT / "docs" / "07_serve.md": [scaling, serving_peers],
+    ROOT / "docs" / "09_deploy.md": [lambda_cost],
 }
 """The tables of each document, in their order."""
 

@@ -191,6 +191,28 @@ class BatchRay(TypedDict):
     """Cores in use on average: of the workers, of the process that hands out parts, of Ray."""
 
 
+class LambdaCostRow(TypedDict):
+    """One size of the Lambda function, computed from the measured handler."""
+
+    sentences: int
+    """Per invocation."""
+    memory_mb: int
+    milliseconds: float
+    concurrency: float
+    """Invocations at one time, at a thousand predictions per second."""
+    dollars_per_million_predictions: float
+
+
+class LambdaCost(TypedDict):
+    """What lambda_cost.json holds."""
+
+    handler_ms: dict[str, float]
+    """Measured: mean milliseconds of an invocation on one core, by its number of sentences."""
+    dollars_per_gb_second: float
+    dollars_per_million_requests: float
+    rows: list[LambdaCostRow]
+
+
 class Load(TypedDict):
     """One server under one number of closed-loop clients."""
 
