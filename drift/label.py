@@ -1,4 +1,4 @@
-"""Low-confidence predictions for a person to label: the sentences that teach the model most.
+"""Chapter 11: low-confidence predictions for a person to label.
 
     python -m drift.label --count 100 --since 7d --output runs/to_label.tsv
     python -m drift.label --log logs/predictions.jsonl --output runs/to_label.tsv

@@ -1,4 +1,4 @@
-"""Send traffic to an API: what the model knows, or something else.
+"""Chapter 11: send traffic to an API, what the model knows or something else.
 
     python -m drift.simulate --kind normal --count 500 --rate 50
     python -m drift.simulate --kind language --seconds 60 --url http://127.0.0.1:8000

@@ -1,4 +1,4 @@
-"""Bring the AWS side up, release images to it, go back, take it down.
+"""Chapter 9: bring the AWS side up, release images to it, go back, take it down.
 
     python -m infra.deploy up --image cola:lambda RequireApiKey=false   # create or update, release
     python -m infra.deploy push cola:lambda                             # to ECR; prints the digest

@@ -1,4 +1,4 @@
-"""Pin the images that ours start from, and those of docker-compose.yml, by digest.
+"""Chapter 9: pin the images of others by digest.
 
     python -m infra.digests         # or `make digests`
 

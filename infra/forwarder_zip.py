@@ -1,4 +1,4 @@
-"""The forwarder (monitoring/forwarder.py) as a zip file that Lambda runs.
+"""Chapter 9: the forwarder (monitoring/forwarder.py) as a zip file that Lambda runs.
 
     python -m infra.forwarder_zip forwarder.zip     # write it here
     python -m infra.forwarder_zip s3://BUCKET       # upload it; prints the key for the stack

@@ -1,4 +1,4 @@
-"""Set up Elasticsearch and Kibana for the predictions: all that a person would click together.
+"""Chapter 10: set up Elasticsearch and Kibana for the predictions.
 
     python -m monitoring.provision              # what exists and is right is left alone
     python -m monitoring.provision --model models/model.onnx --key-file writer.key

@@ -1,4 +1,4 @@
-"""Deliver dead letters again, once what refused them is fixed (a mapping, a setting, a password).
+"""Chapter 10: deliver dead letters again, once what refused them is fixed.
 
     python -m monitoring.replay --dry-run     show what waits in the queue, and why it was refused
     python -m monitoring.replay               forward it; what is refused again stays in the queue

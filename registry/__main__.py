@@ -1,4 +1,4 @@
-"""The model registry: a pointer in git names the current model, its history the earlier ones.
+"""Chapter 8: the model registry, a pointer in git that names the current model.
 
     python -m registry push      # models/model.onnx -> the store; writes the pointer (commit it)
     python -m registry pull      # the pointer's model -> models/model.onnx

@@ -1,4 +1,4 @@
-"""Run a script with the values that dvcfiles/params.yaml sets, as Hydra overrides.
+"""Chapter 8: run a script with the values that dvcfiles/params.yaml sets, as overrides.
 
     python -m registry.overrides seed,training train.py models_dir=models/candidate
 

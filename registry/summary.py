@@ -1,4 +1,4 @@
-"""The last stage of the pipeline: what ``dvc metrics`` and ``dvc plots`` show of a candidate.
+"""Chapter 8: the pipeline's last stage, what ``dvc metrics`` and ``dvc plots`` show.
 
     python -m registry.summary models/candidate
 

@@ -18,6 +18,9 @@ CHAPTERS = sorted((ROOT / "docs").glob("[0-9][0-9]_*.md"))
 
 PARTS = ["Run it", "How it works", "Settings", "What to look at", "What can go wrong"]
 
+OTHERS = {"errors.py", "corpus", "benchmarks", "tests"}
+"""Where modules belong to no stage."""
+
 MOST_README_LINES = 150
 MOST_PICTURE_BYTES = 300_000
 MOST_COLUMNS = 100
@@ -131,13 +134,22 @@ def test_each_chapter_is_linked_from_the_first() -> None:
     assert [path.name for path in CHAPTERS[1:] if path.name not in linked] == []
 
 
-@pytest.mark.parametrize("script", sorted(ROOT.glob("*.py")), ids=lambda path: path.name)
-def test_a_script_names_a_chapter_that_names_it(script: Path) -> None:
-    # errors.py is no stage: all of them raise its errors.
-    if script.name == "errors.py":
-        return
+def commands() -> list[Path]:
+    """Return the root's scripts, and the modules in the stages' folders that can be run."""
+    scripts = [path for path in tracked("*.py") if path.parts[0] not in OTHERS]
+    return [
+        path
+        for path in scripts
+        if len(path.parts) == 1 or '__name__ == "__main__"' in read(ROOT / path)
+    ]
 
-    docstring = ast.get_docstring(ast.parse(read(script))) or ""
+
+@pytest.mark.parametrize("script", commands(), ids=str)
+def test_a_command_names_a_chapter_that_names_it(script: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(read(ROOT / script))) or ""
     number = re.match(r"Chapter (\d+): ", docstring)
     assert number is not None, "the docstring begins with its chapter"
-    assert f"`{script.name}`" in read(CHAPTERS[int(number[1])])
+
+    module = ".".join(script.with_suffix("").parts).removesuffix(".__main__")
+    chapter = read(CHAPTERS[int(number[1])])
+    assert any(name in chapter for name in (str(script), script.name, f"python -m {module}"))
