@@ -29,9 +29,10 @@ from rich.table import Table
 from benchmarks import results
 from benchmarks.matrix_product import network_flops, peak_flops
 from benchmarks.results import Inference, InferenceRow
-from export import model_file, packing, quantization, variants
+from export import model_file, packing, quantization
+from export.evaluation import EvaluationSet, prepare
 from export.feeds import Feed, open_session, packed_rows, padded_batches, torch_logits
-from export.variants import EvaluationSet
+from export.matrix_inputs import collect_ranges
 from prediction.model_file import Reference
 from prediction.onnx_predictor import ColaONNXPredictor
 
@@ -93,7 +94,7 @@ def main() -> None:
     checkpoint: Path = parser.parse_args().checkpoint
 
     torch.set_grad_enabled(False)
-    evaluation = variants.prepare(checkpoint, {}, calibrate=False)
+    evaluation = prepare(checkpoint, {}, calibrate=False)
     # The corpus is sorted by source, so neighbours are of similar length; requests are not.
     order = random.Random(0).sample(range(len(evaluation.sentences)), SENTENCES)
     texts = [evaluation.texts[position] for position in order]
@@ -117,7 +118,7 @@ def main() -> None:
 def export_both(evaluation: EvaluationSet, folder: Path) -> dict[str, Path]:
     """Write model files at both precisions, quantized as convert_model_to_onnx.py does."""
     graph = packing.to_onnx(evaluation.model.network)
-    ranges = quantization.collect_ranges(graph, padded_batches(evaluation.calibration_sentences, 1))
+    ranges = collect_ranges(graph, padded_batches(evaluation.calibration_sentences, 1))
     graphs = {"fp32": graph, "int8": quantization.quantize(graph, quantization.SCHEMES[0], ranges)}
 
     origin = evaluation.model.provenance

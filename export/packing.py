@@ -19,14 +19,12 @@ from torch.export import Dim
 from transformers import PreTrainedModel
 
 from export.distilbert import as_bert
+from export.layers import LARGEST_SCORE, MASKED, LastLayer, Layer
 
-# The first opset that has Attention as one operator.
+# The first opset that has Attention as one operator, which networks that are not packed use.
 OPSET = 23
 
 PACKABLE = ("bert", "distilbert", "electra")
-
-# Added to a score before the softmax; -inf would give NaN where a row has nothing but padding.
-MASKED = -1e9
 
 
 def can_pack(network: PreTrainedModel) -> bool:
@@ -98,16 +96,17 @@ class PackedNetwork(nn.Module):
         """
         # A token attends to its own sentence only: [rows, tokens, tokens].
         same_sentence = attention_mask[:, :, None] == attention_mask[:, None, :]
-        bias = torch.where(same_sentence, 0.0, MASKED)[:, None]
+        limit = torch.where(same_sentence, LARGEST_SCORE, MASKED)[:, None]
 
-        # Its position is the number of earlier tokens of that sentence: [rows, tokens].
+        # Its position is the number of earlier tokens of that sentence: [rows, tokens]. Floats are
+        # counted faster than integers.
         column = torch.arange(input_ids.shape[1])
         is_earlier = column[None, :] < column[:, None]
-        position = (same_sentence & is_earlier).sum(-1)
+        position = (same_sentence & is_earlier).float().sum(-1).long()
 
         hidden = self.project(self.norm(self.words(input_ids) + self.positions[position]))
         for layer in self.layers:
-            hidden = layer(hidden, bias)
+            hidden = layer(hidden, limit)
 
         # Where each sentence starts: [sentences] each. torch.export must know that there is one.
         is_first = (position == 0) & (attention_mask > 0)
@@ -115,98 +114,18 @@ class PackedNetwork(nn.Module):
         torch._check(first_row.shape[0] > 0)  # type: ignore[no-untyped-call]
 
         # The head reads first tokens only, so the last layer computes queries for them alone. They
-        # become one long row, which attends to the tokens of all rows: [sentences, rows * tokens].
+        # become one long row, which attends to the tokens of all rows: [rows * tokens, sentences].
         row = torch.arange(input_ids.shape[0])[:, None].expand_as(attention_mask).flatten()
         number = attention_mask[first_row, first_column]
-        own_row = row == first_row[:, None]
-        own_number = attention_mask.flatten() == number[:, None]
-        first_bias = torch.where(own_row & own_number, 0.0, MASKED)[None, None]
+        own_row = row[:, None] == first_row
+        own_number = attention_mask.flatten()[:, None] == number
+        first_limit = torch.where(own_row & own_number, LARGEST_SCORE, MASKED)[None, None]
 
         first = hidden[first_row, first_column][None]
-        first = self.last_layer(first, hidden.flatten(0, 1)[None], first_bias)
+        first = self.last_layer(first, hidden.flatten(0, 1)[None], first_limit)
 
         logits: Tensor = self.head(first[0])
         return logits / self.temperature
-
-
-class Layer(nn.Module):
-    """A transformer layer with its three projections as one matrix, its attention as one operator.
-
-    Args:
-        layer: A layer of transformers' BERT or ELECTRA.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        attention, output = layer.attention.self, layer.attention.output
-        self.heads, self.scale = attention.num_attention_heads, attention.scaling
-
-        self.project = _stack(attention.query, attention.key, attention.value)
-        self.output, self.output_norm = output.dense, output.LayerNorm
-
-        self.up, self.activation = layer.intermediate.dense, layer.intermediate.intermediate_act_fn
-        self.down, self.down_norm = layer.output.dense, layer.output.LayerNorm
-
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """Return the layer's output, of the shape of ``hidden``.
-
-        Args:
-            hidden: float [rows, tokens, width].
-            bias: Added to the scores of each query and key, float [rows, 1, tokens, tokens].
-        """
-        query, key, value = self.project(hidden).chunk(3, dim=-1)
-        return self.finish(hidden, query, key, value, bias)
-
-    def finish(
-        self, hidden: Tensor, query: Tensor, key: Tensor, value: Tensor, bias: Tensor
-    ) -> Tensor:
-        """Return the output of attention and feed-forward network, of the shape of ``hidden``.
-
-        Args:
-            hidden: The layer's input at the queries, float [rows, queries, width].
-            query: float [rows, queries, width].
-            key: float [rows, keys, width].
-            value: float [rows, keys, width].
-            bias: float [rows, 1, queries, keys].
-        """
-        heads = {"q_num_heads": self.heads, "kv_num_heads": self.heads}
-        context = torch.onnx.ops.attention(query, key, value, bias, scale=self.scale, **heads)[0]
-        hidden = self.output_norm(hidden + self.output(context))
-
-        result: Tensor = self.down_norm(hidden + self.down(self.activation(self.up(hidden))))
-        return result
-
-
-class LastLayer(Layer):
-    """The layer under the head, which computes its output for first tokens only.
-
-    Args:
-        layer: A layer of transformers' BERT or ELECTRA.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__(layer)
-        attention = layer.attention.self
-        self.query, self.project = attention.query, _stack(attention.key, attention.value)
-
-    def forward(self, first: Tensor, hidden: Tensor, bias: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the layer's output for first tokens, float [1, sentences, width].
-
-        Args:
-            first: The first token of every sentence, float [1, sentences, width].
-            hidden: All tokens of all rows, float [1, rows * tokens, width].
-            bias: float [1, 1, sentences, rows * tokens].
-        """
-        key, value = self.project(hidden).chunk(2, dim=-1)
-        return self.finish(first, self.query(first), key, value, bias)
-
-
-def _stack(*layers: nn.Linear) -> nn.Linear:
-    """Return one linear layer that gives the outputs of several, side by side."""
-    stacked = nn.Linear(layers[0].in_features, sum(layer.out_features for layer in layers))
-    stacked.weight = nn.Parameter(torch.cat([layer.weight for layer in layers]).detach())
-    stacked.bias = nn.Parameter(torch.cat([layer.bias for layer in layers]).detach())
-    return stacked
 
 
 def _head(network: Any) -> nn.Module:

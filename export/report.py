@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
+from export.comparison import Company
 from export.variants import Variant
 from prediction.model_file import Lineage
 
@@ -36,6 +37,20 @@ class CalibrationFigures:
 
 
 @dataclass(frozen=True)
+class CompanyFigures:
+    """The exported model on each sentence alone, against the same sentence among strangers."""
+
+    company: Company
+
+    limit: float
+    """The largest difference with which a static scheme is chosen."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the figures and the limit."""
+        return {**asdict(self.company), "limit": self.limit}
+
+
+@dataclass(frozen=True)
 class ExportReport:
     """What an export measured."""
 
@@ -54,6 +69,7 @@ class ExportReport:
     parity: ParityFigures
     calibration: CalibrationFigures
     lineage: Lineage
+    company: CompanyFigures
 
     def to_json(self) -> dict[str, object]:
         """Return the report's document.
@@ -75,6 +91,7 @@ class ExportReport:
                 "error_after": calibration.error_after,
             },
             "lineage": self.lineage.to_json(),
+            "company": self.company.to_json(),
         }
 
 
@@ -111,8 +128,13 @@ def print_report(report: ExportReport) -> None:
     calibration = report.calibration
     console = Console()
     console.print(table)
+    company = report.company.company
     console.print(
         f"calibration error {calibration.error_before:.3f} -> {calibration.error_after:.3f} "
         f"(temperature {calibration.temperature:.2f}), "
         f"parity {report.parity.largest_difference:.1e}; latency: one sentence, one thread"
+    )
+    console.print(
+        "alone against among strangers: scores differ by at most "
+        f"{company.largest_difference:.1e}, {company.label_changes} labels differ"
     )

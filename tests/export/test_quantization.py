@@ -1,5 +1,7 @@
 """8-bit weights: what they are, that they cannot saturate, and that the answers stay."""
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.quantization import SCHEMES, Scheme, collect_ranges, quantize
+from export.matrix_inputs import collect_ranges
+from export.quantization import SCHEMES, Scheme, quantize
 
 INPUTS, OUTPUTS, ROWS = 256, 128, 6000
 
@@ -74,7 +77,10 @@ def test_the_file_is_a_quarter_and_the_answers_stay(
 
 
 def test_smoothing_is_what_keeps_them(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
-    flat = {name: np.ones_like(columns) for name, columns in collect_ranges(model, [feed]).items()}
+    flat = {
+        name: replace(item, largest=np.ones_like(item.largest))
+        for name, item in collect_ranges(model, [feed]).items()
+    }
     expected = run(model, feed)
     smoothed = relative_error(
         run(quantize(model, SCHEMES[0], collect_ranges(model, [feed])), feed), expected
@@ -109,6 +115,49 @@ def test_the_model_given_is_not_changed(model: onnx.ModelProto, feed: dict[str, 
     before = model.SerializeToString()
     quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
     assert model.SerializeToString() == before
+
+
+def test_static_levels_leave_a_sentence_as_it_is_beside_a_louder_one(
+    model: onnx.ModelProto, feed: dict[str, Any]
+) -> None:
+    # The last word's embedding is far larger than the others'.
+    shouting = copy.deepcopy(model)
+    (table,) = (item for item in shouting.graph.initializer if item.name == "table")
+    values = numpy_helper.to_array(table).copy()
+    values[ROWS - 1] *= 20
+    table.CopyFrom(numpy_helper.from_array(values, "table"))
+
+    quiet = {"input_ids": feed["input_ids"] % (ROWS - 1)}
+    loud = np.full((1, quiet["input_ids"].shape[1]), ROWS - 1)
+    beside = {"input_ids": np.concatenate([quiet["input_ids"], loud])}
+
+    def change(scheme: Scheme) -> float:
+        quantized = quantize(shouting, scheme, collect_ranges(shouting, [quiet]))
+        return relative_error(run(quantized, beside)[:-1], run(quantized, quiet))
+
+    assert change(Scheme("", static=True)) == 0
+
+    # Or the neighbour would not be one that matters.
+    assert change(Scheme("")) > 0.01
+
+
+def test_a_static_product_takes_its_bias_in_unless_others_read_it(
+    model: onnx.ModelProto, feed: dict[str, Any]
+) -> None:
+    # The logits plus a constant, and another graph that also reads them without it.
+    biased = copy.deepcopy(model)
+    bias = np.random.default_rng(2).normal(size=OUTPUTS).astype(np.float32)
+    biased.graph.initializer.append(numpy_helper.from_array(bias, "bias"))
+    biased.graph.node[-1].output[0] = "product"
+    biased.graph.node.append(helper.make_node("Add", ["product", "bias"], ["logits"]))
+    shared = copy.deepcopy(biased)
+    shared.graph.node[-1].output[0] = "sum"
+    shared.graph.node.append(helper.make_node("Max", ["product", "sum"], ["logits"]))
+
+    for graph, sums in ((biased, 0), (shared, 1)):
+        quantized = quantize(graph, SCHEMES[0], collect_ranges(graph, [feed]))
+        assert [node.op_type for node in quantized.graph.node].count("Add") == sums
+        assert relative_error(run(quantized, feed), run(graph, feed)) < 0.02
 
 
 def test_schemes_go_from_the_smallest_to_the_safest(

@@ -1,0 +1,103 @@
+"""An exported model compared with PyTorch, and each sentence alone with the same in company."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export import feeds
+from export.evaluation import EvaluationSet
+from export.packing import can_pack
+from prediction.onnx_predictor import ColaONNXPredictor
+from prediction.types import Encoded
+
+BATCH_SIZES = (1, 8, 32)
+
+# How often sentences are given other company.
+ORDERS = 4
+
+
+@dataclass(frozen=True)
+class Parity:
+    """An exported model compared with PyTorch."""
+
+    largest_difference: float
+    """Of a logit."""
+
+    same_labels: bool
+    """Whether every sentence has the same label."""
+
+
+@dataclass(frozen=True)
+class Company:
+    """Each sentence alone, compared with the same sentence among strangers."""
+
+    largest_difference: float = 0.0
+    """Of a probability."""
+
+    label_changes: int = 0
+    """How often a sentence got another label."""
+
+
+def compare_with_pytorch(evaluation: EvaluationSet, session: ort.InferenceSession) -> Parity:
+    """Compare an exported model with PyTorch, logit by logit.
+
+    On the validation set, in batches of several sizes and, where the model can, in packed rows;
+    then the same way on sentences of random tokens, from one token to the longest allowed.
+    """
+    network = evaluation.model.network
+    random_sentences = evaluation.random_sentences()
+    random_logits = feeds.torch_logits(network, feeds.padded_batches(random_sentences, 1))
+    random_logits = random_logits / evaluation.temperature
+
+    layouts = [feeds.padded_batches]
+    if can_pack(network):
+        layouts.append(feeds.packed_rows)
+
+    largest_difference, same_labels = 0.0, True
+    for sentences, expected in (
+        (evaluation.sentences, evaluation.logits),
+        (random_sentences, random_logits),
+    ):
+        for layout in layouts:
+            for size in BATCH_SIZES:
+                logits = feeds.onnx_logits(session, layout(sentences, size))
+
+                difference = float((logits - expected).abs().max())
+                largest_difference = max(largest_difference, difference)
+                same_labels &= bool((logits.argmax(1) == expected.argmax(1)).all())
+
+    return Parity(largest_difference, same_labels)
+
+
+def compare_with_company(evaluation: EvaluationSet, predictor: ColaONNXPredictor) -> Company:
+    """Compare sentences alone with the same sentences among strangers, as a predictor packs them.
+
+    The validation set together with sentences of random tokens, several times in random order.
+    """
+    token_ids = [*evaluation.sentences, *evaluation.random_sentences()]
+    sentences = [Encoded("", ids, unknown_tokens=0, truncated=False) for ids in token_ids]
+    alone = np.array([_probabilities(predictor, [sentence])[0] for sentence in sentences])
+
+    largest_difference, label_changes = 0.0, 0
+    rng = np.random.default_rng(0)
+    for _ in range(ORDERS):
+        order = rng.permutation(len(sentences))
+        together = _probabilities(predictor, [sentences[number] for number in order])
+
+        expected = alone[order]
+        difference = float(np.abs(together - expected).max())
+        largest_difference = max(largest_difference, difference)
+        label_changes += int(((together > 0.5) != (expected > 0.5)).sum())
+
+    return Company(largest_difference, label_changes)
+
+
+def _probabilities(
+    predictor: ColaONNXPredictor, sentences: Sequence[Encoded]
+) -> NDArray[np.float64]:
+    """Return the probability of ``acceptable`` of each sentence, float [sentences]."""
+    predictions = predictor.predict_encoded(sentences)
+    return np.array([prediction.probability_acceptable for prediction in predictions])

@@ -1,0 +1,121 @@
+"""A trained model, and the sentences that its variants are measured on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from configs.schema import DataConfig
+from corpus.format import IN_DOMAIN, TRAIN
+from data import Corpus, load_corpus
+from export import feeds
+from export.calibration import fit_temperature
+from model import ColaModel, load_checkpoint
+from prediction.encoder import TextEncoder
+from training.provenance import Provenance
+from training.sources import source_of
+
+# Training sentences that show how large the inputs of matrices get.
+CALIBRATION_SENTENCES = 256
+
+# Sentences of random tokens that variants are compared on, besides the validation set.
+RANDOM_SENTENCES = 16
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A trained model, and the sentences that its variants are measured on."""
+
+    model: ColaModel
+    corpus: Corpus
+
+    texts: list[str]
+    """The validation set."""
+
+    sentences: list[list[int]]
+    """Token ids of each text."""
+
+    calibration_sentences: list[list[int]]
+    """Token ids of sentences of the training set, for the quantization."""
+
+    label: Tensor
+    """The right label of each text, int [sentences]."""
+
+    logits: Tensor
+    """What PyTorch gives for each text, divided by the temperature: float [sentences, 2]."""
+
+    temperature: float
+    """1 if the scores are not calibrated."""
+
+    @property
+    def label_names(self) -> list[str]:
+        """The right label of each text, by name."""
+        names = self.model.provenance.labels
+        return [names[number] for number in self.label.tolist()]
+
+    def random_sentences(self) -> list[list[int]]:
+        """Return token ids at random; one sentence each of one token, two and the most allowed."""
+        rng = np.random.default_rng(0)
+        vocabulary = int(self.model.network.config.vocab_size)
+        longest = self.model.provenance.max_length
+
+        lengths = [1, 2, longest]
+        lengths += rng.integers(1, longest, RANDOM_SENTENCES - len(lengths)).tolist()
+        return [rng.integers(vocabulary, size=length).tolist() for length in lengths]
+
+
+def prepare(
+    checkpoint: Path, data_overrides: Mapping[str, object], *, calibrate: bool
+) -> EvaluationSet:
+    """Load a checkpoint and its corpus, and let PyTorch predict the validation set.
+
+    Args:
+        checkpoint: The file.
+        data_overrides: Values of the ``data`` group that replace the recorded ones.
+        calibrate: Whether to fit a temperature, on the in-domain sentences.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged.
+        CorpusError: The corpus cannot be found.
+    """
+    model = load_checkpoint(checkpoint)
+    corpus = load_corpus(_data_config(model.provenance, data_overrides))
+    encoder = TextEncoder(model.provenance.tokenizer, model.provenance.max_length)
+
+    # The sentences, as the model reads them.
+    texts = [sentence.text for sentence in corpus.validation]
+    sentences = [encoder.encode(text).ids for text in texts]
+    label = torch.tensor([sentence.label for sentence in corpus.validation])
+
+    training = corpus.splits[TRAIN]
+    every = len(training) // CALIBRATION_SENTENCES + 1
+    calibration_sentences = [encoder.encode(item.text).ids for item in training[::every]]
+
+    # What PyTorch gives for them.
+    logits = feeds.torch_logits(model.network, feeds.padded_batches(sentences, 32))
+    temperature = 1.0
+    if calibrate:
+        in_domain = torch.tensor([split == IN_DOMAIN for split in corpus.validation_splits])
+        temperature = fit_temperature(logits[in_domain], label[in_domain])
+
+    return EvaluationSet(
+        model=model,
+        corpus=corpus,
+        texts=texts,
+        sentences=sentences,
+        calibration_sentences=calibration_sentences,
+        label=label,
+        logits=logits / temperature,
+        temperature=temperature,
+    )
+
+
+def _data_config(provenance: Provenance, overrides: Mapping[str, object]) -> DataConfig:
+    """Return the recorded configuration, with the source pinned to the one of the corpus."""
+    config = replace(provenance.config.data, sources=[source_of(provenance.corpus.name)])
+    for key, value in overrides.items():
+        setattr(config, key, value)
+    return config
