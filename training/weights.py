@@ -70,7 +70,11 @@ def _package_folder(package: str | None) -> Path | None:
 
 
 def _dequantized(quantized: Path, sha256: str | None) -> Path:
-    """Return a folder with the float weights of an int8 file, which is written on first use."""
+    """Return a folder with the float weights of an int8 file, which is written on first use.
+
+    Raises:
+        WeightsError: The file is not the one expected, or the folder cannot be written.
+    """
     _check_digest(quantized, sha256)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = cache / "cola" / f"{quantized.parent.name}-{sha256_of(quantized)[:16]}"
@@ -79,7 +83,13 @@ def _dequantized(quantized: Path, sha256: str | None) -> Path:
 
     # Under another name until it is complete; another process may be quicker.
     temporary = folder.with_name(f"{folder.name}-{os.getpid()}")
-    dequantization.convert(quantized, quantized.with_name("tokenizer.json"), temporary)
+    try:
+        dequantization.convert(quantized, quantized.with_name("tokenizer.json"), temporary)
+    except OSError as error:
+        raise WeightsError(
+            f"{cache} cannot be written ({error.strerror or error}); set XDG_CACHE_HOME to a folder"
+            " for the weights of model.quantized, 0.3 GB"
+        ) from error
     with contextlib.suppress(FileExistsError, NotADirectoryError):
         temporary.rename(folder)
     return folder

@@ -234,6 +234,15 @@ def test_quantized_weights_without_their_package_are_an_error(compose: Compose) 
         weights.resolve(model)
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(WeightsError, match=r"file cannot be written .*; set XDG_CACHE_HOME"):
+        weights.resolve(compose("model=distilbert_grammar").model)
+
+
 @pytest.mark.slow
 def test_quantized_weights_become_a_network_that_transformers_reads(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
