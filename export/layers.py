@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 # The largest score of a key of the query's own sentence, so that no sum of exponentials overflows;
 # BERT's are far smaller.
@@ -37,14 +38,17 @@ class Layer(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         attention, output = layer.attention.self, layer.attention.output
-        self.heads, self.width = attention.num_attention_heads, attention.attention_head_size
+        self.heads = attention.num_attention_heads
 
-        self.query = _scale(attention.query, attention.scaling)
-        self.project = Projection(
-            self.query, attention.key, _append_ones(attention.value, self.heads)
-        )
-        self.output, self.output_norm = output.dense, output.LayerNorm
+        # The one more value of each head, which is 1, makes room in queries and keys, too.
+        scale = attention.scaling
+        query = _linear(attention.query.weight * scale, attention.query.bias * scale)
+        self.query = _append_to_heads(query, self.heads, 0.0)
+        self.key = _append_to_heads(attention.key, self.heads, 0.0)
+        self.value = _append_to_heads(attention.value, self.heads, 1.0)
+        self.project = _stack(self.query, self.key, self.value)
 
+        self.output, self.output_norm = _skip_in_heads(output.dense, self.heads), output.LayerNorm
         self.up, self.activation = layer.intermediate.dense, layer.intermediate.intermediate_act_fn
         self.down, self.down_norm = layer.output.dense, layer.output.LayerNorm
 
@@ -55,7 +59,7 @@ class Layer(nn.Module):
             hidden: float [rows, tokens, width].
             limit: Of the score of each key and query, float [rows, 1, tokens, tokens].
         """
-        query, key, value = self.project(hidden)
+        query, key, value = self.split(self.project(hidden), 3)
         return self.finish(hidden, query, key, value, limit)
 
     def finish(
@@ -65,28 +69,33 @@ class Layer(nn.Module):
 
         Args:
             hidden: The layer's input at the queries, float [rows, queries, width].
-            query: float [rows, width, queries].
-            key: float [rows, width, keys].
-            value: float [rows, width + heads, keys].
+            query: float [rows, heads, features, queries].
+            key: float [rows, heads, features, keys].
+            value: float [rows, heads, features, keys]; the last feature is 1.
             limit: float [rows, 1, keys, queries].
         """
-        query, key, value = (self._split(item) for item in (query, key, value))
-
         # Weights before they are divided by their sum: [rows, heads, keys, queries].
         weights = torch.exp(torch.minimum(key.transpose(2, 3) @ query, limit))
 
-        # [rows, heads, width / heads, queries], and their sums.
-        context, total = torch.split(value @ weights, [self.width, 1], dim=2)
-        context = (context / total).flatten(1, 2).transpose(1, 2)
+        # Their sum is the last feature: [rows, heads, features, queries].
+        context = value @ weights
+        context = context / context[:, :, -1:]
+        context = context.flatten(1, 2).transpose(1, 2)
 
         hidden = self.output_norm(hidden + self.output(context))
 
         result: Tensor = self.down_norm(hidden + self.down(self.activation(self.up(hidden))))
         return result
 
-    def _split(self, values: Tensor) -> Tensor:
-        """Return [rows, width, tokens] as [rows, heads, width / heads, tokens]."""
-        return torch.unflatten(values, 1, (self.heads, -1))
+    def split(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """Return the parts of a projection, float [rows, heads, features, tokens] each.
+
+        Args:
+            projected: float [rows, tokens, parts * heads * features].
+            parts: How many there are.
+        """
+        heads = torch.unflatten(projected.transpose(1, 2), 1, (parts * self.heads, -1))
+        return torch.split(heads, self.heads, dim=1)
 
 
 class LastLayer(Layer):
@@ -98,8 +107,7 @@ class LastLayer(Layer):
 
     def __init__(self, layer: Any) -> None:
         super().__init__(layer)
-        value = _append_ones(layer.attention.self.value, self.heads)
-        self.project = Projection(layer.attention.self.key, value)
+        self.project = _stack(self.key, self.value)
 
     def forward(self, first: Tensor, hidden: Tensor, limit: Tensor) -> Tensor:  # type: ignore[override]
         """Return the layer's output for first tokens, float [1, sentences, width].
@@ -109,49 +117,29 @@ class LastLayer(Layer):
             hidden: All tokens of all rows, float [1, rows * tokens, width].
             limit: float [1, 1, rows * tokens, sentences].
         """
-        query = self.query(first).transpose(1, 2)
-        key, value = self.project(hidden)
+        (query,) = self.split(self.query(first), 1)
+        key, value = self.split(self.project(hidden), 2)
         return self.finish(first, query, key, value, limit)
 
 
-class Projection(nn.Module):
-    """Several linear layers of one input, as one matrix.
-
-    Args:
-        layers: They have the same inputs.
-    """
-
-    def __init__(self, *layers: nn.Linear) -> None:
-        super().__init__()
-        self.sizes = [layer.out_features for layer in layers]
-        self.stacked = _linear(
-            torch.cat([layer.weight for layer in layers]),
-            torch.cat([layer.bias for layer in layers]),
-        )
-
-    def forward(self, hidden: Tensor) -> tuple[Tensor, ...]:
-        """Return what each layer gives for float [rows, tokens, inputs].
-
-        Returns:
-            float [rows, outputs, tokens] each.
-        """
-        outputs: Tensor = self.stacked(hidden)
-        return torch.split(outputs.transpose(1, 2), self.sizes, dim=1)
+def _stack(*layers: nn.Linear) -> nn.Linear:
+    """Return one linear layer that gives the outputs of several, side by side."""
+    return _linear(
+        torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    )
 
 
-def _scale(layer: nn.Linear, factor: float) -> nn.Linear:
-    """Return a linear layer with its outputs multiplied by a number."""
-    return _linear(layer.weight * factor, layer.bias * factor)
-
-
-def _append_ones(layer: nn.Linear, heads: int) -> nn.Linear:
-    """Return a linear layer with one more output for each head, which is always 1."""
-    weight = torch.unflatten(layer.weight, 0, (heads, -1))
-    bias = torch.unflatten(layer.bias, 0, (heads, -1))
-
-    weight = torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)
-    bias = torch.cat([bias, torch.ones_like(bias[:, :1])], dim=1)
+def _append_to_heads(layer: nn.Linear, heads: int, constant: float) -> nn.Linear:
+    """Return a linear layer with one more output for each head, which is always ``constant``."""
+    weight = functional.pad(torch.unflatten(layer.weight, 0, (heads, -1)), (0, 0, 0, 1))
+    bias = functional.pad(torch.unflatten(layer.bias, 0, (heads, -1)), (0, 1), value=constant)
     return _linear(weight.flatten(0, 1), bias.flatten())
+
+
+def _skip_in_heads(layer: nn.Linear, heads: int) -> nn.Linear:
+    """Return a linear layer with one more input for each head, which it does not read."""
+    weight = functional.pad(torch.unflatten(layer.weight, 1, (heads, -1)), (0, 1))
+    return _linear(weight.flatten(1, 2), layer.bias)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

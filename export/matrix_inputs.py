@@ -3,7 +3,8 @@
 Smoothing. A few columns of a matrix's input are ten times larger than the rest. With one scale for
 all columns, the others would share a handful of the 256 levels. So each column is divided by a
 constant, and the matrix's row multiplied by it: the same product (SmoothQuant, Xiao et al. 2023,
-arXiv 2211.10438). It halves the error of the logits, which finer weights leave as it is.
+arXiv 2211.10438). It halves the error of the logits, which finer weights leave as it is. Inputs
+with even columns gain nothing from it and are left alone.
 
 Levels. With constant ones, what enters a matrix at a token depends on its sentence alone. They lie
 where a sample of training sentences is rounded with the least squared error: cutting the largest
@@ -24,6 +25,9 @@ Array = NDArray[np.float32]
 
 # A smaller matrix is not worth the quantization of its input.
 MIN_MATRIX_SIZE = 10_000
+
+# An input is smoothed if its largest column is so many times larger than its median one.
+UNEVEN = 8.0
 
 # 0 would leave all of the range with the input, 1 would move all of it to the weights.
 SMOOTHING = 0.8
@@ -106,10 +110,15 @@ def collect_ranges(
 def choose_divisors(largest: Array, matrices: list[Array]) -> Array:
     """Return what each input column is divided by (SmoothQuant, equation 4), on average 1.
 
+    All ones if the columns are even enough: their multiplication is left out then.
+
     Args:
         largest: The largest magnitude in each column of the input, float [inputs].
         matrices: What the input is multiplied with, float [inputs, outputs] each.
     """
+    if largest.max() <= UNEVEN * np.median(largest):
+        return np.ones_like(largest)
+
     rows = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
     divisors = np.maximum(largest, 1e-5) ** SMOOTHING / np.maximum(rows, 1e-5) ** (1 - SMOOTHING)
 

@@ -26,6 +26,9 @@ OPSET = 23
 
 PACKABLE = ("bert", "distilbert", "electra")
 
+# A row has fewer sentences than this.
+LARGEST_NUMBER = 2**32
+
 
 def can_pack(network: PreTrainedModel) -> bool:
     """Return whether the architecture is BERT's: absolute positions, a head on the first token."""
@@ -108,23 +111,25 @@ class PackedNetwork(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, limit)
 
-        # Where each sentence starts: [sentences] each. torch.export must know that there is one.
+        # From here on, all rows are one long row, and its sentences have a number each:
+        # [rows * tokens].
+        row = torch.arange(input_ids.shape[0])[:, None]
+        number = (attention_mask + row * LARGEST_NUMBER).flatten()
+
+        # Where each sentence starts: [sentences]. torch.export must know that there is one.
         is_first = (position == 0) & (attention_mask > 0)
-        first_row, first_column = torch.nonzero(is_first, as_tuple=True)
-        torch._check(first_row.shape[0] > 0)  # type: ignore[no-untyped-call]
+        first = torch.nonzero(is_first.flatten())[:, 0]
+        torch._check(first.shape[0] > 0)  # type: ignore[no-untyped-call]
 
-        # The head reads first tokens only, so the last layer computes queries for them alone. They
-        # become one long row, which attends to the tokens of all rows: [rows * tokens, sentences].
-        row = torch.arange(input_ids.shape[0])[:, None].expand_as(attention_mask).flatten()
-        number = attention_mask[first_row, first_column]
-        own_row = row[:, None] == first_row
-        own_number = attention_mask.flatten()[:, None] == number
-        first_limit = torch.where(own_row & own_number, LARGEST_SCORE, MASKED)[None, None]
+        # The head reads first tokens only, so the last layer computes queries for them alone, which
+        # attend to the tokens of their own sentence: [rows * tokens, sentences].
+        is_own = number[:, None] == number.index_select(0, first)
+        first_limit = torch.where(is_own, LARGEST_SCORE, MASKED)[None, None]
 
-        first = hidden[first_row, first_column][None]
-        first = self.last_layer(first, hidden.flatten(0, 1)[None], first_limit)
+        tokens = hidden.flatten(0, 1)
+        outputs = self.last_layer(tokens.index_select(0, first)[None], tokens[None], first_limit)
 
-        logits: Tensor = self.head(first[0])
+        logits: Tensor = self.head(outputs[0])
         return logits / self.temperature
 
 

@@ -19,12 +19,11 @@ which ONNX Runtime fuses. It does not fuse those of a static scheme, whose conve
 bias would each go through memory; so that uses its own MatMulIntegerToFloat, which does all in one.
 
 Why not ``onnxruntime.quantization.quantize_dynamic(per_channel=True, reduce_range=True)``, whose
-``reduce_range`` is the same bound on the weights? It also rewrites the standard Attention operator
-into its own QAttention, with a result that ONNX Runtime 1.31.1 refuses to load. Restricted to
-MatMul, Gather and Gemm it is as small and as fast, and keeps the labels about as well; without
-smoothing, the logits are off by 1.7 times as much, and with them the scores. Measured side by side
-(MiniLM trained on corpus/, its 1,092 validation sentences, MCC of PyTorch 0.543; one thread of an
-AMD EPYC of the Zen 4 generation, which has AVX-512 VNNI):
+``reduce_range`` is the same bound on the weights? Restricted to MatMul, Gather and Gemm it is as
+small and as fast, and keeps the labels about as well; without smoothing, the logits are off by 1.7
+times as much, and with them the scores. Measured beside this module's dynamic scheme, when
+attention still was one operator (MiniLM trained on corpus/, its 1,092 validation sentences, MCC of
+PyTorch 0.543; one thread of an AMD EPYC of the Zen 4 generation, which has AVX-512 VNNI):
 
                                  this module    quantize_dynamic
     MCC                                0.536               0.541

@@ -90,14 +90,17 @@ class Rewriter:
             self._multiply_static(values, weights, output)
 
     def _quantize_input(self, values: str) -> None:
-        self._add(f"{values}_factors", 1 / self.divisors[values])
-        self._node("Mul", [values, f"{values}_factors"], f"{values}_smooth")
+        smooth = values
+        if (self.divisors[values] != 1).any():
+            smooth = f"{values}_smooth"
+            self._add(f"{values}_factors", 1 / self.divisors[values])
+            self._node("Mul", [values, f"{values}_factors"], smooth)
 
         integers, scale, zero = (f"{values}_{part}" for part in ("uint8", "scale", "zero"))
         if self.levels is None:
-            self._node("DynamicQuantizeLinear", [f"{values}_smooth"], integers, scale, zero)
+            self._node("DynamicQuantizeLinear", [smooth], integers, scale, zero)
         else:
-            self._node("QuantizeLinear", [f"{values}_smooth", scale, zero], integers)
+            self._node("QuantizeLinear", [smooth, scale, zero], integers)
 
     def _multiply_dynamic(self, values: str, weights: str, output: str) -> None:
         inputs = [f"{values}_uint8", f"{weights}_int8", f"{values}_zero", "int8_zero"]

@@ -168,3 +168,18 @@ def test_schemes_go_from_the_smallest_to_the_safest(
     errors = [relative_error(run(item, feed), run(model, feed)) for item in quantized]
     assert sizes == sorted(sizes)
     assert errors == sorted(errors, reverse=True)
+
+
+def test_even_inputs_are_not_smoothed(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
+    even = copy.deepcopy(model)
+    (spread,) = (item for item in even.graph.initializer if item.name == "spread")
+    spread.CopyFrom(numpy_helper.from_array(np.ones(INPUTS, np.float32), "spread"))
+
+    names = {}
+    for name, graph in (("uneven", model), ("even", even)):
+        quantized = quantize(graph, SCHEMES[0], collect_ranges(graph, [feed]))
+        names[name] = initializers(quantized).keys()
+        assert relative_error(run(quantized, feed), run(graph, feed)) < 0.03
+
+    assert "active_factors" in names["uneven"]
+    assert "active_factors" not in names["even"]
