@@ -6,7 +6,7 @@ That would matter little, but for int8: now and then a rounding falls the other 
 step larger, and the next layers multiply the difference. So the softmax's denominator is one more
 row of the product that follows it anyway, in which a stranger's key adds an exact 0: each head has
 one more value, which is always 1. As the weights are divided by their sum only then, their largest
-need not be subtracted first.
+need not be subtracted first; a constant is instead, which queries and keys have in the same place.
 
 ONNX Runtime adds up to 128 tokens in order. Predictors' rows have 96; in longer ones, the position
 matters again, a little.
@@ -20,9 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# The largest score of a key of the query's own sentence, so that no sum of exponentials overflows;
-# BERT's are far smaller.
-LARGEST_SCORE = 60.0
+# Subtracted from each score. The largest of a query's scores may then lie between about -60 and 100
+# for its exponential to be a float; those of trained models were between -4 and 70.
+SHIFT = 20.0
+
+# The largest score of a key of the query's own sentence, shifted: no sum of exponentials overflows.
+LARGEST_SCORE = 80.0
 
 # The score of any other key: its exponential is exactly 0.
 MASKED = -1e9
@@ -40,11 +43,12 @@ class Layer(nn.Module):
         attention, output = layer.attention.self, layer.attention.output
         self.heads = attention.num_attention_heads
 
-        # The one more value of each head, which is 1, makes room in queries and keys, too.
+        # The one more value of each head, which is 1, makes room in queries and keys, too: there it
+        # shifts the scores.
         scale = attention.scaling
         query = _linear(attention.query.weight * scale, attention.query.bias * scale)
-        self.query = _append_to_heads(query, self.heads, 0.0)
-        self.key = _append_to_heads(attention.key, self.heads, 0.0)
+        self.query = _append_to_heads(query, self.heads, 1.0)
+        self.key = _append_to_heads(attention.key, self.heads, -SHIFT)
         self.value = _append_to_heads(attention.value, self.heads, 1.0)
         self.project = _stack(self.query, self.key, self.value)
 

@@ -93,6 +93,46 @@ def test_the_exported_graph_packs_any_number_of_sentences(
     assert (onnx_logits(session, packed_rows(rows, count)) - alone(bert, rows)).abs().max() < LIMIT
 
 
+@pytest.mark.parametrize(("low", "high"), [(60.0, 95.0), (-50.0, -20.0)])
+def test_scores_of_attention_may_be_far_from_zero(low: float, high: float) -> None:
+    model = network("bert", num_hidden_layers=1, num_attention_heads=1)
+    attention = model.bert.encoder.layer[0].attention.self
+    rows = sentences([3, 9, 30])
+
+    # The same key feature for all tokens, and one of the query that says how far.
+    with torch.no_grad():
+        for layer in (attention.query, attention.key):
+            layer.weight[0] = 0.0
+        attention.key.bias[0] = 1.0
+        attention.query.bias[0] = 0.0
+        scores = _largest_scores(model, rows)
+        attention.query.bias[0] = ((low + high) / 2 - scores.mean()) / attention.scaling
+        scores = _largest_scores(model, rows)
+    assert low < scores.min()
+    assert scores.max() < high
+
+    packed = PackedNetwork(model, TEMPERATURE).eval()
+    with torch.inference_mode():
+        logits = torch.cat(
+            [
+                packed(torch.tensor(feed["input_ids"]), torch.tensor(feed["attention_mask"]))
+                for feed in packed_rows(rows, 2)
+            ]
+        )
+    assert (logits - alone(model, rows)).abs().max() < LIMIT
+
+
+def _largest_scores(model: Any, rows: list[list[int]]) -> Tensor:
+    """Return the largest score of each token's query in the first layer, float [tokens]."""
+    attention = model.bert.encoder.layer[0].attention.self
+    largest = []
+    for ids in rows:
+        hidden = model.bert.embeddings(torch.tensor([ids]))[0]
+        scores = attention.query(hidden) @ attention.key(hidden).T * attention.scaling
+        largest.append(scores.amax(dim=1))
+    return torch.cat(largest)
+
+
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_zeros_and_ones_mean_what_they_always_mean(
     bert: Any, session: ort.InferenceSession, size: int
