@@ -45,10 +45,11 @@ from export.variants import Variant
 MAX_DIFFERENCE = 1e-4
 """Of a logit, ONNX Runtime at fp32 from PyTorch."""
 
-MAX_MCC_LOSS = 0.01
-"""Of int8 against PyTorch."""
+MAX_MCC_LOSS = 0.02
+"""Of int8 against PyTorch. Twenty other labels among a thousand sentences, whichever way they fall,
+move the MCC by up to 0.02."""
 
-MAX_LABEL_CHANGES = 0.02
+MAX_LABEL_CHANGES = 0.025
 """The share of the validation set whose label int8 may change."""
 
 MAX_COMPANY_DIFFERENCE = 0.005
