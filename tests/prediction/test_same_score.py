@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -121,9 +122,13 @@ def test_predict_batch(model: Path, texts: list[str], alone: list[Answer], threa
 
 def test_http_api(model: Path, texts: list[str], alone: list[Answer]) -> None:
     with service(model) as client, ThreadPoolExecutor(CLIENTS) as pool:
+        # Each client has a connection of its own: a shared pool closes idle ones under the others.
+        own = threading.local()
 
         def ask(text: str) -> Any:
-            return client.post("/predict", json={"sentence": text}).raise_for_status().json()
+            if not hasattr(own, "client"):
+                own.client = httpx.Client(base_url=client.base_url, timeout=60)
+            return own.client.post("/predict", json={"sentence": text}).raise_for_status().json()
 
         # One sentence among others, again and again: the rows are never the same.
         busy = [text for other in texts for text in (other, texts[0])]
