@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -90,7 +89,10 @@ def service(model: Path) -> Iterator[httpx.Client]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        # As many connections as clients stay open: a pool closes those over its limit, which may be
+        # in use by another thread by then.
+        url, limits = f"http://127.0.0.1:{port}", httpx.Limits(max_keepalive_connections=None)
+        with httpx.Client(base_url=url, timeout=60, limits=limits) as client:
 
             def is_up() -> bool:
                 with suppress(httpx.HTTPError):
@@ -122,13 +124,9 @@ def test_predict_batch(model: Path, texts: list[str], alone: list[Answer], threa
 
 def test_http_api(model: Path, texts: list[str], alone: list[Answer]) -> None:
     with service(model) as client, ThreadPoolExecutor(CLIENTS) as pool:
-        # Each client has a connection of its own: a shared pool closes idle ones under the others.
-        own = threading.local()
 
         def ask(text: str) -> Any:
-            if not hasattr(own, "client"):
-                own.client = httpx.Client(base_url=client.base_url, timeout=60)
-            return own.client.post("/predict", json={"sentence": text}).raise_for_status().json()
+            return client.post("/predict", json={"sentence": text}).raise_for_status().json()
 
         # One sentence among others, again and again: the rows are never the same.
         busy = [text for other in texts for text in (other, texts[0])]
