@@ -1,61 +1,58 @@
 """The tables of chapters 3, 7 and 9 and of corpus/README.md, from the benchmarks' files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from benchmarks import results
 
 
 def serving_peers() -> str:
     """Return the table of chapter 7: each server that was measured, and the limit of any."""
-    result: results.Serving = results.read("serving")
-    head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s"]
+    head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s", "CPU"]
+    return table([head, ["---"] * len(head), *map_rows("serving", _servers)])
 
-    rows = [
-        [
+
+def _servers(result: results.Serving) -> Iterator[list[str]]:
+    for name, server in result["servers"].items():
+        loads = server["1"], server["8"], server["32"]
+        yield [
             name.replace("_", ", "),
-            *(
-                f"{load['requests_per_second']:,.0f}, {load['p99_ms']:.0f}"
-                for load in (server["1"], server["8"], server["32"])
-            ),
+            *(f"{load['requests_per_second']:,.0f}, {load['p99_ms']:.0f}" for load in loads),
             f"{server['memory_mb']:.0f}",
             f"{server['start_s']:.1f}",
         ]
-        for name, server in result["servers"].items()
-    ]
-    limits = [
-        [f"{precision}, in process", "", "", f"{rate:,.0f}", "", ""]
-        for precision, rate in result["in_process_sentences_per_second"].items()
-    ]
-    return table([head, ["---"] * len(head), *rows, *limits])
+    for precision, rate in result["in_process_sentences_per_second"].items():
+        yield [f"{precision}, in process", "", "", f"{rate:,.0f}", "", ""]
 
 
 def scaling() -> str:
     """Return the other table of chapter 7: what a request costs, with one and two processes."""
     head = ["processes", "clients", "requests/s", "p99 ms", "event loop ms", "model ms", "log ms"]
-    result: results.Scaling | None = results.read("scaling")
-    if result is None:
-        return table([head, ["---"] * len(head)])
+    head += ["CPU"]
+    return table([head, ["---"] * len(head), *map_rows("scaling", _loads)])
 
-    rows = [
-        [
-            name,
-            clients,
-            f"{load['requests_per_second']:,.0f}",
-            f"{load['p99_ms']:.0f}",
-            *(
-                f"{milliseconds:.2f}"
-                for milliseconds in (load["event_loop_ms"], load["model_ms"], load["log_ms"])
-            ),
-        ]
-        for name, loads in result["loads"].items()
-        for clients, load in loads.items()
-    ]
-    projected = [
-        [f"{rates['workers']:.0f} on {cores} cores, projected", "", f"{rates['all workers']:,.0f}"]
-        + [""] * 4
-        for cores, rates in result["projection"].items()
-    ]
-    return table([head, ["---"] * len(head), *rows, *projected])
+
+def _loads(result: results.Scaling) -> Iterator[list[str]]:
+    for name, loads in result["loads"].items():
+        for clients, load in loads.items():
+            parts = load["event_loop_ms"], load["model_ms"], load["log_ms"]
+            yield [
+                name,
+                clients,
+                f"{load['requests_per_second']:,.0f}",
+                f"{load['p99_ms']:.0f}",
+                *(f"{milliseconds:.2f}" for milliseconds in parts),
+            ]
+    for cores, rates in result["projection"].items():
+        name = f"{rates['workers']:.0f} on {cores} cores, projected"
+        yield [name, "", f"{rates['all workers']:,.0f}", "", "", "", ""]
+
+
+def map_rows(name: str, rows: Callable[[Any], Iterator[list[str]]]) -> Iterator[list[str]]:
+    """Yield the rows of a benchmark's results, one processor after the other, and the processor."""
+    for result in results.read_by_processor(name):
+        for row in rows(result):
+            yield [*row, results.describe(result["machine"])]
 
 
 def surface_cues() -> str:

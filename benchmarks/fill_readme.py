@@ -202,15 +202,12 @@ def result_table(is_headline: bool) -> str:
     """Return all results, or the headlines alone, with their spread and processor."""
     lines = [("what", "median", "spread", "CPU"), ("---",) * 4]
     for name, section in SECTIONS.items():
-        result = results.read(name)
         # A benchmark that has not been run has no row.
-        if result is None:
-            continue
-
-        for row in section(result):
-            if row.is_headline or not is_headline:
-                what = f"[{row.what}]({link(row.benchmark, is_headline)})"
-                lines.append((what, row.figure, row.spread, row.processor or processor(result)))
+        for result in filter(None, [results.read(name), *results.read_by_processor(name)]):
+            for row in section(result):
+                if row.is_headline or not is_headline:
+                    what = f"[{row.what}]({link(row.benchmark, is_headline)})"
+                    lines.append((what, row.figure, row.spread, row.processor or processor(result)))
 
     return table(lines)
 
@@ -222,9 +219,8 @@ def link(benchmark: str, is_from_root: bool) -> str:
 
 def processor(result: Mapping[str, Any]) -> str:
     """Return the processor that gave a result, as far as its file tells."""
-    machine = result.get("machine")
-    if machine is not None:
-        return f"{machine['cpu']}, {machine['cores']} cores"
+    if "machine" in result:
+        return results.describe(result["machine"])
 
     cores = result.get("cores")
     return f"{cores} cores" if cores is not None else ""

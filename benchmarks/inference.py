@@ -4,7 +4,7 @@
 
 Sentences come in random order, in batches of 1, 8 and 32, on one and two threads; all variants take
 turns. Prints a table and, as its last line, one JSON document, which it also writes to
-benchmarks/results/inference.json.
+benchmarks/results/inference_vnni.json (or _no_vnni).
 """
 
 import argparse
@@ -249,7 +249,7 @@ def report(rows: list[InferenceRow], gemm: dict[str, float]) -> None:
         "ratios": ratios,
         "gemm": gemm,
     }
-    results.record("inference", result)
+    results.record("inference", result, by_processor=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ FOLDER = ROOT / "benchmarks" / "results"
 VNNI = {"avx512_vnni", "avx_vnni", "asimddp"}
 BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
+# What a results file's name ends with if CPUs with and without VNNI have one each.
+VNNI_SUFFIX, NO_VNNI_SUFFIX = "_vnni", "_no_vnni"
+
 
 class Machine(TypedDict):
     """The processor that gave a result."""
@@ -137,7 +140,7 @@ class InferenceRow(TypedDict):
 
 
 class Inference(TypedDict):
-    """What inference.json holds."""
+    """What a file of inference holds."""
 
     cores: int | None
     rounds: int
@@ -237,7 +240,7 @@ ServerResult = TypedDict(
 
 
 class Serving(TypedDict):
-    """What serving.json holds."""
+    """What a file of serving holds."""
 
     cores: int
     rounds: int
@@ -263,7 +266,7 @@ class ScalingLoad(TypedDict):
 
 
 class Scaling(TypedDict):
-    """What scaling.json holds."""
+    """What a file of scaling holds."""
 
     rounds: int
     seconds: int
@@ -288,10 +291,20 @@ class Forwarder(TypedDict):
     cores: NotRequired[int | None]
 
 
-def record(name: str, result: Mapping[str, object]) -> None:
-    """Write a result with the machine and the command that gave it; print it as the last line."""
+def record(name: str, result: Mapping[str, object], *, by_processor: bool = False) -> None:
+    """Write a result with the machine and the command that gave it; print it as the last line.
+
+    Args:
+        name: Of the benchmark.
+        result: What it measured.
+        by_processor: Whether CPUs with and without VNNI have a file each, because int8 is several
+            times faster on the former.
+    """
     # No date: git knows it, and the same result shall give the same file.
-    document = {"benchmark": name, **result, "machine": machine(), "command": command(name)}
+    here = machine()
+    document = {"benchmark": name, **result, "machine": here, "command": command(name)}
+    if by_processor:
+        name += VNNI_SUFFIX if here["has_vnni"] else NO_VNNI_SUFFIX
     write(name, document)
 
     # The last line of output is for programs; what comes before it is for people.
@@ -309,6 +322,12 @@ def read(name: str) -> Any:
     """Return what one of the results files holds, None if there is none."""
     path = _path(name)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_by_processor(name: str) -> list[Any]:
+    """Return the results of CPUs with and without VNNI, as far as there are any."""
+    documents = [read(name + suffix) for suffix in (VNNI_SUFFIX, NO_VNNI_SUFFIX)]
+    return [document for document in documents if document is not None]
 
 
 def command(name: str) -> str:
@@ -335,6 +354,12 @@ def machine() -> Machine:
         "has_vnni": bool(instructions & VNNI),
         "has_bf16": bool(instructions & BF16),
     }
+
+
+def describe(machine: Machine) -> str:
+    """Return a processor as people read it: "AMD EPYC, 2 cores, VNNI"."""
+    parts = [machine["cpu"], f"{machine['cores']} cores"]
+    return ", ".join([*parts, "VNNI" if machine["has_vnni"] else "no VNNI"])
 
 
 def _path(name: str) -> Path:

@@ -7,7 +7,7 @@ Measures one process pinned to one core and two processes pinned to two, in turn
 128 closed-loop clients (Debian's ``wrk``, on whatever core is free), and the CPU time of each
 thread. What one process can answer at most follows from its serial part: the threads that hold
 Python's lock one at a time. Prints a table and a projection to 4, 16 and 64 cores; the last line is
-one JSON document, also written to benchmarks/results/scaling.json.
+one JSON document, also written to benchmarks/results/scaling_vnni.json (or _no_vnni).
 """
 
 import argparse
@@ -72,7 +72,7 @@ def main() -> None:
     }
     result["projection"] = projection(result)
     print(table(result))
-    results.record("scaling", result)
+    results.record("scaling", result, by_processor=True)
 
 
 CONTESTANTS = {"1 process": 1, "2 processes": 2}

@@ -8,7 +8,7 @@ closed-loop clients (Debian's ``wrk``). Peers run in virtual environments of the
 first use in --work (about 4 GB), at fp32; a peer with two sensible settings is measured with both.
 Servers are measured in turn, --rounds times, and the medians are reported. Before timing, each must
 give the labels that the model gives in process. Prints a table; the last line is one JSON document,
-also written to benchmarks/results/serving.json.
+also written to benchmarks/results/serving_vnni.json (or _no_vnni).
 """
 
 import argparse
@@ -127,7 +127,7 @@ def measure_all(chosen: list[Server], options: Options, weights: Path, fp32: Pat
         "servers": {name: median(measured) for name, measured in rounds.items()},
     }
     print(table(result))
-    results.record("serving", result)
+    results.record("serving", result, by_processor=True)
 
 
 def measure(
