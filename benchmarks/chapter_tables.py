@@ -1,4 +1,4 @@
-"""The tables of chapters 3, 7 and 9 and of corpus/README.md, from the benchmarks' files."""
+"""The tables of chapters 7 and 9 and of corpus/README.md, from the benchmarks' files."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -64,66 +64,6 @@ def surface_cues() -> str:
         for kind, scores in result["features"].items()
     ]
     return table([["features", "MCC in-domain", "MCC out-of-domain"], ["---"] * 3, *rows])
-
-
-def seeds() -> str:
-    """Return the table of chapter 3: each seed that was trained and exported."""
-    groups: dict[str, results.Quality] = results.read("quality") or {}
-    head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
-    head += ["int8", "calibration error", "minutes", "CPU minutes"]
-
-    rows = [
-        [
-            name,
-            str(run["seed"]),
-            *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
-            f"{run['int8_mcc']:.3f}",
-            f"{run['calibration_error']:.3f}",
-            f"{run['minutes']:.0f}",
-            f"{run['cpu_minutes']:.0f}",
-        ]
-        for name, group in groups.items()
-        for run in group["runs"]
-    ]
-    return table([head, ["---"] * len(head), *rows])
-
-
-def phenomena() -> str:
-    """Return the table of chapter 3 with the MCC by phenomenon of corpus/."""
-    return groups("own", "phenomenon")
-
-
-def sources() -> str:
-    """Return the table of chapter 3 with the MCC by source of CoLA."""
-    return groups("cola", "source")
-
-
-def groups(corpus: str, title: str) -> str:
-    """Return the MCC by split and source, with its interval."""
-    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
-    head = ["split", title, "sentences", "MCC", "95 %"]
-    rows = [
-        [
-            group["split"].replace("_", "-"),
-            f"`{group['source']}`",
-            str(group["sentences"]),
-            f"{group['mcc']:.2f}",
-            f"{group['low']:.2f} to {group['high']:.2f}",
-        ]
-        for group in (everything[corpus]["groups"] if corpus in everything else [])
-    ]
-    return table([head, ["---"] * len(head), *rows])
-
-
-def mistakes() -> str:
-    """Return the table of chapter 3 with the surest mistakes on corpus/."""
-    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
-    head = ["sentence", "right label", "phenomenon", "score of the wrong one"]
-    rows = [
-        [wrong["text"], wrong["label"], f"`{wrong['source']}`", f"{wrong['score']:.2f}"]
-        for wrong in (everything["own"]["mistakes"] if "own" in everything else [])
-    ]
-    return table([head, ["---"] * len(head), *rows])
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:

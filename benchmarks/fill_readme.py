@@ -4,7 +4,7 @@ python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
 
 The README has the headline results, ``benchmarks/README.md`` has all of them; ``corpus/README.md``
-and chapters 3 and 7 have tables of their own.
+and chapters 3, 5, 7 and 9 have tables of their own.
 """
 
 import argparse
@@ -18,16 +18,22 @@ from typing import Any
 from benchmarks import results
 from benchmarks.chapter_tables import (
     lambda_cost,
-    mistakes,
-    phenomena,
     scaling,
-    seeds,
     serving_peers,
-    sources,
     surface_cues,
     table,
 )
 from benchmarks.results import ROOT, Spread
+from benchmarks.training_tables import (
+    earlier_runs,
+    earlier_tuning,
+    int8,
+    mistakes,
+    phenomena,
+    seeds,
+    sources,
+    tuning,
+)
 
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
 END = "<!-- end of results -->"
@@ -235,7 +241,16 @@ DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
     ROOT / "README.md": [headlines],
     ROOT / "benchmarks" / "README.md": [all_results],
     ROOT / "corpus" / "README.md": [surface_cues],
-    ROOT / "docs" / "03_training.md": [seeds, phenomena, mistakes, sources],
+    ROOT / "docs" / "03_training.md": [
+        seeds,
+        phenomena,
+        mistakes,
+        sources,
+        tuning,
+        earlier_tuning,
+        earlier_runs,
+    ],
+    ROOT / "docs" / "05_export.md": [int8],
     ROOT / "docs" / "07_serve.md": [scaling, serving_peers],
     ROOT / "docs" / "09_deploy.md": [lambda_cost],
 }

@@ -20,13 +20,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import results
-from benchmarks.results import ROOT, Quality, QualityRun
+from benchmarks.results import ROOT, Int8Run, Quality, QualityRun
 from configs.schema import Config, as_config
 from training.report import TrainingReport
 from training.trainer import choose_precision
@@ -110,11 +111,24 @@ def summary(training: TrainingReport, export_report: Path) -> QualityRun:
     return {
         "seed": training.config.seed,
         "mcc": {split: float(training.metrics[split]["mcc"] or 0) for split in SPLITS},
-        "int8_mcc": export["contestants"]["int8"]["metrics"]["overall"]["mcc"],
+        "int8": int8_of(export),
         "calibration_error": export["calibration"]["error_after"],
         "minutes": training.seconds / 60,
         "cpu_minutes": training.cpu_seconds / 60,
         "git_commit": training.git_commit,
+    }
+
+
+def int8_of(export_report: dict[str, Any]) -> Int8Run:
+    """Return what chapter 5 shows of the exported model."""
+    variant, company = export_report["contestants"]["int8"], export_report["company"]
+    return {
+        "scheme": variant["scheme"],
+        "megabytes": variant["megabytes"],
+        "mcc": variant["metrics"]["overall"]["mcc"],
+        "label_changes": variant["flips"],
+        "company_difference": company["largest_difference"],
+        "company_label_changes": company["label_changes"],
     }
 
 
@@ -128,7 +142,7 @@ def record(runs: Sequence[tuple[TrainingReport, QualityRun]], precision: str) ->
         "model": report.base_model.name,
         "sentences": {split: int(report.metrics[split]["sentences"] or 0) for split in SPLITS},
         "mcc": {split: spread([seed["mcc"][split] for seed in seeds]) for split in SPLITS},
-        "int8_mcc": spread([seed["int8_mcc"] for seed in seeds]),
+        "int8_mcc": spread([seed["int8"]["mcc"] for seed in seeds]),
         "calibration_error": spread([seed["calibration_error"] for seed in seeds]),
         "runs": seeds,
         "machine": results.machine(),
@@ -141,7 +155,7 @@ def record(runs: Sequence[tuple[TrainingReport, QualityRun]], precision: str) ->
         table.add_row(
             str(seed["seed"]),
             *(f"{seed['mcc'][split]:.3f}" for split in SPLITS),
-            f"{seed['int8_mcc']:.3f}",
+            f"{seed['int8']['mcc']:.3f}",
             f"{seed['calibration_error']:.3f}",
             f"{seed['minutes']:.0f}",
             f"{seed['cpu_minutes']:.0f}",

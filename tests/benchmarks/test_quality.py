@@ -50,7 +50,15 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
 
 
 EXPORT_REPORT: dict[str, Any] = {
-    "contestants": {"int8": {"metrics": {"overall": {"mcc": 0.3}}}},
+    "contestants": {
+        "int8": {
+            "scheme": "static int8",
+            "megabytes": 24.7,
+            "metrics": {"overall": {"mcc": 0.3}},
+            "flips": 0.02,
+        }
+    },
+    "company": {"largest_difference": 0.001, "label_changes": 2, "limit": 0.005},
     "calibration": {"error_after": 0.04},
 }
 
@@ -89,6 +97,14 @@ def test_each_seed_is_trained_and_exported_and_recorded(measure: Measure) -> Non
     assert group["mcc"]["overall"] == {"mean": 0.025, "min": 0.01, "max": 0.04}
     assert [run["seed"] for run in group["runs"]] == [1, 4]
     assert group["int8_mcc"]["mean"] == 0.3
+    assert group["runs"][0]["int8"] == {
+        "scheme": "static int8",
+        "megabytes": 24.7,
+        "mcc": 0.3,
+        "label_changes": 0.02,
+        "company_difference": 0.001,
+        "company_label_changes": 2,
+    }
     assert group["runs"][0]["cpu_minutes"] == 1.5
 
 

@@ -1,0 +1,131 @@
+"""The tables of chapters 3 and 5, about trained and exported models, from the results files."""
+
+from typing import TypedDict
+
+from benchmarks import results
+from benchmarks.chapter_tables import table
+
+
+class Experiments(TypedDict):
+    """What experiments.json holds: runs made once, while the default was chosen."""
+
+    note: str
+    machine: dict[str, str]
+    tables: dict[str, list[dict[str, str | float]]]
+    """By what they were about; a row's keys are the columns of chapter 3."""
+
+
+def seeds() -> str:
+    """Return the table of chapter 3: each seed that was trained and exported."""
+    groups: dict[str, results.Quality] = results.read("quality") or {}
+    head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
+    head += ["int8", "calibration error", "minutes", "CPU minutes"]
+
+    rows = [
+        [
+            name,
+            str(run["seed"]),
+            *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
+            f"{run['int8']['mcc']:.3f}",
+            f"{run['calibration_error']:.3f}",
+            f"{run['minutes']:.0f}",
+            f"{run['cpu_minutes']:.0f}",
+        ]
+        for name, group in groups.items()
+        for run in group["runs"]
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
+def phenomena() -> str:
+    """Return the table of chapter 3 with the MCC by phenomenon of corpus/."""
+    return groups("own", "phenomenon")
+
+
+def sources() -> str:
+    """Return the table of chapter 3 with the MCC by source of CoLA."""
+    return groups("cola", "source")
+
+
+def groups(corpus: str, title: str) -> str:
+    """Return the MCC by split and source, with its interval."""
+    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
+    head = ["split", title, "sentences", "MCC", "95 %"]
+    rows = [
+        [
+            group["split"].replace("_", "-"),
+            f"`{group['source']}`",
+            str(group["sentences"]),
+            f"{group['mcc']:.2f}",
+            f"{group['low']:.2f} to {group['high']:.2f}",
+        ]
+        for group in (everything[corpus]["groups"] if corpus in everything else [])
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
+def mistakes() -> str:
+    """Return the table of chapter 3 with the surest mistakes on corpus/."""
+    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
+    head = ["sentence", "right label", "phenomenon", "score of the wrong one"]
+    rows = [
+        [wrong["text"], wrong["label"], f"`{wrong['source']}`", f"{wrong['score']:.2f}"]
+        for wrong in (everything["own"]["mistakes"] if "own" in everything else [])
+    ]
+    return table([head, ["---"] * len(head), *rows])
+
+
+def tuning() -> str:
+    """Return the table of chapter 3 with the runs that chose today's default."""
+    return experiments("tuning")
+
+
+def earlier_tuning() -> str:
+    """Return the table of chapter 3 with what was tried on top of the default before."""
+    return experiments("earlier_tuning")
+
+
+def earlier_runs() -> str:
+    """Return the table of chapter 3 with whole runs of the default before."""
+    return experiments("earlier_runs")
+
+
+def experiments(name: str) -> str:
+    """Return one table of experiments.json; what a row does not tell stays empty."""
+    everything: Experiments = results.read("experiments")
+    rows = everything["tables"][name]
+
+    head = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[cell(row.get(key, "")) for key in head] for row in rows]
+    return table([head, ["---"] * len(head), *cells])
+
+
+def cell(value: str | float, digits: int = 3) -> str:
+    """Return a measured figure with its decimals; what is a count, a word or exactly 0 as it is."""
+    if value == 0:
+        return "0"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def int8() -> str:
+    """Return the table of chapter 5: what 8 bits change, seed by seed."""
+    everything: dict[str, results.Quality] = results.read("quality") or {}
+    head = ["experiment", "seed", "MCC of PyTorch", "MCC of int8", "other labels"]
+    head += ["score moved by company", "labels changed by company", "MB", "scheme"]
+
+    rows = [
+        [
+            name,
+            str(run["seed"]),
+            f"{run['mcc']['overall']:.3f}",
+            f"{run['int8']['mcc']:.3f}",
+            f"{100 * run['int8']['label_changes']:.1f} %",
+            cell(run["int8"]["company_difference"], digits=5),
+            str(run["int8"]["company_label_changes"]),
+            f"{run['int8']['megabytes']:.1f}",
+            run["int8"]["scheme"],
+        ]
+        for name, group in everything.items()
+        for run in group["runs"]
+    ]
+    return table([head, ["---"] * len(head), *rows])
