@@ -41,7 +41,7 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 # --- the stages -----------------------------------------------------------------------------------
 train: $(VENV)/.train  ## install, train on the first corpus found, export, predict one sentence
 	$(BIN)/python train.py $(ARGS)
-	$(BIN)/python convert_model_to_onnx.py
+	$(BIN)/python convert_model_to_onnx.py $(EXPORT_ARGS)
 	$(BIN)/python inference_onnx.py "$(TEXT)"
 
 export: $(VENV)/.train  ## models/best-checkpoint.ckpt -> models/model.onnx

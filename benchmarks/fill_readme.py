@@ -1,4 +1,4 @@
-"""Fill the tables of measured results, in the README and in docs/, from the benchmarks' files.
+"""Fill the tables and sample outputs of the README and docs/ from the benchmarks' files.
 
 python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
@@ -10,7 +10,7 @@ and chapters 3, 5, 7 and 9 have tables of their own.
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from benchmarks.training_tables import (
     sources,
     tuning,
 )
+from benchmarks.walk_samples import json_output, output, times, transcript
 
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
 END = "<!-- end of results -->"
@@ -237,10 +238,11 @@ def low_to_high(spread: Spread, form: str) -> str:
     return f"{spread['min']:{form}} to {spread['max']:{form}}"
 
 
-DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
-    ROOT / "README.md": [headlines],
+DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
+    ROOT / "README.md": [transcript("train", "predict bad"), headlines],
     ROOT / "benchmarks" / "README.md": [all_results],
     ROOT / "corpus" / "README.md": [surface_cues],
+    ROOT / "docs" / "00_quickstart.md": [times()],
     ROOT / "docs" / "03_training.md": [
         seeds,
         phenomena,
@@ -251,25 +253,39 @@ DOCUMENTS: dict[Path, list[Callable[[], str]]] = {
         earlier_runs,
     ],
     ROOT / "docs" / "05_export.md": [int8],
-    ROOT / "docs" / "07_serve.md": [scaling, serving_peers],
+    ROOT / "docs" / "06_predict.md": [output("predict two"), output("predict file")],
+    ROOT / "docs" / "07_serve.md": [
+        json_output("post one", "post two", "get"),
+        scaling,
+        serving_peers,
+    ],
+    ROOT / "docs" / "08_version_models.md": [output("push", "pull", "log", "compare")],
     ROOT / "docs" / "09_deploy.md": [lambda_cost],
+    ROOT / "docs" / "11_drift.md": [output("normal", "shuffled", "drift")],
 }
-"""The tables of each document, in their order."""
+"""What fills each document, in its order; None leaves what is there."""
+
+
+def fill(text: str, makers: Sequence[Callable[[], str | None]]) -> str:
+    """Return a document with what its makers make between its markers."""
+    filled, *parts = text.split(START)
+    for make, part in zip(makers, parts, strict=True):
+        old, after = part.split(END)
+        new = make()
+        filled += START + (old if new is None else new) + END + after
+    return filled
 
 
 def main() -> int:
-    """Fill the tables, or compare them with the results; return the exit code."""
+    """Fill the documents, or compare them with the results; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     is_check = parser.parse_args().check
 
     is_stale = False
-    for path, tables in DOCUMENTS.items():
+    for path, makers in DOCUMENTS.items():
         text = path.read_text(encoding="utf-8")
-        filled, *parts = text.split(START)
-        for make_table, part in zip(tables, parts, strict=True):
-            filled += START + make_table() + END + part.split(END)[1]
-
+        filled = fill(text, makers)
         is_stale |= filled != text
         if not is_check:
             path.write_text(filled, encoding="utf-8")

@@ -305,6 +305,33 @@ class Forwarder(TypedDict):
     cores: NotRequired[int | None]
 
 
+class WalkStep(TypedDict):
+    """One command of a newcomer's walk."""
+
+    command: str
+    seconds: float
+    """Until it ended; of a server, until it listened."""
+    exit_code: int | None
+    """None for a server, which is ended when the walk needs it no more."""
+    output: list[str]
+    """The lines that documents show, "..." for those that they leave out."""
+    parts: NotRequired[dict[str, float]]
+    """Seconds of each script that a target ran, and of the set-up before them."""
+
+
+class Walk(TypedDict):
+    """What walk.json holds."""
+
+    git_commit: str
+    """What was cloned."""
+    environment_mb: float
+    """Of .venv, once installed."""
+    steps: dict[str, WalkStep]
+    """By the name of the command (benchmarks/walk_commands.py)."""
+    machine: NotRequired[Machine]
+    """Added when the walk is recorded."""
+
+
 def record(name: str, result: Mapping[str, object], *, by_processor: bool = False) -> None:
     """Write a result with the machine and the command that gave it; print it as the last line.
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -141,7 +142,7 @@ def ask(server: Server, port: int, sentence: str) -> str:
         return server.label(json.loads(response.read()))
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[Any]") -> None:
     """End a server and all it started."""
     # Servers start workers; start_new_session put them all into one group.
     for kind in (signal.SIGTERM, signal.SIGKILL):

@@ -1,0 +1,109 @@
+"""The times and sample outputs of the documents, from a newcomer's walk (benchmarks/walk.py).
+
+Each function returns None as long as no walk has been recorded: the document then stays as it is.
+"""
+
+import json
+import textwrap
+from collections.abc import Callable
+
+from benchmarks import results
+from benchmarks.chapter_tables import table
+
+WIDTH = 100
+
+Sample = Callable[[], str | None]
+
+
+def transcript(*names: str) -> Sample:
+    """Return a function that shows commands with their output, as a terminal does."""
+
+    def sample(walk: results.Walk) -> str:
+        steps = [walk["steps"][name] for name in names]
+        return fenced("\n\n".join("\n".join([f"$ {x['command']}", *x["output"]]) for x in steps))
+
+    return with_walk(sample)
+
+
+def output(*names: str) -> Sample:
+    """Return a function that shows what commands print; they themselves stand above it."""
+
+    def sample(walk: results.Walk) -> str:
+        return fenced("\n".join(line for name in names for line in walk["steps"][name]["output"]))
+
+    return with_walk(sample)
+
+
+def json_output(*names: str) -> Sample:
+    """Return a function that shows the JSON lines that commands print, wrapped."""
+
+    def sample(walk: results.Walk) -> str:
+        lines = [line for name in names for line in walk["steps"][name]["output"]]
+        return fenced("\n".join(map(wrapped, lines)), "json")
+
+    return with_walk(sample)
+
+
+def times() -> Sample:
+    """Return a function that makes chapter 0's table: how long each step takes."""
+    return with_walk(table_of_times)
+
+
+def table_of_times(walk: results.Walk) -> str:
+    """Return chapter 0's table."""
+    steps, parts = walk["steps"], walk["steps"]["train"]["parts"]
+    machine = walk["machine"]
+    predict = steps["predict bad"]["seconds"]
+    report = sum(steps[name]["seconds"] for name in ("normal", "shuffled", "drift"))
+    environment = f"`.venv/` ({walk['environment_mb'] / 1000:.1f} GB)"
+    api = "the page on <http://127.0.0.1:8000>"
+
+    return table(
+        [
+            ("step", f"takes ({machine['cpu']}, {machine['cores']} cores)", "leaves"),
+            ("---",) * 3,
+            ("install: `make train`, the first time", duration(parts["set-up"]), environment),
+            ("train", duration(parts["train.py"]), "`models/best-checkpoint.ckpt`"),
+            ("export", duration(parts["convert_model_to_onnx.py"]), "`models/model.onnx`"),
+            ("predict one sentence", duration(predict), ""),
+            ("serve", duration(steps["serve"]["seconds"]), api),
+            (
+                "dashboard, with Docker",
+                "not measured; most of it is the pull of three images",
+                "Kibana on <http://127.0.0.1:5601>",
+            ),
+            ("drift report, without Docker", duration(report), "one HTML page"),
+            ("`make test`", duration(steps["test"]["seconds"]), ""),
+        ]
+    )
+
+
+def with_walk(sample: Callable[[results.Walk], str]) -> Sample:
+    """Return a function that makes a sample of the recorded walk, and None without one."""
+
+    def read_and_sample() -> str | None:
+        walk: results.Walk | None = results.read("walk")
+        return None if walk is None else sample(walk)
+
+    return read_and_sample
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+
+
+def wrapped(line: str) -> str:
+    """Return a line of JSON on as many lines as it needs."""
+    return textwrap.fill(
+        json.dumps(json.loads(line), ensure_ascii=False),
+        WIDTH,
+        subsequent_indent=" ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Return text as a block of Markdown."""
+    return f"```{language}\n{text}\n```\n"
