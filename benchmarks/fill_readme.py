@@ -259,7 +259,7 @@ DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
         scaling,
         serving_peers,
     ],
-    ROOT / "docs" / "08_version_models.md": [output("push", "pull", "log", "compare")],
+    ROOT / "docs" / "08_version_models.md": [output("push", "pull", "log")],
     ROOT / "docs" / "09_deploy.md": [lambda_cost],
     ROOT / "docs" / "11_drift.md": [output("normal", "shuffled", "drift")],
 }

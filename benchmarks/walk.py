@@ -46,8 +46,8 @@ INHERITED = ("BENCHMARK_RESULTS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_E
 # The line that make prints before it runs one of the root's scripts.
 ECHO = re.compile(r"^\.venv/bin/python (\w+\.py)\b")
 
-# Box-drawing characters alone: a rule of a table.
-RULE = re.compile(r"^[\u2500-\u257f]+$")
+# A table's rule of box-drawing characters; what make prints before it runs a module.
+UNTOLD = re.compile(r"^([\u2500-\u257f]+|(\w+=\S+ )?\.venv/bin/python -m .*)$")
 
 
 class Options(argparse.Namespace):
@@ -133,7 +133,7 @@ def go(walk: Walk, folder: Path, train_args: str, skip: Sequence[str]) -> None:
         with serving(folder) as (address, seconds):
             walk["steps"]["serve"] = {
                 "command": SERVE,
-                "seconds": seconds,
+                "seconds": round(seconds, 2),
                 "exit_code": None,
                 "output": [],
             }
@@ -176,12 +176,12 @@ def run(command: Command, folder: Path, address: str) -> WalkStep:
     times = [*starts.values(), time.perf_counter()]
     step: WalkStep = {
         "command": command.text,
-        "seconds": times[-1] - start,
+        "seconds": round(times[-1] - start, 2),
         "exit_code": code,
         "output": shown(lines, command.shown, folder),
     }
     if len(starts) > 1:
-        seconds = [after - before for before, after in pairwise(times)]
+        seconds = [round(after - before, 2) for before, after in pairwise(times)]
         step["parts"] = dict(zip(starts, seconds, strict=True))
     return step
 
@@ -192,7 +192,7 @@ def shown(lines: Sequence[str], pattern: str, folder: Path) -> list[str]:
     for line in lines:
         if re.search(pattern, line):
             kept.append(line.replace(f"{folder.absolute()}/clone/", ""))
-        elif not RULE.match(line) and kept[-1:] != ["..."]:
+        elif not UNTOLD.match(line) and kept[-1:] != ["..."]:
             kept.append("...")
     return kept
 
@@ -247,7 +247,7 @@ def process(text: str, folder: Path, output: int) -> "Iterator[subprocess.Popen[
 
 def size_mb(folder: Path) -> float:
     """Return the size of all files in a folder."""
-    return sum(x.stat().st_size for x in folder.rglob("*") if x.is_file()) / 1e6
+    return sum(x.stat().st_size for x in folder.rglob("*") if x.is_file()) // 1e6
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Each function returns None as long as no walk has been recorded: the document th
 """
 
 import json
+import re
 import textwrap
 from collections.abc import Callable
 
@@ -58,6 +59,10 @@ def table_of_times(walk: results.Walk) -> str:
     environment = f"`.venv/` ({walk['environment_mb'] / 1000:.1f} GB)"
     api = "the page on <http://127.0.0.1:8000>"
 
+    # A trial may leave them out.
+    tests = steps.get("test")
+    tests_row = [] if tests is None else [("`make test`", duration(tests["seconds"]), "")]
+
     return table(
         [
             ("step", f"takes ({machine['cpu']}, {machine['cores']} cores)", "leaves"),
@@ -73,7 +78,7 @@ def table_of_times(walk: results.Walk) -> str:
                 "Kibana on <http://127.0.0.1:5601>",
             ),
             ("drift report, without Docker", duration(report), "one HTML page"),
-            ("`make test`", duration(steps["test"]["seconds"]), ""),
+            *tests_row,
         ]
     )
 
@@ -90,18 +95,17 @@ def with_walk(sample: Callable[[results.Walk], str]) -> Sample:
 
 def duration(seconds: float) -> str:
     """Return seconds as people say them."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
 def wrapped(line: str) -> str:
     """Return a line of JSON on as many lines as it needs."""
-    return textwrap.fill(
-        json.dumps(json.loads(line), ensure_ascii=False),
-        WIDTH,
-        subsequent_indent=" ",
-        break_long_words=False,
-        break_on_hyphens=False,
+    # Lines end where a value does: only a space after a comma is one to break at.
+    text = re.sub("(?<!,) ", "\0", json.dumps(json.loads(line), ensure_ascii=False))
+    lines = textwrap.wrap(
+        text, WIDTH, subsequent_indent=" ", break_long_words=False, break_on_hyphens=False
     )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -44,6 +44,9 @@ def test_lines_that_documents_leave_out_are_dots_and_rules_are_dropped() -> None
     lines = ["installing", "one", "┏━━━┓", "two: /x/clone/runs/a", "├───┤", "three", "four"]
     assert walk.shown(lines, "^t", Path("/x")) == ["...", "two: runs/a", "three", "..."]
 
+    pushed = ["REMOTE=local .venv/bin/python -m registry push", "model 1 is in local"]
+    assert walk.shown(pushed, "^model", Path("/x")) == ["model 1 is in local"]
+
 
 def test_what_make_runs_is_timed_apart(folder: Path) -> None:
     echo = "sleep 0.2; echo .venv/bin/python train.py a=b; sleep 0.4; echo .venv/bin/python x.py"
@@ -122,17 +125,18 @@ def test_output_has_no_commands(recorded: None) -> None:
 def test_the_table_of_times_has_the_parts_of_make_train(recorded: None) -> None:
     table = walk_samples.times()() or ""
     assert "| install: `make train`, the first time | 7.0 s | `.venv/` (2.5 GB) |" in table
-    assert "| train | 1 min |" in table
+    assert "| train | 1.0 min |" in table
     # Traffic twice, and the check.
-    assert "| drift report, without Docker | 6 min |" in table
+    assert "| drift report, without Docker | 6.0 min |" in table
 
 
 def test_long_json_is_wrapped_and_stays_json() -> None:
-    line = json.dumps({"predictions": [{"text": "word " * 30, "score": 0.5}] * 2})
-    lines = walk_samples.wrapped(line).splitlines()
+    answer = {"text": "A sentence.", "prediction": {"label": "acceptable", "score": 0.5}}
+    lines = walk_samples.wrapped(json.dumps({"predictions": [answer] * 3})).splitlines()
     assert len(lines) > 1
+    assert lines[0].endswith(",")
     assert max(map(len, lines)) <= 100
-    assert json.loads("".join(lines)).keys() == {"predictions"}
+    assert json.loads("".join(lines)) == {"predictions": [answer] * 3}
 
 
 # All of it
