@@ -17,7 +17,7 @@ from prediction.cores import available_cores
 from serving.explain import MAX_WORDS
 
 # What one event loop keeps busy: HTTP, JSON and the log line of a request take it about a fifth of
-# the time that the model takes a core (docs/07_serve.md, "How it grows").
+# the time that the model takes a core (docs/07_serve.md, "Several processes").
 CORES_PER_WORKER = 4
 
 LOG_TEXT_MODES = ("full", "hash", "none")
