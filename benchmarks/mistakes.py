@@ -10,7 +10,6 @@ benchmarks/results/mistakes.json, by corpus, and prints it as the last line.
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,8 +28,8 @@ from prediction.types import LABELS, Prediction
 
 RESAMPLES = 1000
 
-# Of each kind; of these, at most so many that show the same phenomenon.
-MISTAKES, PER_SOURCE = 20, 3
+# Of each kind, at most one per phenomenon.
+MISTAKES = 10
 
 
 def main() -> None:
@@ -114,20 +113,17 @@ def mistakes(sentences: Sequence[Sentence], predictions: Sequence[Prediction]) -
     chosen: list[Mistake] = []
     for label in (0, 1):
         # Of different phenomena: the surest ones alone would often be of one.
-        count: Counter[str] = Counter()
+        surest: dict[str, Mistake] = {}
         for sentence, prediction in wrong:
-            if sentence.label != label or count[sentence.source] == PER_SOURCE:
-                continue
-            if count.total() < MISTAKES:
-                count[sentence.source] += 1
-                chosen.append(
-                    {
-                        "text": sentence.text,
-                        "label": LABELS[label],
-                        "source": sentence.source,
-                        "score": prediction.score,
-                    }
-                )
+            if sentence.label == label and len(surest) < MISTAKES:
+                mistake: Mistake = {
+                    "text": sentence.text,
+                    "label": LABELS[label],
+                    "source": sentence.source,
+                    "score": prediction.score,
+                }
+                surest.setdefault(sentence.source, mistake)
+        chosen += surest.values()
     return chosen
 
 
