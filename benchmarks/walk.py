@@ -34,6 +34,7 @@ from benchmarks.walk_commands import (
     SERVE,
     WHILE_SERVING,
     Command,
+    trim,
 )
 from commands.tables import print_table
 
@@ -45,9 +46,6 @@ INHERITED = ("BENCHMARK_RESULTS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_E
 
 # The line that make prints before it runs one of the root's scripts.
 ECHO = re.compile(r"^\.venv/bin/python (\w+\.py)\b")
-
-# A table's rule of box-drawing characters; what make prints before it runs a module.
-UNTOLD = re.compile(r"^([\u2500-\u257f]+|(\w+=\S+ )?\.venv/bin/python -m .*)$")
 
 
 class Options(argparse.Namespace):
@@ -165,7 +163,7 @@ def run(command: Command, folder: Path, address: str) -> WalkStep:
             log.write(f"$ {command.text}\n")
             for line in child.stdout:
                 log.write(line)
-                lines.append(line.rstrip())
+                lines.append(line.rstrip().replace(f"{folder.absolute()}/clone/", ""))
                 if echo := ECHO.match(line):
                     starts[echo[1]] = time.perf_counter()
         code = child.wait()
@@ -178,23 +176,12 @@ def run(command: Command, folder: Path, address: str) -> WalkStep:
         "command": command.text,
         "seconds": round(times[-1] - start, 2),
         "exit_code": code,
-        "output": shown(lines, command.shown, folder),
+        "output": trim(lines, command.kept),
     }
     if len(starts) > 1:
         seconds = [round(after - before, 2) for before, after in pairwise(times)]
         step["parts"] = dict(zip(starts, seconds, strict=True))
     return step
-
-
-def shown(lines: Sequence[str], pattern: str, folder: Path) -> list[str]:
-    """Return the lines that match, with "..." for each run of others, and no paths of the walk."""
-    kept: list[str] = []
-    for line in lines:
-        if re.search(pattern, line):
-            kept.append(line.replace(f"{folder.absolute()}/clone/", ""))
-        elif not UNTOLD.match(line) and kept[-1:] != ["..."]:
-            kept.append("...")
-    return kept
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The commands of a newcomer's walk, as the README and the chapters have them."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ADDRESS = "127.0.0.1:8000"
@@ -14,8 +16,8 @@ class Command:
 
     name: str
     text: str
-    shown: str = ""
-    """A pattern of the output's lines that are kept; all are, if it is empty."""
+    kept: str = ""
+    """A pattern of the output's lines that are recorded; all are, if it is empty."""
     exit_codes: tuple[int, ...] = (0,)
     """What it may end with."""
 
@@ -24,10 +26,13 @@ CURL = f"curl -s {ADDRESS}/predict --json "
 SIMULATE = "python -m drift.simulate --kind {} --url http://" + ADDRESS
 PREDICT_FILE = "python inference_onnx.py --input sentences.txt --output predictions.jsonl"
 
+# The ends of train.py, convert_model_to_onnx.py and inference_onnx.py: tables, and what is below.
+TRAINED = r"^ +\S+ on \S+$|^[┃│] (split|overall|in_domain|out_of_domain) "
+EXPORTED = r"^ +\S+: (int8|fp32)$|^┃ +┃|^│ (pytorch|fp32|int8) +│|^calibration|^alone"
+PREDICTED = r"^(un)?acceptable +\d"
+
 BEFORE_SERVING = [
-    Command(
-        "train", "make train", shown=r"^ +\S+ on \S+ *$|^[┃│] (split|overall|\w+_domain) |able  "
-    ),
+    Command("train", "make train", kept=f"{TRAINED}|{EXPORTED}|{PREDICTED}"),
     Command("predict good", 'make predict TEXT="The boy is sitting on a bench"'),
     Command("predict bad", 'make predict TEXT="The boy are sitting on a bench"'),
     Command(
@@ -56,10 +61,25 @@ WHILE_SERVING = [
 ]
 
 AFTER_SERVING = [
-    Command("push", "make model-push REMOTE=local", shown=r"^model "),
+    Command("push", "make model-push REMOTE=local", kept=r"^model "),
     Command("commit", 'git add dvcfiles/trained_model.dvc && git commit -m "A model"'),
-    Command("pull", "make model-pull REMOTE=local", shown=r"^models/"),
+    Command("pull", "make model-pull REMOTE=local", kept=r"^models/"),
     Command("log", "make model-log"),
     Command("compare", "make model-compare"),
-    Command("test", "make test", shown=r" passed| failed"),
+    Command("test", "make test", kept=r" passed| failed"),
 ]
+
+
+# A table's rule of box-drawing characters; what make prints before it runs a module.
+_UNTOLD = re.compile(r"^([\u2500-\u257f]+|(\w+=\S+ )?\.venv/bin/python -m .*)$")
+
+
+def trim(lines: Iterable[str], pattern: str) -> list[str]:
+    """Return the lines that match, with "..." for each run of others."""
+    kept: list[str] = []
+    for line in lines:
+        if re.search(pattern, line):
+            kept.append(line)
+        elif not _UNTOLD.match(line) and kept[-1:] != ["..."]:
+            kept.append("...")
+    return kept

@@ -10,27 +10,40 @@ from collections.abc import Callable
 
 from benchmarks import results
 from benchmarks.chapter_tables import table
+from benchmarks.walk_commands import trim
 
 WIDTH = 100
 
 Sample = Callable[[], str | None]
 
 
-def transcript(*names: str) -> Sample:
-    """Return a function that shows commands with their output, as a terminal does."""
+def transcript(*names: str, pattern: str = "") -> Sample:
+    """Return a function that shows commands with their output, as a terminal does.
+
+    Args:
+        names: Of the commands.
+        pattern: Of the lines to show; all that are recorded, if it is empty.
+    """
 
     def sample(walk: results.Walk) -> str:
         steps = [walk["steps"][name] for name in names]
-        return fenced("\n\n".join("\n".join([f"$ {x['command']}", *x["output"]]) for x in steps))
+        texts = [[f"$ {step['command']}", *trim(step["output"], pattern)] for step in steps]
+        return fenced("\n\n".join(map("\n".join, texts)))
 
     return with_walk(sample)
 
 
-def output(*names: str) -> Sample:
-    """Return a function that shows what commands print; they themselves stand above it."""
+def output(*names: str, pattern: str = "") -> Sample:
+    """Return a function that shows what commands print; they themselves stand above it.
+
+    Args:
+        names: Of the commands.
+        pattern: Of the lines to show; all that are recorded, if it is empty.
+    """
 
     def sample(walk: results.Walk) -> str:
-        return fenced("\n".join(line for name in names for line in walk["steps"][name]["output"]))
+        lines = [line for name in names for line in walk["steps"][name]["output"]]
+        return fenced("\n".join(trim(lines, pattern)))
 
     return with_walk(sample)
 

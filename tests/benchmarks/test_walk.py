@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fill_readme, results, walk, walk_samples
-from benchmarks.walk_commands import AFTER_SERVING, BEFORE_SERVING, SERVE, WHILE_SERVING, Command
+from benchmarks.walk_commands import (
+    AFTER_SERVING,
+    BEFORE_SERVING,
+    SERVE,
+    WHILE_SERVING,
+    Command,
+    trim,
+)
 from tests.helpers.documents import documents, read
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
@@ -41,11 +48,16 @@ def test_the_walk_serves_as_chapter_0_does() -> None:
 
 
 def test_lines_that_documents_leave_out_are_dots_and_rules_are_dropped() -> None:
-    lines = ["installing", "one", "┏━━━┓", "two: /x/clone/runs/a", "├───┤", "three", "four"]
-    assert walk.shown(lines, "^t", Path("/x")) == ["...", "two: runs/a", "three", "..."]
+    lines = ["installing", "one", "┏━━━┓", "two", "├───┤", "three", "four"]
+    assert trim(lines, "^t") == ["...", "two", "three", "..."]
 
     pushed = ["REMOTE=local .venv/bin/python -m registry push", "model 1 is in local"]
-    assert walk.shown(pushed, "^model", Path("/x")) == ["model 1 is in local"]
+    assert trim(pushed, "^model") == ["model 1 is in local"]
+
+
+def test_the_folder_of_the_walk_is_not_recorded(folder: Path) -> None:
+    echo = "echo $PWD/runs/a; echo other"
+    assert walk.run(Command("x", echo, kept="runs"), folder, "")["output"] == ["runs/a", "..."]
 
 
 def test_what_make_runs_is_timed_apart(folder: Path) -> None:
