@@ -42,7 +42,7 @@ START_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
 # Of a run that this one is a part of. They would change what `make` prints and the tests read.
-INHERITED = ("BENCHMARK_RESULTS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV")
+INHERITED = ("BENCHMARK_RESULTS", "COLUMNS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV")
 
 # The line that make prints before it runs one of the root's scripts.
 ECHO = re.compile(r"^\.venv/bin/python (\w+\.py)\b")
