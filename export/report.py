@@ -109,7 +109,7 @@ def _figures(variant: Variant) -> dict[str, object]:
 
 def print_report(report: ExportReport) -> None:
     """Print the variants side by side, and the figures of the gates."""
-    table = Table(title=f"{report.model}: {report.lineage.precision}")
+    table = Table(title=f"exported as {report.lineage.precision}")
     for column in ("", "MB", "MCC", "other labels", "largest difference", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right" if column else "left")
 
@@ -125,16 +125,17 @@ def print_report(report: ExportReport) -> None:
             f"{variant.latency.p99_ms:.2f}",
         )
 
-    calibration = report.calibration
-    console = Console()
-    console.print(table)
-    company = report.company.company
-    console.print(
+    Console().print(table)
+
+    # Not through the console, which would wrap what is to be read as one line, or copied.
+    calibration, company = report.calibration, report.company.company
+    print(f"parity {report.parity.largest_difference:.1e}; latency: one sentence, one thread")
+    print(
         f"calibration error {calibration.error_before:.3f} -> {calibration.error_after:.3f} "
-        f"(temperature {calibration.temperature:.2f}), "
-        f"parity {report.parity.largest_difference:.1e}; latency: one sentence, one thread"
+        f"(temperature {calibration.temperature:.2f})"
     )
-    console.print(
-        "alone against among strangers: scores differ by at most "
-        f"{company.largest_difference:.1e}, {company.label_changes} labels differ"
+    print(
+        f"among strangers: scores move by at most {company.largest_difference:.1e}, "
+        f"{company.label_changes} labels change"
     )
+    print(f"model file  {report.model}")

@@ -19,7 +19,7 @@ from convert_model_to_onnx import export
 from errors import CheckpointError, ConfigError, CorpusError, ExportError
 from export import packing, variants
 from export.comparison import Company
-from export.report import ExportReport
+from export.report import ExportReport, print_report
 from inference import ColaPredictor
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.tiny_model import has_that, make_checkpoint
@@ -102,6 +102,19 @@ def test_the_report_holds_the_figures_of_the_gates(
     for values in (pytorch, fp32, int8):
         assert 0 < values["latency"]["p50_ms"] <= values["latency"]["p99_ms"]
     assert set(report["calibration"]) == {"temperature", "judged_on", "error_before", "error_after"}
+
+
+def test_what_is_printed_fits_80_columns(
+    exported: ExportReport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "/a/folder/with/a/long/name/" * 4 + "model.onnx"
+    print_report(replace(exported, model=path))
+
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    # A path is printed whole, on a line of its own, to be copied.
+    assert last == f"model file  {path}"
+    assert [line.split()[0] for line in lines[-3:]] == ["parity", "calibration", "among"]
 
 
 def test_the_file_is_self_contained(exported: ExportReport, checkpoint: Path) -> None:
