@@ -34,7 +34,7 @@ from benchmarks.training_tables import (
     sources,
     tuning,
 )
-from benchmarks.walk_commands import PREDICTED, TRAINED
+from benchmarks.walk_commands import EXPORTED, PREDICTED, TRAINED
 from benchmarks.walk_samples import json_output, output, times, transcript
 
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
@@ -256,7 +256,7 @@ DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
         earlier_tuning,
         earlier_runs,
     ],
-    ROOT / "docs" / "05_export.md": [int8],
+    ROOT / "docs" / "05_export.md": [output("train", pattern=EXPORTED), int8],
     ROOT / "docs" / "06_predict.md": [output("predict two"), output("predict file")],
     ROOT / "docs" / "07_serve.md": [
         json_output("post one", "post two", "get"),

@@ -32,7 +32,7 @@ async function call(path, body, signal) {
 
 function problem(error) {
   if (error?.name === "AbortError") return;
-  const message = error instanceof TypeError ? "The service cannot be reached. It is asked again as you type." : error?.message;
+  const message = error instanceof TypeError ? "The service cannot be reached. Type to try again." : error?.message;
   $("problem").hidden = !message;
   $("problem").textContent = message ? message[0].toUpperCase() + message.slice(1) : "";
 }
@@ -82,7 +82,7 @@ function show({ text: sentence, prediction: { label, score }, words }) {
   const worst = words.filter(({ effect }) => effect !== null).sort((a, b) => a.effect - b.effect)[0];
   const hurts = worst && worst.effect < -0.02;
   $("advice").replaceChildren(...(hurts
-    ? [element("b", {}, `\u201c${worst.word}\u201d`), ` hurts most: without it, acceptable rises by ${points(worst.effect)}.`]
+    ? [element("b", {}, `\u201c${worst.word}\u201d`), ` hurts most: without it, \u201cacceptable\u201d rises by ${points(worst.effect)}.`]
     : []));
   $("spoken").textContent = `${label}, ${percent(score)}. ${$("advice").textContent}`;
 }
