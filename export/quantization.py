@@ -10,16 +10,16 @@ shares the row: a sentence's score then depends on its company. So static is tri
 What keeps int8 predictions equal to fp32 predictions: smoothing (see ``matrix_inputs``), and
 
 No saturation. Without VNNI, x86 CPUs multiply uint8 by int8 with an instruction (vpmaddubsw) that
-adds two neighbouring products in 16 bits and saturates. With weights of at most 64 in magnitude it
-cannot, since 2 * 255 * 64 fits. So the file gives the same answers on a CPU that it was not
-exported on.
+adds two neighbouring products in 16 bits and saturates. If two neighbouring weights of one sign add
+up to 128 at most it cannot, since 255 * 128 fits. So the file gives the same answers on a CPU that
+it was not exported on. To bound each weight by 64 would do as well, with coarser weights.
 
 Operators. Dynamic schemes use standard ones (DynamicQuantizeLinear, MatMulInteger, Cast, Mul, Add),
 which ONNX Runtime fuses. It does not fuse those of a static scheme, whose conversion, scaling and
 bias would each go through memory; so that uses its own MatMulIntegerToFloat, which does all in one.
 
 Why not ``onnxruntime.quantization.quantize_dynamic(per_channel=True, reduce_range=True)``, whose
-``reduce_range`` is the same bound on the weights? Restricted to MatMul, Gather and Gemm it is as
+``reduce_range`` bounds the weights by 64? Restricted to MatMul, Gather and Gemm it is as
 small and as fast, and keeps the labels about as well; without smoothing, the logits are off by 1.7
 times as much, and with them the scores. Measured beside this module's dynamic scheme, when
 attention still was one operator (MiniLM trained on corpus/, its 1,092 validation sentences, MCC of

@@ -10,9 +10,11 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.matrix_inputs import Array, Levels
 
-# 2 * 255 * 64 fits into 16 bits: nothing can saturate (see ``quantization``).
-LARGEST_WEIGHT = 64
 LARGEST_INT8 = 127
+
+# Of two neighbouring weights of one sign. 255 * 127 fits into 16 bits with room for their rounding:
+# nothing can saturate (see ``quantization``).
+LARGEST_PAIR = 127
 
 # A table with more rows is the word embedding.
 MIN_EMBEDDING_ROWS = 5_000
@@ -21,16 +23,24 @@ MIN_EMBEDDING_ROWS = 5_000
 ONNX_RUNTIME = "com.microsoft"
 
 
-def _to_int8(values: Array, axis: int, largest: int) -> tuple[NDArray[np.int8], Array]:
-    """Return int8 values of at most ``largest`` in magnitude, and the scales.
+def _table_to_int8(table: Array) -> tuple[NDArray[np.int8], Array]:
+    """Return a table as int8 [rows, columns], and the scale of each row, float32 [rows, 1]."""
+    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / LARGEST_INT8
+    return np.rint(table / scale).astype(np.int8), scale.astype(np.float32)
 
-    Args:
-        values: float [rows, columns].
-        axis: Along this axis the values share a scale, and the scales have length 1.
-        largest: See above.
+
+def matrix_to_int8(matrix: Array) -> tuple[NDArray[np.int8], Array]:
+    """Return a matrix as int8 [inputs, outputs], and the scale of each output, float32 [outputs].
+
+    A CPU without VNNI adds the products of rows 0 and 1, of 2 and 3 and so on in 16 bits. Weights
+    of opposite sign cancel there, so each sign is bounded by itself.
     """
-    scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True), 1e-12) / largest
-    return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
+    rows = np.pad(matrix, ((0, len(matrix) % 2), (0, 0)))
+    pairs = rows.reshape(-1, 2, matrix.shape[1])
+    sums = np.maximum(pairs.clip(min=0).sum(axis=1), -pairs.clip(max=0).sum(axis=1))
+
+    scale = np.maximum(sums.max(axis=0), 1e-12) / LARGEST_PAIR
+    return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
 
 
 class Rewriter:
@@ -74,9 +84,9 @@ class Rewriter:
         (values, weights), output = node.input, node.output[0]
 
         smoothed = matrix * self.divisors[values][:, None]
-        integers, scale = _to_int8(smoothed, axis=0, largest=LARGEST_WEIGHT)
+        integers, scale = matrix_to_int8(smoothed)
         self._add(f"{weights}_int8", integers)
-        self._add(f"{weights}_scale", scale[0])
+        self._add(f"{weights}_scale", scale)
         self._add("int8_zero", np.zeros((), np.int8))
 
         # The input, once for all matrices that read it.
@@ -139,7 +149,7 @@ class Rewriter:
         """Add what looks words up in a table of integers, in place of a node of the graph."""
         (rows, indices), output = node.input, node.output[0]
 
-        integers, scale = _to_int8(table, axis=1, largest=LARGEST_INT8)
+        integers, scale = _table_to_int8(table)
         self._add(f"{rows}_int8", integers)
         self._add(f"{rows}_scale", scale)
 

@@ -1,7 +1,11 @@
 """8-bit weights: what they are, that they cannot saturate, and that the answers stay."""
 
 import copy
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.matrix_inputs import collect_ranges
 from export.quantization import SCHEMES, Scheme, quantize
+from export.rewriter import matrix_to_int8
+
+INTEGER_PRODUCT = Path(__file__).parents[1] / "helpers" / "integer_product.py"
 
 INPUTS, OUTPUTS, ROWS = 256, 128, 6000
 
@@ -92,11 +99,34 @@ def test_no_cpu_can_saturate(model: onnx.ModelProto, feed: dict[str, Any]) -> No
     quantized = quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
     weights = initializers(quantized)["matrix_int8"].astype(int)
 
-    # The whole range is used.
-    assert np.abs(weights).max() == 64
+    # What vpmaddubsw adds up at most and at least: 255 times two neighbours of one sign.
+    pairs = weights[: len(weights) // 2 * 2].reshape(-1, 2, weights.shape[1])
+    highest = 255 * pairs.clip(min=0).sum(axis=1).max()
+    lowest = 255 * pairs.clip(max=0).sum(axis=1).min()
+    assert highest <= np.iinfo(np.int16).max
+    assert lowest >= np.iinfo(np.int16).min
 
-    # What vpmaddubsw adds up.
-    assert 255 * 2 * np.abs(weights).max() <= np.iinfo(np.int16).max
+    # The whole range is used.
+    assert max(highest, -lowest) >= 255 * 126
+
+
+@pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs Debian's qemu-user")
+def test_a_cpu_without_vnni_multiplies_exactly(tmp_path: Path) -> None:
+    """An emulated one, with the worst input; with larger weights it must be wrong there."""
+    rng = np.random.default_rng(0)
+    rows, columns = 387, 40
+    bounded, _ = matrix_to_int8(rng.normal(size=(rows, columns)).astype(np.float32))
+    unbounded = np.full((rows, columns), 127, np.int8)
+    values = np.full((5, rows), 255, np.uint8)
+    np.savez(tmp_path / "inputs.npz", values=values, bounded=bounded, unbounded=unbounded)
+
+    emulator = ["qemu-x86_64", "-cpu", "Haswell"]
+    command = [*emulator, sys.executable, str(INTEGER_PRODUCT), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    with np.load(tmp_path / "outputs.npz") as products:
+        assert (products["bounded"] == values.astype(int) @ bounded.astype(int)).all()
+        assert (products["unbounded"] != values.astype(int) @ unbounded.astype(int)).all()
 
 
 def test_a_scheme_says_what_stays_fp32(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
