@@ -149,6 +149,16 @@ def command_line(result: results.CommandLine) -> Iterator[Row]:
     )
 
 
+def batch_ray(result: results.BatchRay) -> Iterator[Row]:
+    """Yield the row of the Ray job."""
+    yield Row(
+        f"a Ray job of {result['rows']:,} rows on one machine, its start included",
+        f"{result['job_sentences_per_second']:,.0f} sentences/s, "
+        f"{result['share']:.0%} of the predictor alone",
+        "batch_ray",
+    )
+
+
 def serving(result: results.Serving) -> Iterator[Row]:
     """Yield a row for one client and one for 32, each beside the best of the other servers."""
     servers = result["servers"]
@@ -191,6 +201,7 @@ SECTIONS: dict[str, Callable[[Any], Iterator[Row]]] = {
     "inference": inference,
     "cold_start": cold_start,
     "command_line": command_line,
+    "batch_ray": batch_ray,
     "serving": serving,
     "forwarder": forwarder,
 }
