@@ -24,14 +24,14 @@ class Block:
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """Return the files that are or would be committed, as paths within the repository."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    """Return the files that git knows, as paths within the repository.
+
+    What a reader of the documents has left beside them, such as predictions, is not among them.
+    """
+    command = ["git", "ls-files", *patterns]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    # The links to environments in a worktree are not ignored, and belong to nobody.
     return [
-        Path(name)
-        for name in sorted(set(listed.stdout.splitlines()))
-        if (ROOT / name).exists() and not name.startswith(".venv")
+        Path(name) for name in sorted(set(listed.stdout.splitlines())) if (ROOT / name).exists()
     ]
 
 
