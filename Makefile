@@ -18,7 +18,7 @@ help:  ## list the targets
 # --- set up ---------------------------------------------------------------------------------------
 $(VENV)/.train: requirements.txt requirements_inference.txt constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing requirements.txt into $(VENV): some minutes, about 2.5 GB"
+	@echo "Installing requirements.txt into $(VENV): some minutes, about 2.2 GB"
 	$(BIN)/python -m pip install -q -r requirements.txt
 	touch $@
 
