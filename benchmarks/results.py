@@ -338,8 +338,8 @@ def record(name: str, result: Mapping[str, object], *, by_processor: bool = Fals
     Args:
         name: Of the benchmark.
         result: What it measured.
-        by_processor: Whether CPUs with and without VNNI have a file each, because int8 is several
-            times faster on the former.
+        by_processor: Whether CPUs with and without VNNI have a file each, because int8 is
+            faster on the former.
     """
     # No date: git knows it, and the same result shall give the same file.
     here = machine()

@@ -19,11 +19,12 @@ which ONNX Runtime fuses. It does not fuse those of a static scheme, whose conve
 bias would each go through memory; so that uses its own MatMulIntegerToFloat, which does all in one.
 
 Why not ``onnxruntime.quantization.quantize_dynamic(per_channel=True, reduce_range=True)``, whose
-``reduce_range`` bounds the weights by 64? Restricted to MatMul, Gather and Gemm it is as
-small and as fast, and keeps the labels about as well; without smoothing, the logits are off by 1.7
-times as much, and with them the scores. Measured beside this module's dynamic scheme, when
-attention still was one operator (MiniLM trained on corpus/, its 1,092 validation sentences, MCC of
-PyTorch 0.543; one thread of an AMD EPYC of the Zen 4 generation, which has AVX-512 VNNI):
+``reduce_range`` bounds the weights by 64? Restricted to MatMul, Gather and Gemm it is as small and
+as fast, and keeps the labels about as well; without smoothing, the logits are off by 1.7 times as
+much, and with them the scores. Measured beside this module's dynamic scheme, when attention still
+was one operator and each weight was bounded by 64 (MiniLM trained on corpus/, its 1,092 validation
+sentences, MCC of PyTorch 0.543; one thread of an AMD EPYC of the Zen 4 generation, which has
+AVX-512 VNNI):
 
                                  this module    quantize_dynamic
     MCC                                0.536               0.541

@@ -67,8 +67,8 @@ def make_checkpoint(
     from model import ColaModel
     from training import provenance, weights
 
-    # Random word embeddings must be learned.
     overrides = ["data.sources=[own]", f"processing.max_length={MAX_LENGTH}", "logger=none"]
+    # Random word embeddings must be learned.
     overrides.append("training.freeze_words=false")
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = as_config(compose("config", overrides))
