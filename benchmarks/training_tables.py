@@ -80,6 +80,11 @@ def tuning() -> str:
     return experiments("tuning")
 
 
+def pretext() -> str:
+    """Return the table of chapter 3 with other pretext tasks than the default's."""
+    return experiments("pretext")
+
+
 def earlier_tuning() -> str:
     """Return the table of chapter 3 with what was tried on top of the default before."""
     return experiments("earlier_tuning")
