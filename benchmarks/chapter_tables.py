@@ -74,6 +74,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 def lambda_cost() -> str:
     """Return the table of chapter 9: what sizes of the Lambda function need and cost."""
     result: results.LambdaCost = results.read("lambda_cost")
+
     head = [
         "sentences per invocation",
         "memory MB",
@@ -81,6 +82,7 @@ def lambda_cost() -> str:
         "concurrency at 1,000 predictions/s",
         "$ per million predictions",
     ]
+
     rows = [
         [
             f"{row['sentences']}",
@@ -91,4 +93,5 @@ def lambda_cost() -> str:
         ]
         for row in result["rows"]
     ]
+
     return table([head, ["---"] * len(head), *rows])
