@@ -5,6 +5,10 @@ workers. While rows run, new sentences wait; the next idle worker takes as many 
 sentence of each request in turn, so that a request of a thousand sentences does not make the others
 wait for its end.
 
+Workers must not be done at the same time: the cores would then be unused until the event loop has
+answered, and new sentences have come. So those that share what waits leave a share of it for
+whoever is done first, and the loop, which all clients wait for, goes first where cores are few.
+
 Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under
 a lock: if the event loop had to hand them out, a worker would leave its core unused until the loop
 came round to it. A short sentence that comes alone does not go to a worker at all: the way there
@@ -14,7 +18,9 @@ and back would take as long as the model.
 import asyncio
 import contextlib
 import math
+import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -28,6 +34,10 @@ PredictRow = Callable[[Sequence[Encoded], bool], list[Prediction]]
 
 RecordRow = Callable[[int, int, float], None]
 """Is given the sentences, tokens and seconds of every row."""
+
+
+WORKER_NICENESS = 15
+"""By how much workers give way to the event loop's thread, see nice(2)."""
 
 
 class _Request:
@@ -177,6 +187,12 @@ class Batcher:
 
     def _work(self) -> None:
         """Run rows while there are any; then sleep. The main function of a worker's thread."""
+        # Linux gives every thread a priority of its own. A sandbox may forbid it.
+        if sys.platform == "linux":
+            with contextlib.suppress(PermissionError):
+                niceness = os.getpriority(os.PRIO_PROCESS, 0) + WORKER_NICENESS
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+
         while self._wake_ups.get():
             while (taken := self._take_row())[0]:
                 row, is_exclusive = taken
@@ -196,8 +212,10 @@ class Batcher:
             The row, and whether it has the machine to itself.
         """
         with self._lock:
-            # Share what waits among the idle workers instead of filling one row.
-            fair_share = math.ceil(self._waiting_tokens / self._idle)
+            # Instead of filling one row, share what waits among the idle workers, and leave a share
+            # for the one that is done first.
+            shares = self._idle + 1 if self._workers > 1 else 1
+            fair_share = math.ceil(self._waiting_tokens / shares)
             row = self._next_row(min(self._row_tokens, fair_share))
             is_exclusive = len(row) == 1 and self._idle == self._workers and not self.waiting
 

@@ -101,9 +101,11 @@ class LineWriter:
                 self._lose(batch.count, "the reader of standard output is too slow")
                 return
 
+            # A thread that gathers lines is not woken for each.
+            if not self._batches:
+                self._changed.notify()
             self._held_bytes += batch.size
             self._batches.append(batch)
-            self._changed.notify()
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is waiting, for at most ``timeout`` seconds if the reader is slow."""

@@ -1,7 +1,9 @@
 """Continuous batching, with a predictor that records which sentences shared a row."""
 
 import asyncio
+import os
 import random
+import sys
 import threading
 import time
 
@@ -138,16 +140,36 @@ def test_a_sentence_longer_than_a_row_still_runs():
     run(scenario, row_tokens=4)
 
 
-def test_a_lone_request_of_many_sentences_is_spread_over_the_workers():
+def test_what_waits_is_shared_and_whoever_is_done_first_finds_a_share_left():
     async def scenario(batcher, fake):
         fake.gate.clear()
-        answer = ask(batcher, fake, "a", "b", "c", "d")
+        answer = ask(batcher, fake, *"abcdef")
         await wait_until_async(lambda: fake.running == 2)
+        assert batcher.waiting == 2
         fake.gate.set()
-        assert await answer == [expected(text) for text in "abcd"]
-        assert sorted(map(len, fake.rows)) == [2, 2]
+        assert await answer == [expected(text) for text in "abcdef"]
+        assert list(map(len, fake.rows[:2])) == [2, 2]
 
     run(scenario, workers=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_workers_give_way_to_the_event_loop():
+    niceness = []
+
+    class Recorder(FakePredictor):
+        def predict_encoded(self, encoded, exclusive=False):
+            niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().predict_encoded(encoded, exclusive)
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def scenario(batcher, fake):
+        await ask(batcher, fake, "one", "two")
+
+    run(scenario, fake=Recorder(), workers=2)
+    assert before < min(niceness)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_a_small_request_does_not_wait_for_the_end_of_a_large_one():

@@ -134,6 +134,25 @@ def test_lines_of_many_threads_are_never_mixed():
     assert all(record["text"].startswith(record["request_id"] + "-") for record in found)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_lines_that_come_one_by_one_do_not_each_wake_the_thread(monkeypatch):
+    def naps(thread_id):
+        """Return how often a thread has gone to sleep."""
+        status = Path(f"/proc/self/task/{thread_id}/status").read_text(encoding="ascii")
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+
+    monkeypatch.setattr(log_writer, "GATHER_SECONDS", 0.2)
+    with captured() as (log, lines):
+        (thread,) = (item for item in threading.enumerate() if item.name == "log-writer")
+        before = naps(thread.native_id)
+        for _ in range(100):
+            log.write([expected("a sentence")], request_id="r", latency_ms=1.0)
+            time.sleep(0.001)
+        after = naps(thread.native_id)
+        assert len(lines()) == 100
+    assert after - before < 20
+
+
 def test_a_slow_reader_delays_nobody_and_the_loss_is_counted(monkeypatch, capsys):
     monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 100_000)
     reader, writer = os.pipe()
