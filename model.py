@@ -93,7 +93,9 @@ class ColaModel(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
-        if "token_label" in batch:
+        is_pretext = "token_label" in batch
+        self.network.train(self.config.pretext_dropout or not is_pretext)
+        if is_pretext:
             return self._pretext_loss(batch)
 
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])
