@@ -21,6 +21,7 @@ from benchmarks.chapter_tables import (
 from benchmarks.result_rows import all_results, headlines
 from benchmarks.results import ROOT
 from benchmarks.training_tables import (
+    corpus_epochs,
     earlier_runs,
     earlier_tuning,
     int8,
@@ -53,6 +54,7 @@ DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
         sources,
         tuning,
         pretext,
+        corpus_epochs,
         earlier_tuning,
         earlier_runs,
     ],

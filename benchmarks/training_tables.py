@@ -85,6 +85,11 @@ def pretext() -> str:
     return experiments("pretext")
 
 
+def corpus_epochs() -> str:
+    """Return the table of chapter 3 with other epochs of the corpus than the default's."""
+    return experiments("corpus_epochs")
+
+
 def earlier_tuning() -> str:
     """Return the table of chapter 3 with what was tried on top of the default before."""
     return experiments("earlier_tuning")
