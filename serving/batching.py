@@ -6,7 +6,7 @@ sentence of each request in turn, so that a request of a thousand sentences does
 wait for its end.
 
 Workers must not be done at the same time: the cores would then be unused until the event loop has
-answered, and new sentences have come. So those that share what waits leave a share of it for
+answered, and new sentences have come. So those that share what waits may leave a share of it for
 whoever is done first, and the loop, which all clients wait for, goes first where cores are few.
 
 Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under
@@ -88,6 +88,8 @@ class Batcher:
         workers: Threads, and rows that run side by side.
         row_tokens: Tokens that a row holds.
         max_waiting: Sentences that may wait; more are refused.
+        spare_shares: Shares of what waits that idle workers leave for whoever is done first. Their
+            rows are smaller then, which is dear where every row reads large weights.
         inline_tokens: A single sentence of up to this many tokens is predicted on the event loop's
             thread, which answers nobody meanwhile.
         record_row: Told of every row that has run.
@@ -100,11 +102,14 @@ class Batcher:
         workers: int,
         row_tokens: int,
         max_waiting: int,
+        spare_shares: int = 0,
         inline_tokens: int = 0,
         record_row: RecordRow = lambda sentences, tokens, seconds: None,
     ) -> None:
         self._predict_row = predict_row
         self._row_tokens = row_tokens
+        # A single worker has nobody to leave anything for.
+        self._spare_shares = spare_shares if workers > 1 else 0
         self._inline_tokens = inline_tokens
         self._max_waiting = max_waiting
         self._record_row = record_row
@@ -212,9 +217,8 @@ class Batcher:
             The row, and whether it has the machine to itself.
         """
         with self._lock:
-            # Instead of filling one row, share what waits among the idle workers, and leave a share
-            # for the one that is done first.
-            shares = self._idle + 1 if self._workers > 1 else 1
+            # Share what waits instead of filling one row.
+            shares = self._idle + self._spare_shares
             fair_share = math.ceil(self._waiting_tokens / shares)
             row = self._next_row(min(self._row_tokens, fair_share))
             is_exclusive = len(row) == 1 and self._idle == self._workers and not self.waiting

@@ -21,6 +21,10 @@ ENCODE_INLINE = 2_000
 # uses all cores, so that nothing else could be done meanwhile.
 PREDICT_INLINE = 64
 
+# What waits is divided among the idle workers and this many more (see ``batching``). At 8 clients
+# int8 answers 12 % more for it. At fp32, whose weights no cache holds, it would be 11 % less.
+SPARE_SHARES = {"int8": 1, "fp32": 0}
+
 CANARY = "The service is ready to answer."
 READY_WITHIN_SECONDS = 2.0
 
@@ -68,6 +72,7 @@ class Service:
             workers=settings.threads,
             row_tokens=ROW_TOKENS,
             max_waiting=settings.max_waiting,
+            spare_shares=SPARE_SHARES.get(self.info.precision, 0),
             inline_tokens=PREDICT_INLINE,
             record_row=self.metrics.record_row,
         )

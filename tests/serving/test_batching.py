@@ -22,6 +22,7 @@ def run(
     workers=1,
     row_tokens=8,
     max_waiting=1000,
+    spare_shares=0,
     inline_tokens=0,
     seconds=0.0,
 ):
@@ -34,6 +35,7 @@ def run(
             workers=workers,
             row_tokens=row_tokens,
             max_waiting=max_waiting,
+            spare_shares=spare_shares,
             inline_tokens=inline_tokens,
         )
         try:
@@ -140,17 +142,26 @@ def test_a_sentence_longer_than_a_row_still_runs():
     run(scenario, row_tokens=4)
 
 
-def test_what_waits_is_shared_and_whoever_is_done_first_finds_a_share_left():
+@pytest.mark.parametrize(("spare_shares", "left"), [(0, 0), (1, 2)])
+def test_what_waits_is_shared_and_whoever_is_done_first_finds_what_is_left(spare_shares, left):
     async def scenario(batcher, fake):
         fake.gate.clear()
         answer = ask(batcher, fake, *"abcdef")
         await wait_until_async(lambda: fake.running == 2)
-        assert batcher.waiting == 2
+        assert batcher.waiting == left
         fake.gate.set()
         assert await answer == [expected(text) for text in "abcdef"]
-        assert list(map(len, fake.rows[:2])) == [2, 2]
+        assert list(map(len, fake.rows[:2])) == [(6 - left) / 2] * 2
 
-    run(scenario, workers=2)
+    run(scenario, workers=2, spare_shares=spare_shares)
+
+
+def test_a_single_worker_leaves_nothing():
+    async def scenario(batcher, fake):
+        await ask(batcher, fake, *"abcdef")
+        assert list(map(len, fake.rows)) == [6]
+
+    run(scenario, spare_shares=1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
