@@ -190,10 +190,18 @@ def test_a_static_product_takes_its_bias_in_unless_others_read_it(
         assert relative_error(run(quantized, feed), run(graph, feed)) < 0.02
 
 
+def test_static_schemes_come_first() -> None:
+    kinds = [scheme.static for scheme in SCHEMES]
+    assert kinds == sorted(kinds, reverse=True)
+
+
+@pytest.mark.parametrize("static", [True, False])
 def test_schemes_go_from_the_smallest_to_the_safest(
-    model: onnx.ModelProto, feed: dict[str, Any]
+    static: bool, model: onnx.ModelProto, feed: dict[str, Any]
 ) -> None:
-    quantized = [quantize(model, scheme, collect_ranges(model, [feed])) for scheme in SCHEMES]
+    ranges = collect_ranges(model, [feed])
+    schemes = [scheme for scheme in SCHEMES if scheme.static == static]
+    quantized = [quantize(model, scheme, ranges) for scheme in schemes]
     sizes = [item.ByteSize() for item in quantized]
     errors = [relative_error(run(item, feed), run(model, feed)) for item in quantized]
     assert sizes == sorted(sizes)
