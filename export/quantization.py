@@ -61,8 +61,8 @@ class Scheme:
     """Whether the word embedding is quantized."""
 
 
-# Static ones first, since company does not move their scores; of either kind, from the smallest file
-# to the safest. An activation function's output has the most uneven columns.
+# Static ones first, since company does not move their scores; of either kind, from the smallest
+# file to the safest. An activation function's output has the most uneven columns.
 SCHEMES = (
     Scheme("static int8", static=True),
     Scheme("static int8, but fp32 after Gelu", static=True, keep_after=("Gelu",)),
