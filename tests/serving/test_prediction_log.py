@@ -139,7 +139,9 @@ def test_lines_that_come_one_by_one_do_not_each_wake_the_thread(monkeypatch):
     def naps(thread_id):
         """Return how often a thread has gone to sleep."""
         status = Path(f"/proc/self/task/{thread_id}/status").read_text(encoding="ascii")
-        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+        match = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)
+        assert match
+        return int(match[1])
 
     monkeypatch.setattr(log_writer, "GATHER_SECONDS", 0.2)
     with captured() as (log, lines):
