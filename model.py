@@ -94,8 +94,7 @@ class ColaModel(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
         is_pretext = "token_label" in batch
-        has_dropout = self.config.pretext_dropout or not is_pretext
-        self.network.train(self.training and has_dropout)
+        self.network.train(self.config.pretext_dropout or not is_pretext)
         if is_pretext:
             return self._pretext_loss(batch)
 

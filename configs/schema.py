@@ -325,13 +325,8 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
     if "pretask_epochs" in training:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
-    # How a checkpoint from before these existed was trained.
-    before = {
-        "adversarial": 0.0,
-        "freeze_words": False,
-        "match_rate": False,
-        "pretext_dropout": True,
-    }
+    # A checkpoint from before these existed was trained without them.
+    before = {"adversarial": 0.0, "freeze_words": False, "match_rate": False, "pretext_dropout": True}
     training = before | training
 
     # Nor did these settings of a base model exist.
