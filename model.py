@@ -93,9 +93,7 @@ class ColaModel(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
-        is_pretext = "token_label" in batch
-        self.network.train(self.config.pretext_dropout or not is_pretext)
-        if is_pretext:
+        if "token_label" in batch:
             return self._pretext_loss(batch)
 
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])

@@ -181,11 +181,6 @@ class TrainingConfig:
     freeze_words: bool = MISSING
     """Whether the word embeddings stay as they are: half of the default model's parameters."""
 
-    pretext_dropout: bool = MISSING
-    """Whether there is dropout in the pretext task, too. Its sentences are broken in another way in
-    every epoch, so that they cannot be learned by heart.
-    """
-
     match_rate: bool = MISSING
     """Whether the line between the labels is drawn so that as large a share of the in-domain
     validation sentences is called acceptable as is acceptable in training. No label of theirs is
@@ -326,8 +321,8 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
     # A checkpoint from before these existed was trained without them.
-    before = {"adversarial": 0.0, "freeze_words": False, "match_rate": False, "pretext_dropout": True}
-    training = before | training
+    for key, off in (("adversarial", 0.0), ("freeze_words", False), ("match_rate", False)):
+        training.setdefault(key, off)
 
     # Nor did these settings of a base model exist.
     model = {"attention_dropout": None, "quantized": None, **recorded["model"]}
