@@ -18,15 +18,14 @@ and back would take as long as the model.
 import asyncio
 import contextlib
 import math
-import os
 import queue
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from errors import QueueFullError
+from prediction.cores import lower_priority
 from prediction.types import Encoded, Prediction
 
 PredictRow = Callable[[Sequence[Encoded], bool], list[Prediction]]
@@ -34,10 +33,6 @@ PredictRow = Callable[[Sequence[Encoded], bool], list[Prediction]]
 
 RecordRow = Callable[[int, int, float], None]
 """Is given the sentences, tokens and seconds of every row."""
-
-
-WORKER_NICENESS = 15
-"""By how much workers give way to the event loop's thread, see nice(2)."""
 
 
 class _Request:
@@ -192,11 +187,8 @@ class Batcher:
 
     def _work(self) -> None:
         """Run rows while there are any; then sleep. The main function of a worker's thread."""
-        # Linux gives every thread a priority of its own. A sandbox may forbid it.
-        if sys.platform == "linux":
-            with contextlib.suppress(PermissionError):
-                niceness = os.getpriority(os.PRIO_PROCESS, 0) + WORKER_NICENESS
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        # The event loop goes first.
+        lower_priority()
 
         while self._wake_ups.get():
             while (taken := self._take_row())[0]:

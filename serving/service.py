@@ -21,9 +21,9 @@ ENCODE_INLINE = 2_000
 # uses all cores, so that nothing else could be done meanwhile.
 PREDICT_INLINE = 64
 
-# What waits is divided among the idle workers and this many more (see ``batching``). At 8 clients
-# int8 answers 12 % more for it. At fp32, whose weights no cache holds, it would be 11 % less.
-SPARE_SHARES = {"int8": 1, "fp32": 0}
+# See ``Batcher``. Other weights than int8's are too large for a core's share of the cache: there,
+# smaller rows cost more than unused cores.
+SPARE_SHARES = {"int8": 1}
 
 CANARY = "The service is ready to answer."
 READY_WITHIN_SECONDS = 2.0

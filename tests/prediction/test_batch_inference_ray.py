@@ -90,7 +90,8 @@ def test_a_folder_gets_the_predictor_s_answers(tmp_path: Path) -> None:
 def test_an_interrupted_job_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     job = start_job(source, output, *MODEL)
-    wait_until(lambda: has_parts(output, 3), seconds=100)
+    # As early as there is something to go on from: on a fast machine the job is soon done.
+    wait_until(lambda: has_parts(output, 1), seconds=100)
     job.send_signal(signal.SIGINT)
     _, stderr = job.communicate(timeout=60)
     assert job.returncode == 130
