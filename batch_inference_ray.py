@@ -79,6 +79,9 @@ def main() -> None:
     except KeyboardInterrupt:
         progress.end_line()
         raise Interrupted(f"interrupted: {job.output} can be continued with --resume") from None
+    finally:
+        # Ray may have its own to say of the tasks that it ends: before the last line, not after it.
+        ray.shutdown()
 
     earlier = sum(part.rows for part in source.parts) - progress.total
     progress.say_summary(job.output, earlier)
