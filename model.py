@@ -28,6 +28,7 @@ from errors import CheckpointError
 from prediction.model_file import Metrics
 from training.adversarial import WorstDirections
 from training.examples import NO_LABEL, Batch
+from training.last_layer import LastLayer
 from training.metrics import evaluate
 from training.optimization import parameter_groups
 from training.provenance import Provenance
@@ -74,6 +75,7 @@ class ColaModel(pl.LightningModule):
         )
 
         self.register_buffer("offset", torch.zeros(2))
+        self.last_layer = LastLayer(network)
         self.worst_directions = WorstDirections()
         if config.freeze_words:
             network.get_input_embeddings().weight.requires_grad_(False)
@@ -93,7 +95,10 @@ class ColaModel(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
-        if "token_label" in batch:
+        is_pretext = "token_label" in batch
+        has_dropout = self.config.pretext_dropout or not is_pretext
+        self.network.train(self.training and has_dropout)
+        if is_pretext:
             return self._pretext_loss(batch)
 
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])
@@ -118,11 +123,12 @@ class ColaModel(pl.LightningModule):
     def _pretext_loss(self, batch: Batch) -> Tensor:
         """Compute how well it finds the broken sentences and, in them, the wrong tokens."""
         assert self.token_head is not None
-        outputs = self.network(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            output_hidden_states=True,
-        )
+        with self.last_layer.computes_all_tokens():
+            outputs = self.network(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                output_hidden_states=True,
+            )
         loss = self._cross_entropy(outputs.logits, batch)
         self.log("train/loss", loss, prog_bar=True)
 

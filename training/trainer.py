@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import Logger
 
 from configs.schema import Config
 from errors import ConfigError
+from training.averaging import MeanOfEpochs
 from training.callbacks import SeedEachStep, StopOnSignal
 
 
@@ -24,14 +25,23 @@ def make_trainer(
         folder: Where checkpoints go.
         logger: Where metrics are recorded.
         callbacks: Further callbacks.
+
+    Raises:
+        ConfigError: It is to stop early, but also to average the last epochs.
     """
     training = config.training
+    if training.patience is not None and training.average_epochs:
+        raise ConfigError(
+            "training.patience ends at an epoch that is not known before, but the last "
+            f"training.average_epochs={training.average_epochs} must be; set the one to null or "
+            "the other to 0"
+        )
 
-    # The best epoch's weights, for use; everything after each epoch, to resume.
+    # Weights for use, of the best epoch or the last; everything after each epoch, to resume.
     best = ModelCheckpoint(
         dirpath=folder,
         filename="best-checkpoint",
-        monitor=training.monitor,
+        monitor=None if training.average_epochs else training.monitor,
         mode=training.monitor_mode,
         save_weights_only=True,
         enable_version_counter=False,
@@ -43,7 +53,12 @@ def make_trainer(
         enable_version_counter=False,
     )
 
-    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
+    every_run: list[pl.Callback] = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
+    max_epochs = training.pretext_epochs + training.max_epochs
+    if training.average_epochs:
+        first = max(training.pretext_epochs, max_epochs - training.average_epochs)
+        every_run.append(MeanOfEpochs(first))
+
     early_stopping = []
     if training.patience is not None:
         early_stopping = [
@@ -51,7 +66,7 @@ def make_trainer(
         ]
 
     return pl.Trainer(
-        max_epochs=training.pretext_epochs + training.max_epochs,
+        max_epochs=max_epochs,
         # Each epoch of the pretext task has data of its own.
         reload_dataloaders_every_n_epochs=1,
         accelerator=training.accelerator,
@@ -97,7 +112,7 @@ def choose_precision(precision: str) -> Any:
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path:
-    """Return the checkpoint with the best value of ``training.monitor``."""
+    """Return the checkpoint to publish: of the best epoch, or of the mean of the last ones."""
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
     return Path(best.best_model_path)
