@@ -90,6 +90,11 @@ def corpus_epochs() -> str:
     return experiments("corpus_epochs")
 
 
+def published() -> str:
+    """Return the table of chapter 3 with which epoch's weights are published."""
+    return experiments("published")
+
+
 def earlier_tuning() -> str:
     """Return the table of chapter 3 with what was tried on top of the default before."""
     return experiments("earlier_tuning")
