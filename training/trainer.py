@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
-from configs.schema import Config
+from configs.schema import Config, TrainingConfig
 from errors import ConfigError
 from training.averaging import MeanOfEpochs
 from training.callbacks import SeedEachStep, StopOnSignal
@@ -30,43 +30,11 @@ def make_trainer(
         ConfigError: It is to stop early, but also to average the last epochs.
     """
     training = config.training
-    if training.patience is not None and training.average_epochs:
-        raise ConfigError(
-            "training.patience ends at an epoch that is not known before, but the last "
-            f"training.average_epochs={training.average_epochs} must be; set the one to null or "
-            "the other to 0"
-        )
-
-    # Weights for use, of the best epoch or the last; everything after each epoch, to resume.
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best-checkpoint",
-        monitor=None if training.average_epochs else training.monitor,
-        mode=training.monitor_mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    resume = ModelCheckpoint(
-        dirpath=folder,
-        filename="resume",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-
-    every_run: list[pl.Callback] = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
-    max_epochs = training.pretext_epochs + training.max_epochs
-    if training.average_epochs:
-        first = max(training.pretext_epochs, max_epochs - training.average_epochs)
-        every_run.append(MeanOfEpochs(first))
-
-    early_stopping = []
-    if training.patience is not None:
-        early_stopping = [
-            EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)
-        ]
+    best, resume = _checkpoints(training, folder)
+    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
 
     return pl.Trainer(
-        max_epochs=max_epochs,
+        max_epochs=training.pretext_epochs + training.max_epochs,
         # Each epoch of the pretext task has data of its own.
         reload_dataloaders_every_n_epochs=1,
         accelerator=training.accelerator,
@@ -80,12 +48,52 @@ def make_trainer(
         limit_train_batches=training.limit_train_batches,
         limit_val_batches=training.limit_val_batches,
         logger=logger or False,
-        callbacks=[best, *every_run, *callbacks, *early_stopping, resume],
+        callbacks=[best, *every_run, *callbacks, *_ending(training), resume],
         # BucketBatchSampler distributes the batches.
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
+
+
+def _checkpoints(training: TrainingConfig, folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """Return what saves weights for use, and what saves everything after each epoch, to resume."""
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best-checkpoint",
+        # Without one, the last epoch's are kept.
+        monitor=None if training.average_epochs else training.monitor,
+        mode=training.monitor_mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    resume = ModelCheckpoint(
+        dirpath=folder,
+        filename="resume",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    return best, resume
+
+
+def _ending(training: TrainingConfig) -> list[pl.Callback]:
+    """Return what ends the training: early, or with the mean of its last epochs.
+
+    Raises:
+        ConfigError: Both are asked for.
+    """
+    if training.patience is None:
+        epochs = min(training.average_epochs, training.max_epochs)
+        first = training.pretext_epochs + training.max_epochs - epochs
+        return [MeanOfEpochs(first)] if epochs else []
+
+    if training.average_epochs:
+        raise ConfigError(
+            "training.patience ends at an epoch that is not known before, but the last "
+            f"training.average_epochs={training.average_epochs} must be; set the one to null or "
+            "the other to 0"
+        )
+    return [EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)]
 
 
 def choose_precision(precision: str) -> Any:
