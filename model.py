@@ -95,10 +95,7 @@ class ColaModel(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
-        is_pretext = "token_label" in batch
-        has_dropout = self.config.pretext_dropout or not is_pretext
-        self.network.train(self.training and has_dropout)
-        if is_pretext:
+        if "token_label" in batch:
             return self._pretext_loss(batch)
 
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])

@@ -21,6 +21,7 @@ from benchmarks.chapter_tables import (
 from benchmarks.result_rows import all_results, headlines
 from benchmarks.results import ROOT
 from benchmarks.training_tables import (
+    averaged,
     corpus_epochs,
     earlier_runs,
     earlier_tuning,
@@ -57,6 +58,7 @@ DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
         pretext,
         corpus_epochs,
         published,
+        averaged,
         earlier_tuning,
         earlier_runs,
     ],

@@ -95,6 +95,11 @@ def published() -> str:
     return experiments("published")
 
 
+def averaged() -> str:
+    """Return the table of chapter 3 with whole runs that publish the mean of the last epochs."""
+    return experiments("averaged")
+
+
 def earlier_tuning() -> str:
     """Return the table of chapter 3 with what was tried on top of the default before."""
     return experiments("earlier_tuning")

@@ -181,27 +181,17 @@ class TrainingConfig:
     freeze_words: bool = MISSING
     """Whether the word embeddings stay as they are: half of the default model's parameters."""
 
-    pretext_dropout: bool = MISSING
-    """Whether there is dropout in the pretext task, too. Its sentences are broken in another way in
-    every epoch, so that they cannot be learned by heart.
-    """
-
     match_rate: bool = MISSING
     """Whether the line between the labels is drawn so that as large a share of the in-domain
     validation sentences is called acceptable as is acceptable in training. No label of theirs is
     used.
     """
 
-    average_epochs: int = MISSING
-    """The published weights are the mean of those after each of so many last epochs of the corpus.
-    0: those of the best epoch.
-    """
-
     gradient_clip: float | None = MISSING
     """Largest norm of the gradient. null: no limit."""
 
     monitor: str = MISSING
-    """Logged name of the metric that chooses the best epoch and stops early."""
+    """Logged name of the metric that chooses the best checkpoint and stops early."""
 
     monitor_mode: str = MISSING
     """``max`` or ``min``: which values of ``monitor`` are better."""
@@ -330,15 +320,9 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
     if "pretask_epochs" in training:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
-    # How a checkpoint from before these existed was trained.
-    before = {
-        "adversarial": 0.0,
-        "freeze_words": False,
-        "match_rate": False,
-        "pretext_dropout": True,
-        "average_epochs": 0,
-    }
-    training = before | training
+    # A checkpoint from before these existed was trained without them.
+    for key, off in (("adversarial", 0.0), ("freeze_words", False), ("match_rate", False)):
+        training.setdefault(key, off)
 
     # Nor did these settings of a base model exist.
     model = {"attention_dropout": None, "quantized": None, **recorded["model"]}

@@ -9,9 +9,8 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
-from configs.schema import Config, TrainingConfig
+from configs.schema import Config
 from errors import ConfigError
-from training.averaging import MeanOfEpochs
 from training.callbacks import SeedEachStep, StopOnSignal
 
 
@@ -25,13 +24,31 @@ def make_trainer(
         folder: Where checkpoints go.
         logger: Where metrics are recorded.
         callbacks: Further callbacks.
-
-    Raises:
-        ConfigError: It is to stop early, but also to average the last epochs.
     """
     training = config.training
-    best, resume = _checkpoints(training, folder)
+
+    # The best epoch's weights, for use; everything after each epoch, to resume.
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best-checkpoint",
+        monitor=training.monitor,
+        mode=training.monitor_mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    resume = ModelCheckpoint(
+        dirpath=folder,
+        filename="resume",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
     every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
+    early_stopping = []
+    if training.patience is not None:
+        early_stopping = [
+            EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)
+        ]
 
     return pl.Trainer(
         max_epochs=training.pretext_epochs + training.max_epochs,
@@ -48,52 +65,12 @@ def make_trainer(
         limit_train_batches=training.limit_train_batches,
         limit_val_batches=training.limit_val_batches,
         logger=logger or False,
-        callbacks=[best, *every_run, *callbacks, *_ending(training), resume],
+        callbacks=[best, *every_run, *callbacks, *early_stopping, resume],
         # BucketBatchSampler distributes the batches.
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-
-
-def _checkpoints(training: TrainingConfig, folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
-    """Return what saves weights for use, and what saves everything after each epoch, to resume."""
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best-checkpoint",
-        # Without one, the last epoch's are kept.
-        monitor=None if training.average_epochs else training.monitor,
-        mode=training.monitor_mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    resume = ModelCheckpoint(
-        dirpath=folder,
-        filename="resume",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    return best, resume
-
-
-def _ending(training: TrainingConfig) -> list[pl.Callback]:
-    """Return what ends the training: early, or with the mean of its last epochs.
-
-    Raises:
-        ConfigError: Both are asked for.
-    """
-    if training.patience is None:
-        epochs = min(training.average_epochs, training.max_epochs)
-        first = training.pretext_epochs + training.max_epochs - epochs
-        return [MeanOfEpochs(first)] if epochs else []
-
-    if training.average_epochs:
-        raise ConfigError(
-            "training.patience ends at an epoch that is not known before, but the last "
-            f"training.average_epochs={training.average_epochs} must be; set the one to null or "
-            "the other to 0"
-        )
-    return [EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)]
 
 
 def choose_precision(precision: str) -> Any:
@@ -120,7 +97,7 @@ def choose_precision(precision: str) -> Any:
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path:
-    """Return the checkpoint to publish: of the best epoch, or of the mean of the last ones."""
+    """Return the checkpoint with the best value of ``training.monitor``."""
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
     return Path(best.best_model_path)

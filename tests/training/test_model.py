@@ -76,37 +76,6 @@ def test_frozen_words_are_not_optimized(compose: Compose) -> None:
     assert left_out == ["network.bert.embeddings.word_embeddings.weight"]
 
 
-# Dropout
-
-
-def losses_of_a_batch(module: ColaModel, batch: Batch) -> list[float]:
-    """Return the loss with dropout masks of two seeds."""
-    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]
-    losses = []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        losses.append(module.train().training_step(batch, 0).item())
-    return losses
-
-
-def test_the_pretext_task_has_no_dropout_and_the_corpus_has(compose: Compose) -> None:
-    pretext = ("training.pretext_epochs=1", "training.pretext_dropout=false")
-    module = build(compose, *pretext, "training.adversarial=0.0")
-    broken: Batch = {**batch_of_three(), "token_label": torch.zeros(3, 7, dtype=torch.int64)}
-
-    first, second = losses_of_a_batch(module, broken)
-    assert first == second
-    first, second = losses_of_a_batch(module, batch_of_three())
-    assert first != second
-
-
-def test_the_pretext_task_has_dropout_if_asked(compose: Compose) -> None:
-    module = build(compose, "training.pretext_epochs=1", "training.pretext_dropout=true")
-    broken: Batch = {**batch_of_three(), "token_label": torch.zeros(3, 7, dtype=torch.int64)}
-    first, second = losses_of_a_batch(module, broken)
-    assert first != second
-
-
 # Adversarial training
 
 

@@ -126,43 +126,6 @@ class StopAtStep(pl.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-class WeightsOfEpochs(pl.Callback):
-    """Keeps the weights after each epoch's last step."""
-
-    def __init__(self) -> None:
-        self.weights: list[dict[str, torch.Tensor]] = []
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.weights.append({name: w.clone() for name, w in pl_module.state_dict().items()})
-
-
-def test_the_mean_of_the_last_epochs_is_published(
-    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The pretext task's epoch does not count.
-    epochs = ("training.pretext_epochs=1", "training.max_epochs=2", "training.match_rate=false")
-    kept = WeightsOfEpochs()
-
-    def keeping(
-        config: Config, folder: Path, logger: Any, callbacks: list[pl.Callback]
-    ) -> pl.Trainer:
-        return make_trainer(config, folder, logger, [*callbacks, kept])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "make_trainer", keeping)
-        best = compose(*epochs, "training.average_epochs=0")
-        train.train(best, tmp_path / "best", tmp_path / "best")
-
-    mean = compose(*epochs, "training.average_epochs=3")
-    train.train(mean, tmp_path / "mean", tmp_path / "mean")
-    published = torch.load(tmp_path / "mean" / "best-checkpoint.ckpt")["state_dict"]
-
-    _, first, second = kept.weights
-    assert not torch.equal(first["network.classifier.weight"], second["network.classifier.weight"])
-    for name, weight in published.items():
-        torch.testing.assert_close(weight, (first[name] + second[name]) / 2)
-
-
 # The last 28 steps are those of the corpus. The run is stopped within the pretext task, at its end,
 # after it, within the second epoch of the corpus, and at the very end.
 @pytest.mark.parametrize("steps_left", [44, 29, 28, 27, 7, 1])
@@ -226,12 +189,7 @@ def test_a_model_that_learned_nothing_is_warned_of(
 
 def test_early_stopping_watches_the_metric_that_counts(compose: Compose, tmp_path: Path) -> None:
     result = train.train(
-        compose(
-            "training.max_epochs=6",
-            "training.patience=1",
-            "training.lr=0.0",
-            "training.average_epochs=0",
-        ),
+        compose("training.max_epochs=6", "training.patience=1", "training.lr=0.0"),
         tmp_path / "r",
         tmp_path / "m",
     )
@@ -239,9 +197,6 @@ def test_early_stopping_watches_the_metric_that_counts(compose: Compose, tmp_pat
 
 
 def test_bad_settings_are_refused_before_training(compose: Compose, tmp_path: Path) -> None:
-    early = compose("training.patience=1", "training.average_epochs=2")
-    with pytest.raises(ConfigError, match=r"training.patience .* training.average_epochs=2"):
-        train.train(early, tmp_path / "run", tmp_path / "models")
     with pytest.raises(CheckpointError, match="training.resume=nowhere"):
         train.train(compose("training.resume=nowhere"), tmp_path / "run", tmp_path / "models")
     (tmp_path / "file").touch()
