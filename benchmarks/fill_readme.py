@@ -10,6 +10,7 @@ and chapters 3, 5, 7 and 9 have tables of their own.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.chapter_tables import (
@@ -21,18 +22,12 @@ from benchmarks.chapter_tables import (
 from benchmarks.result_rows import all_results, headlines
 from benchmarks.results import ROOT
 from benchmarks.training_tables import (
-    averaged,
-    corpus_epochs,
-    earlier_runs,
-    earlier_tuning,
+    experiments,
     int8,
     mistakes,
     phenomena,
-    pretext,
-    published,
     seeds,
     sources,
-    tuning,
 )
 from benchmarks.walk_commands import EXPORTED, PREDICTED, TRAINED
 from benchmarks.walk_samples import json_output, output, times, transcript
@@ -40,6 +35,18 @@ from benchmarks.walk_samples import json_output, output, times, transcript
 START = "<!-- results: written by `make readme` from benchmarks/results/ -->\n"
 END = "<!-- end of results -->"
 
+
+# In the order of chapter 3.
+EXPERIMENTS = (
+    "tuning",
+    "pretext",
+    "corpus_epochs",
+    "published",
+    "averaged",
+    "names",
+    "earlier_tuning",
+    "earlier_runs",
+)
 
 DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
     ROOT / "README.md": [
@@ -54,13 +61,7 @@ DOCUMENTS: dict[Path, list[Callable[[], str | None]]] = {
         phenomena,
         mistakes,
         sources,
-        tuning,
-        pretext,
-        corpus_epochs,
-        published,
-        averaged,
-        earlier_tuning,
-        earlier_runs,
+        *(partial(experiments, name) for name in EXPERIMENTS),
     ],
     ROOT / "docs" / "05_export.md": [output("train", pattern=EXPORTED), int8],
     ROOT / "docs" / "06_predict.md": [output("predict two"), output("predict file")],

@@ -75,43 +75,8 @@ def mistakes() -> str:
     return table([head, ["---"] * len(head), *rows])
 
 
-def tuning() -> str:
-    """Return the table of chapter 3 with the runs that chose today's default."""
-    return experiments("tuning")
-
-
-def pretext() -> str:
-    """Return the table of chapter 3 with other pretext tasks than the default's."""
-    return experiments("pretext")
-
-
-def corpus_epochs() -> str:
-    """Return the table of chapter 3 with other epochs of the corpus than the default's."""
-    return experiments("corpus_epochs")
-
-
-def published() -> str:
-    """Return the table of chapter 3 with which epoch's weights are published."""
-    return experiments("published")
-
-
-def averaged() -> str:
-    """Return the table of chapter 3 with whole runs that publish the mean of the last epochs."""
-    return experiments("averaged")
-
-
-def earlier_tuning() -> str:
-    """Return the table of chapter 3 with what was tried on top of the default before."""
-    return experiments("earlier_tuning")
-
-
-def earlier_runs() -> str:
-    """Return the table of chapter 3 with whole runs of the default before."""
-    return experiments("earlier_runs")
-
-
 def experiments(name: str) -> str:
-    """Return one table of experiments.json; what a row does not tell stays empty."""
+    """Return a table of chapter 3 with runs made once; what a row does not tell stays empty."""
     everything: Experiments = results.read("experiments")
     rows = everything["tables"][name]
 

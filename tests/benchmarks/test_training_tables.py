@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import results
 from benchmarks.mistakes import mistakes
-from benchmarks.training_tables import tuning
+from benchmarks.training_tables import experiments
 from corpus.format import Sentence
 from prediction.types import Prediction
 
@@ -18,7 +18,7 @@ def test_a_run_may_lack_a_figure_and_have_a_word_for_one(
     rows = [{"run": "a", "seed": 1, "MCC": 0.3801}, {"run": "b", "MCC": 0.0, "AUC": "about 0.8"}]
     results.write("experiments", {"tables": {"tuning": rows}})
 
-    assert tuning().splitlines() == [
+    assert experiments("tuning").splitlines() == [
         "| run | seed | MCC | AUC |",
         "| --- | --- | --- | --- |",
         "| a | 1 | 0.380 |  |",

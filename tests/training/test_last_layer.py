@@ -9,24 +9,13 @@ from torch import nn
 
 from configs.schema import Config
 from model import ColaModel
-from tests.helpers.untrained_model import build_model
+from tests.helpers.untrained_model import batch_of_three, build_model
 from training.examples import Batch
 
 Compose = Callable[..., Config]
 
 SCRATCH = "model.from_scratch"
 DISTILBERT = (f"{SCRATCH}.model_type=distilbert", f"+{SCRATCH}.n_layers=2", f"+{SCRATCH}.n_heads=2")
-
-
-def batch_of_three() -> Batch:
-    """Return sentences of seven, four and two tokens."""
-    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] * 2 + [0] * 5])
-    return {
-        "input_ids": torch.arange(21).reshape(3, 7) + 5,
-        "attention_mask": mask,
-        "label": torch.tensor([1, 0, 1]),
-        "index": torch.arange(3),
-    }
 
 
 def tokens_computed(model: ColaModel, step: Callable[[], object]) -> list[int]:

@@ -15,7 +15,7 @@ from configs.schema import Config
 from errors import CheckpointError, WeightsError
 from model import ColaModel, load_checkpoint
 from tests.helpers.paths import ROOT
-from tests.helpers.untrained_model import build_model
+from tests.helpers.untrained_model import batch_of_three, build_model
 from training import weights
 from training.examples import Batch
 from training.optimization import parameter_groups
@@ -77,17 +77,6 @@ def test_frozen_words_are_not_optimized(compose: Compose) -> None:
 
 
 # Adversarial training
-
-
-def batch_of_three() -> Batch:
-    ids = torch.randint(5, 100, (3, 7), generator=torch.Generator().manual_seed(0))
-    mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2, [1] * 3 + [0] * 4])
-    return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "label": torch.tensor([0, 1, 0]),
-        "index": torch.arange(3),
-    }
 
 
 def adversarial_model(compose: Compose, *overrides: str) -> ColaModel:
