@@ -9,8 +9,8 @@ nothing but the Hub's own cache.
 
 import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytorch_lightning as pl
@@ -27,6 +27,7 @@ from corpus.generate import paradigms
 from errors import CorpusError
 from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
+from training.names import exchange_names
 from training.provenance import CorpusFacts
 from training.sampler import BucketBatchSampler
 from training.sources import Splits, UnavailableError, read_source, source_of
@@ -154,25 +155,36 @@ class DataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenize the corpus."""
-        sentences = self.corpus.splits[TRAIN]
-        self.train_examples = self.encoder.encode(sentences)
+        self.train_sentences = self.corpus.splits[TRAIN]
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
-        # What the pretext task breaks, and where it takes words to replace others with.
-        self.whole_texts = [sentence.text for sentence in sentences if sentence.label == 1]
-        self.corrupter = Corrupter([sentence.text for sentence in sentences])
+        # Its sentences lend their words to those that the pretext task breaks.
+        self.corrupter = Corrupter([sentence.text for sentence in self.train_sentences])
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return the batches of the current epoch; the trainer asks anew for each."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        if epoch >= self.pretext_epochs:
-            return self._loader(self.train_examples, shuffle=True, epoch=epoch)
-
-        # Follows from the epoch, so that a resumed run breaks the sentences in the same way.
+        # Follows from the epoch, so that a resumed run changes the sentences in the same way.
         rng = Random(f"{self.seed}-{epoch}")
-        broken = self.encoder.corrupt(self.whole_texts, self.corrupter, rng)
+
+        sentences = self.epoch_sentences(rng)
+
+        if epoch >= self.pretext_epochs:
+            return self._loader(self.encoder.encode(sentences), shuffle=True, epoch=epoch)
+
+        whole = [sentence.text for sentence in sentences if sentence.label == 1]
+        broken = self.encoder.corrupt(whole, self.corrupter, rng)
         examples = join(broken, self.encoder.encode(self._paradigms(rng)))
         return self._loader(examples, shuffle=True, epoch=epoch)
+
+    def epoch_sentences(self, rng: Random) -> Sequence[Sentence]:
+        """Return the training sentences as an epoch has them: with names of its own."""
+        if not self.processing.exchange_names:
+            return self.train_sentences
+        return [
+            replace(sentence, text=exchange_names(sentence.text, rng))
+            for sentence in self.train_sentences
+        ]
 
     def val_dataloader(self) -> DataLoader[int]:
         """Return the batches of the validation set, in its order but for the sorting by length."""
@@ -192,12 +204,12 @@ class DataModule(pl.LightningDataModule):
             return int(math.ceil(batches / world_size) * limit_batches)
 
         # The number of paradigms does not depend on the random numbers.
-        pretext_sentences = 2 * len(self.whole_texts) + len(self._paradigms(Random()))
+        whole = sum(sentence.label for sentence in self.train_sentences)
+        pretext_steps = steps(2 * whole + len(self._paradigms(Random())))
+        corpus_steps = steps(len(self.train_sentences))
 
         corpus_epochs = max_epochs - self.pretext_epochs
-        return self.pretext_epochs * steps(pretext_sentences) + corpus_epochs * steps(
-            len(self.train_examples.ids)
-        )
+        return self.pretext_epochs * pretext_steps + corpus_epochs * corpus_steps
 
     def _paradigms(self, rng: Random) -> list[Sentence]:
         return paradigms(rng, for_own_corpus=self.corpus.source is Source.own)

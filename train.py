@@ -35,6 +35,7 @@ from model import ColaModel
 from training import pictures, provenance, report, tracking, weights
 from training.callbacks import LearningCurves, Throughput
 from training.metrics import evaluate
+from training.precision import multiply_with_onednn
 from training.report import TrainingReport
 from training.trainer import best_checkpoint, make_trainer
 
@@ -92,6 +93,7 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
     # which costs time and which nothing here reads before it is written.
     pl.seed_everything(config.seed, workers=True, verbose=False)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    multiply_with_onednn()
 
     # The corpus, as tokens.
     tokenizer = weights.load_tokenizer(config.model)

@@ -29,8 +29,8 @@ from rich.table import Table
 from benchmarks import results
 from benchmarks.results import ROOT, Int8Run, Quality, QualityRun
 from configs.schema import Config, as_config
+from training.precision import choose_precision
 from training.report import TrainingReport
-from training.trainer import choose_precision
 
 NAMES = {"32-true": "fp32", "bf16-mixed": "bf16"}
 SPLITS = ("overall", "in_domain", "out_of_domain")

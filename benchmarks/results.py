@@ -137,8 +137,8 @@ class Training(TypedDict):
     threads: int
     rounds: int
     sentences_per_second: dict[str, float]
-    ratio: Spread
-    """Speed of "ours" over that of "padded to 128"."""
+    ratios: dict[str, Spread]
+    """Speed of "ours" over that of each other way."""
 
 
 class InferenceRow(TypedDict):

@@ -142,6 +142,9 @@ class ProcessingConfig:
     bucket: bool = MISSING
     """Whether sentences of similar length share a batch, so that little is padded."""
 
+    exchange_names: bool = MISSING
+    """Whether each epoch exchanges the names of persons for others (``training/names.py``)."""
+
 
 @dataclass
 class TrainingConfig:
@@ -321,13 +324,12 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
     # A checkpoint from before these existed was trained without them.
-    for key, off in (("adversarial", 0.0), ("freeze_words", False), ("match_rate", False)):
-        training.setdefault(key, off)
-
-    # Nor did these settings of a base model exist.
-    model = {"attention_dropout": None, "quantized": None, **recorded["model"]}
-
-    complete = dict(recorded) | {"training": training, "model": model}
+    off = {"adversarial": 0.0, "freeze_words": False, "match_rate": False}
+    complete = dict(recorded) | {
+        "training": off | training,
+        "processing": {"exchange_names": False} | recorded["processing"],
+        "model": {"attention_dropout": None, "quantized": None} | recorded["model"],
+    }
     merged = OmegaConf.merge(OmegaConf.structured(Config), complete)
     assert isinstance(merged, DictConfig)
     return as_config(merged)

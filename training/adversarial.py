@@ -27,14 +27,19 @@ class WorstDirections:
     def recall(self, batch: Batch, embeddings: Tensor) -> Tensor:
         """Return a direction per sentence, zeros for a new one, shaped as ``embeddings``.
 
+        A sentence of another length than before counts as new.
+
         Args:
             batch: The sentences.
             embeddings: float [sentences, tokens, width].
         """
         directions = torch.zeros_like(embeddings)
+        lengths = batch["attention_mask"].sum(dim=1).tolist()
         for row, index in enumerate(batch["index"].tolist()):
             known = self.by_index.get(index)
-            if known is not None:
+
+            # A name of more tokens than the one before it moves those that follow.
+            if known is not None and len(known) == lengths[row]:
                 directions[row, : len(known)] = known.to(directions)
         return directions
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from configs.schema import Config
-from errors import ConfigError
 from training.callbacks import SeedEachStep, StopOnSignal
+from training.precision import choose_precision
 
 
 def make_trainer(
@@ -71,29 +69,6 @@ def make_trainer(
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-
-
-def choose_precision(precision: str) -> Any:
-    """Return Lightning's name of the precision to train in.
-
-    ``auto`` is bf16 where the GPU, or else the CPU, computes in it (a CPU is then twice as fast),
-    else fp32.
-
-    Raises:
-        ConfigError: fp16, whose gradients would have to be scaled.
-    """
-    if precision.startswith("16"):
-        raise ConfigError(
-            f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true"
-        )
-    if precision != "auto":
-        return precision
-
-    if torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported()
-    else:
-        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return "bf16-mixed" if has_bf16 else "32-true"
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path:

@@ -87,12 +87,14 @@ def test_a_recorded_configuration_is_read_back(compose: Compose) -> None:
 def test_a_configuration_recorded_by_an_older_version_is_read(compose: Compose) -> None:
     # All that it did not know is off.
     off = [f"training.{key}=false" for key in ("freeze_words", "match_rate")]
-    config = compose("data.sources=[own]", "training.adversarial=0.0", *off)
+    off += ["training.adversarial=0.0", "processing.exchange_names=false"]
+    config = compose("data.sources=[own]", *off)
     recorded = plain(config)
     recorded["data"]["sources"] = ["corpus"]
     recorded["training"]["pretask_epochs"] = recorded["training"].pop("pretext_epochs")
     for key in ("adversarial", "freeze_words", "match_rate"):
         del recorded["training"][key]
+    del recorded["processing"]["exchange_names"]
     for key in ("attention_dropout", "quantized"):
         del recorded["model"][key]
     assert from_plain(recorded) == config

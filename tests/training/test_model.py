@@ -106,11 +106,22 @@ def test_a_direction_has_length_one_and_follows_its_sentence(compose: Compose) -
     module.training_step(batch, 0).backward()
 
     # The last two, in another batch with another padding, beside one that is new.
-    other: Batch = {**batch, "index": torch.tensor([2, 9, 1])}
+    mask = torch.tensor([[1] * 3 + [0] * 3, [1] * 6, [1] * 5 + [0]])
+    other: Batch = {**batch, "index": torch.tensor([2, 9, 1]), "attention_mask": mask}
     directions = module.worst_directions.recall(other, torch.zeros(3, 6, 32))
     assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 1], abs=1e-2)
     assert (directions[0, 3:] == 0).all(), "padding is no part of a sentence"
     assert (directions[2, 5:] == 0).all()
+
+
+def test_a_sentence_whose_length_changed_has_no_direction(compose: Compose) -> None:
+    module, batch = adversarial_model(compose), batch_of_three()
+    module.training_step(batch, 0).backward()
+
+    # The second and the third have changed places, and with them their lengths.
+    other: Batch = {**batch, "index": torch.tensor([0, 2, 1])}
+    directions = module.worst_directions.recall(other, torch.zeros(3, 7, 32))
+    assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 0], abs=1e-2)
 
 
 # The line between the labels

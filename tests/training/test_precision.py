@@ -1,0 +1,53 @@
+"""Which library multiplies: a faster one must not be a less precise one."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from training import precision
+
+MATMUL = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def setting() -> Iterator[None]:
+    """The setting is the process's: other tests find it as it was."""
+    before = MATMUL.fp32_precision
+    yield
+    MATMUL.fp32_precision = before
+
+
+def matrices() -> tuple[Tensor, Tensor]:
+    left, right = torch.rand(2, 300, 300, generator=torch.Generator().manual_seed(1))
+    return left, right
+
+
+def error(product: Tensor) -> float:
+    left, right = matrices()
+    exact = left.double() @ right.double()
+    return float((product - exact).abs().max() / exact.abs().max())
+
+
+def test_products_keep_the_precision_of_fp32() -> None:
+    precision.multiply_with_onednn()
+
+    left, right = matrices()
+    assert error(left @ right) <= precision.FP32_ERROR
+
+
+def test_the_limit_tells_bf16_from_fp32() -> None:
+    left, right = matrices()
+
+    assert error(left.bfloat16() @ right.bfloat16()) > precision.FP32_ERROR
+
+
+def test_a_cpu_that_would_round_goes_on_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = MATMUL.fp32_precision
+    # Then every product counts as rounded.
+    monkeypatch.setattr(precision, "FP32_ERROR", 0.0)
+
+    precision.multiply_with_onednn()
+
+    assert MATMUL.fp32_precision == before

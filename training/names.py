@@ -1,0 +1,34 @@
+"""Names of persons, exchanged at random: whom a sentence is about does not make it acceptable."""
+
+import re
+from random import Random
+
+NAMES = [
+    line.split()
+    for line in (
+        "John Bill Tom Peter David Robert George Paul Sam Frank Eric Fred Harry Bob Jack Joe "
+        "Steve Max Mike Jim Ben Dan Tony Roger Jeff Richard Gary Andrew William Walter Charles "
+        "Philip",
+        "Mary Susan Anna Linda Julia Karen Laura Jane Ruth Sarah Betty Claire Sally Sue Martha "
+        "Carol Ann Jill Jenny Molly Julie Lucy Joan Emma Kate Anne Maria Elizabeth Louise Sharon "
+        "Janet Alison",
+        "Kim Lee Sandy Pat Chris Robin Leslie Terry Dana Taylor",
+    )
+]
+"""Of men, of women, and of either: a name is exchanged for one of its kind. None of them is one
+that ``corpus/`` keeps for its validation sets.
+"""
+
+NAME = re.compile(rf"\b(?:{'|'.join(name for names in NAMES for name in names)})\b")
+
+
+def exchange_names(text: str, rng: Random) -> str:
+    """Return a text with each name exchanged for another, the same one wherever it occurs."""
+    if not NAME.search(text):
+        return text
+
+    # Names that differ go on to differ.
+    others: dict[str, str] = {}
+    for names in NAMES:
+        others |= zip(names, rng.sample(names, len(names)), strict=True)
+    return NAME.sub(lambda match: others[match[0]], text)

@@ -1,0 +1,56 @@
+"""In which precision, and with which library, a CPU or GPU multiplies matrices."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from errors import ConfigError
+
+FP32_ERROR = 1e-5
+"""Largest error of a product in fp32, relative to its largest value; bf16's is about 1e-3."""
+
+
+def choose_precision(precision: str) -> Any:
+    """Return Lightning's name of the precision to train in.
+
+    ``auto`` is bf16 where the GPU, or else the CPU, computes in it, else fp32.
+
+    Raises:
+        ConfigError: fp16, whose gradients would have to be scaled.
+    """
+    if precision.startswith("16"):
+        raise ConfigError(
+            f"training.precision={precision}: fp16 is not supported; use bf16-mixed or 32-true"
+        )
+    if precision != "auto":
+        return precision
+
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return "bf16-mixed" if has_bf16 else "32-true"
+
+
+def multiply_with_onednn() -> None:
+    """Let oneDNN multiply matrices of fp32 on the CPU, if it does so in fp32.
+
+    MKL, which torch takes otherwise, does without AVX-512 on AMD's CPUs, where oneDNN is twice as
+    fast (``python -m benchmarks.training``). torch offers it only together with the
+    permission to round to bf16. oneDNN makes use of that on a CPU with AMX; then torch goes on
+    with MKL.
+    """
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "bf16"
+
+    left, right = torch.rand(2, 256, 256, generator=torch.Generator().manual_seed(0))
+    if not _is_fp32(left @ right, left.double() @ right.double()):
+        matmul.fp32_precision = before
+
+
+def _is_fp32(product: Tensor, exact: Tensor) -> bool:
+    """Return whether a product is as precise as fp32 makes it; both float [rows, columns]."""
+    error = (product - exact).abs().max() / exact.abs().max()
+    return bool(error <= FP32_ERROR)
