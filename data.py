@@ -30,6 +30,7 @@ from training.examples import Encoder, Examples, join
 from training.names import exchange_names
 from training.provenance import CorpusFacts
 from training.sampler import BucketBatchSampler
+from training.schedule import Steps
 from training.sources import Splits, UnavailableError, read_source, source_of
 
 
@@ -190,8 +191,8 @@ class DataModule(pl.LightningDataModule):
         """Return the batches of the validation set, in its order but for the sorting by length."""
         return self._loader(self.validation_examples, shuffle=False)
 
-    def training_steps(self, max_epochs: int, world_size: int, limit_batches: float) -> int:
-        """Return the number of optimizer steps of all epochs together.
+    def training_steps(self, max_epochs: int, world_size: int, limit_batches: float) -> Steps:
+        """Return the number of optimizer steps of all epochs, by phase.
 
         Args:
             max_epochs: Number of epochs, those of the pretext task included.
@@ -209,7 +210,7 @@ class DataModule(pl.LightningDataModule):
         corpus_steps = steps(len(self.train_sentences))
 
         corpus_epochs = max_epochs - self.pretext_epochs
-        return self.pretext_epochs * pretext_steps + corpus_epochs * corpus_steps
+        return Steps(self.pretext_epochs * pretext_steps, corpus_epochs * corpus_steps)
 
     def _paradigms(self, rng: Random) -> list[Sentence]:
         return paradigms(rng, for_own_corpus=self.corpus.source is Source.own)

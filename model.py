@@ -7,6 +7,7 @@ configuration it came from.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
-    get_linear_schedule_with_warmup,
 )
 
 from configs.schema import Optimizer, TrainingConfig
@@ -32,6 +33,7 @@ from training.last_layer import LastLayer
 from training.metrics import evaluate
 from training.optimization import parameter_groups
 from training.provenance import Provenance
+from training.schedule import NO_STEPS, Steps, rate_at
 from training.validation import Validation, ValidationRows, offset_to_rate
 
 
@@ -43,7 +45,7 @@ class ColaModel(pl.LightningModule):
         config: The ``training`` group of the configuration.
         provenance: What a checkpoint of this model says about itself.
         validation_splits: The split of each validation sentence; needed to validate.
-        total_steps: Optimizer steps of the whole run; needed to train with AdamW.
+        steps: Optimizer steps of the whole run; needed to train with AdamW.
 
     Attributes:
         provenance: With the metrics of the last validation.
@@ -60,11 +62,11 @@ class ColaModel(pl.LightningModule):
         provenance: Provenance,
         *,
         validation_splits: Sequence[str] = (),
-        total_steps: int = 0,
+        steps: Steps = NO_STEPS,
     ) -> None:
         super().__init__()
         self.network, self.config, self.provenance = network, config, provenance
-        self.validation_splits, self.total_steps = validation_splits, total_steps
+        self.validation_splits, self.steps = validation_splits, steps
 
         self.validation_rows = ValidationRows()
         self.validation: Validation | None = None
@@ -92,6 +94,11 @@ class ColaModel(pl.LightningModule):
         """
         logits: Tensor = self.network(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Begin the corpus with an optimizer that has seen no gradient of the pretext task."""
+        if self.config.pretext_lr is not None and self.global_step == self.steps.pretext:
+            self.trainer.optimizers[0].state.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch, of the pretext task if its tokens are labelled."""
@@ -220,11 +227,11 @@ class ColaModel(pl.LightningModule):
             return torch.optim.Adam(self.parameters(), lr=config.lr)
 
         layers = int(self.network.config.num_hidden_layers)
-        groups = parameter_groups(self, layers, config.lr, config.weight_decay, config.layer_decay)
+        # The schedule gives the rates; a group has what its layer's is multiplied by.
+        groups = parameter_groups(self, layers, 1.0, config.weight_decay, config.layer_decay)
         optimizer = torch.optim.AdamW(groups, fused=True)
 
-        warmup_steps = int(config.warmup_share * self.total_steps)
-        schedule = get_linear_schedule_with_warmup(optimizer, warmup_steps, self.total_steps)
+        schedule = LambdaLR(optimizer, partial(rate_at, steps=self.steps, config=config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

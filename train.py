@@ -124,7 +124,7 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
             config.training,
             origin,
             validation_splits=data.corpus.validation_splits,
-            total_steps=data.training_steps(
+            steps=data.training_steps(
                 trainer.max_epochs or 0, trainer.world_size, config.training.limit_train_batches
             ),
         )

@@ -94,8 +94,8 @@ def sentences_per_second(config: Config, way: Way) -> tuple[float, str]:
         weights.architecture(network),
         weights.tokenizer_json(tokenizer),
     )
-    total_steps = data.training_steps(1, 1, training.limit_train_batches)
-    model = ColaModel(network, training, origin, total_steps=total_steps)
+    steps = data.training_steps(1, 1, training.limit_train_batches)
+    model = ColaModel(network, training, origin, steps=steps)
 
     # Everything that is not a training step is off: it would cost the same either way.
     throughput = Throughput()

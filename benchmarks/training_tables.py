@@ -12,7 +12,7 @@ class Experiments(TypedDict):
     note: str
     machine: dict[str, str]
     tables: dict[str, list[dict[str, str | float]]]
-    """By what they were about; a row's keys are the columns of chapter 3."""
+    """By what they were about; a row's keys are the columns of EXPERIMENTS.md."""
 
 
 def seeds() -> str:
@@ -76,7 +76,7 @@ def mistakes() -> str:
 
 
 def experiments(name: str) -> str:
-    """Return a table of chapter 3 with runs made once; what a row does not tell stays empty."""
+    """Return a table of EXPERIMENTS.md, of runs made once; what a row does not tell stays empty."""
     everything: Experiments = results.read("experiments")
     rows = everything["tables"][name]
 

@@ -164,11 +164,16 @@ class TrainingConfig:
     lr: float = MISSING
     """Learning rate of the head, at its peak."""
 
+    pretext_lr: float | None = MISSING
+    """The peak in the pretext task, from which it falls to ``lr``; the corpus then begins with a
+    new optimizer. null: both are one phase.
+    """
+
     weight_decay: float = MISSING
     """Not applied to biases and norms."""
 
     warmup_share: float = MISSING
-    """Share of all steps in which the rate rises linearly from 0; then it falls linearly to 0."""
+    """Share of a phase's steps in which the rate rises linearly from 0; then it falls linearly."""
 
     layer_decay: float = MISSING
     """Learning rate of a layer = that of the layer above times this. 1: one rate for all layers."""
@@ -324,7 +329,7 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
     # A checkpoint from before these existed was trained without them.
-    off = {"adversarial": 0.0, "freeze_words": False, "match_rate": False}
+    off = {"adversarial": 0.0, "freeze_words": False, "match_rate": False, "pretext_lr": None}
     complete = dict(recorded) | {
         "training": off | training,
         "processing": {"exchange_names": False} | recorded["processing"],

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -110,6 +111,39 @@ def test_the_same_configuration_gives_the_same_metrics(compose: Compose, tmp_pat
     assert runs[0].metrics == runs[1].metrics
     other = train.train(compose("seed=7"), tmp_path / "run2", tmp_path / "models2")
     assert other.metrics != runs[0].metrics
+
+
+class OptimizerSteps(pl.Callback):
+    """Remembers how many gradients the optimizer knew at the end."""
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        (optimizer,) = trainer.optimizers
+        (self.steps,) = {int(state["step"]) for state in optimizer.state.values()}
+
+
+@pytest.mark.parametrize(("pretext_lr", "forgets"), [("1e-3", True), ("null", False)])
+def test_the_corpus_begins_with_a_new_optimizer(
+    compose: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pretext_lr: str,
+    forgets: bool,
+) -> None:
+    optimizer = OptimizerSteps()
+    monkeypatch.setattr(
+        train,
+        "make_trainer",
+        lambda config, folder, logger, callbacks: make_trainer(
+            config, folder, logger, [*callbacks, optimizer]
+        ),
+    )
+    config = compose("training.pretext_epochs=1", f"training.pretext_lr={pretext_lr}")
+    result = train.train(config, tmp_path / "run", tmp_path / "models")
+
+    sentences = result.corpus.sentences["train"]
+    corpus_steps = math.ceil(sentences / config.processing.batch_size) * config.training.max_epochs
+    assert corpus_steps < result.steps
+    assert optimizer.steps == (corpus_steps if forgets else result.steps)
 
 
 # Interruption

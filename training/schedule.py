@@ -1,0 +1,50 @@
+"""The learning rate of each step."""
+
+from typing import NamedTuple
+
+from configs.schema import TrainingConfig
+
+
+class Steps(NamedTuple):
+    """Optimizer steps of a run."""
+
+    pretext: int = 0
+    """Those of the pretext task, which come first."""
+
+    corpus: int = 0
+    """Those of the corpus."""
+
+
+NO_STEPS = Steps()
+"""Of a model that is not trained."""
+
+
+def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
+    """Return the head's learning rate in a step.
+
+    Each phase has a warm-up. In the pretext task the rate then falls from ``training.pretext_lr``
+    to ``training.lr``, in the corpus's epochs from there to 0. Without ``training.pretext_lr`` both
+    are one phase.
+
+    Args:
+        step: From 0.
+        steps: Of the run.
+        config: The ``training`` group of the configuration.
+    """
+    warmup = config.warmup_share
+    if config.pretext_lr is None:
+        return _rise_and_fall(step, sum(steps), warmup, peak=config.lr, end=0.0)
+    if step < steps.pretext:
+        return _rise_and_fall(step, steps.pretext, warmup, peak=config.pretext_lr, end=config.lr)
+    return _rise_and_fall(step - steps.pretext, steps.corpus, warmup, peak=config.lr, end=0.0)
+
+
+def _rise_and_fall(step: int, steps: int, warmup_share: float, *, peak: float, end: float) -> float:
+    """Return a value that rises linearly from 0 to its peak, then falls linearly to its end."""
+    warmup = int(warmup_share * steps)
+    if step < warmup:
+        return peak * step / warmup
+
+    # The scheduler also asks for the step after the last.
+    left = max(0.0, (steps - step) / max(1, steps - warmup))
+    return end + (peak - end) * left
