@@ -7,7 +7,6 @@ configuration it came from.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
 
-from configs.schema import Optimizer, TrainingConfig
+from configs.schema import TrainingConfig
 from corpus.format import IN_DOMAIN, TRAIN
 from errors import CheckpointError
 from prediction.model_file import Metrics
@@ -31,9 +29,9 @@ from training.adversarial import WorstDirections
 from training.examples import NO_LABEL, Batch
 from training.last_layer import LastLayer
 from training.metrics import evaluate
-from training.optimization import parameter_groups
+from training.optimization import make_optimizer
 from training.provenance import Provenance
-from training.schedule import NO_STEPS, Steps, rate_at
+from training.schedule import NO_STEPS, Steps
 from training.validation import Validation, ValidationRows, offset_to_rate
 
 
@@ -221,18 +219,9 @@ class ColaModel(pl.LightningModule):
         self.worst_directions.by_index = checkpoint.get("worst_directions", {})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimizer of ``training.optimizer``, for AdamW with its schedule."""
-        config = self.config
-        if config.optimizer is Optimizer.adam:
-            return torch.optim.Adam(self.parameters(), lr=config.lr)
-
+        """Return the optimizer and its schedule."""
         layers = int(self.network.config.num_hidden_layers)
-        # The schedule gives the rates; a group has what its layer's is multiplied by.
-        groups = parameter_groups(self, layers, 1.0, config.weight_decay, config.layer_decay)
-        optimizer = torch.optim.AdamW(groups, fused=True)
-
-        schedule = LambdaLR(optimizer, partial(rate_at, steps=self.steps, config=config))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return make_optimizer(self, layers, self.config, self.steps)
 
 
 def load_checkpoint(path: str | Path) -> ColaModel:

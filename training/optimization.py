@@ -1,14 +1,42 @@
-"""How the weights are updated: learning rates by layer."""
+"""How the weights are updated: the optimizer, and its learning rate by layer and step."""
 
+from functools import partial
 from typing import Any
 
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from configs.schema import Optimizer, TrainingConfig
+from training.schedule import Steps, rate_at
+
+
+def make_optimizer(
+    model: nn.Module, layers: int, config: TrainingConfig, steps: Steps
+) -> OptimizerLRScheduler:
+    """Return the optimizer of ``training.optimizer``, for AdamW with its schedule.
+
+    Args:
+        model: The model whose parameters are optimized.
+        layers: Number of its encoder layers.
+        config: The ``training`` group of the configuration.
+        steps: Of the whole run.
+    """
+    if config.optimizer is Optimizer.adam:
+        return torch.optim.Adam(model.parameters(), lr=config.lr)
+
+    groups = parameter_groups(model, layers, config.weight_decay, config.layer_decay)
+    optimizer = torch.optim.AdamW(groups, fused=True)
+
+    schedule = LambdaLR(optimizer, partial(rate_at, steps=steps, config=config))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def parameter_groups(
-    model: nn.Module, layers: int, lr: float, weight_decay: float, layer_decay: float
+    model: nn.Module, layers: int, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Return the optimizer's groups of parameters.
+    """Return AdamW's groups of parameters, each with its share of the learning rate.
 
     Frozen ones are in none; biases and norms are not decayed. The learning rate of a layer is
     ``layer_decay`` times that of the layer above: the head has depth 0 and the full rate, the top
@@ -18,7 +46,6 @@ def parameter_groups(
     Args:
         model: The model whose parameters are grouped.
         layers: Number of its encoder layers.
-        lr: Learning rate of the head.
         weight_decay: Of the parameters that are decayed.
         layer_decay: 1 for one rate for all layers.
     """
@@ -34,7 +61,7 @@ def parameter_groups(
             (depth, is_decayed),
             {
                 "params": [],
-                "lr": lr * layer_decay**depth,
+                "lr": layer_decay**depth,
                 "weight_decay": weight_decay if is_decayed else 0.0,
             },
         )

@@ -37,7 +37,7 @@ def build(compose: Compose, *overrides: str) -> ColaModel:
 
 def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
     module = build(compose, "training.pretext_epochs=1")
-    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.1, layer_decay=1.0)
+    groups = parameter_groups(module, layers=2, weight_decay=0.1, layer_decay=1.0)
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     names = {name: decay[id(parameter)] for name, parameter in module.named_parameters()}
     assert {name for name, value in names.items() if value == 0} == {
@@ -48,7 +48,7 @@ def test_biases_and_norms_are_not_decayed(compose: Compose) -> None:
 
 def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> None:
     module = build(compose)
-    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=0.5)
+    groups = parameter_groups(module, layers=2, weight_decay=0.0, layer_decay=0.5)
     rate = {id(p): group["lr"] for group in groups for p in group["params"]}
     rates = {name: rate[id(parameter)] for name, parameter in module.named_parameters()}
     assert rates["network.classifier.weight"] == 1.0
@@ -60,7 +60,7 @@ def test_the_learning_rate_decays_from_head_to_embeddings(compose: Compose) -> N
 def test_electra_s_projection_of_embeddings_learns_as_slowly_as_they_do(compose: Compose) -> None:
     scratch = "model.from_scratch"
     module = build(compose, f"{scratch}.model_type=electra", f"+{scratch}.embedding_size=16")
-    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=0.5)
+    groups = parameter_groups(module, layers=2, weight_decay=0.0, layer_decay=0.5)
     rate = {id(p): group["lr"] for group in groups for p in group["params"]}
     rates = {name: rate[id(parameter)] for name, parameter in module.named_parameters()}
     assert rates["network.electra.embeddings_project.weight"] == 0.125
@@ -70,7 +70,7 @@ def test_electra_s_projection_of_embeddings_learns_as_slowly_as_they_do(compose:
 
 def test_frozen_words_are_not_optimized(compose: Compose) -> None:
     module = build(compose, "training.freeze_words=true")
-    groups = parameter_groups(module, layers=2, lr=1.0, weight_decay=0.0, layer_decay=1.0)
+    groups = parameter_groups(module, layers=2, weight_decay=0.0, layer_decay=1.0)
     optimized = {id(parameter) for group in groups for parameter in group["params"]}
     left_out = [name for name, p in module.named_parameters() if id(p) not in optimized]
     assert left_out == ["network.bert.embeddings.word_embeddings.weight"]
