@@ -129,7 +129,7 @@ class DataModule(pl.LightningDataModule):
         config: Where the corpus comes from.
         processing: How sentences become batches.
         pretext_epochs: Number of epochs of the pretext task.
-        seed: The order of the sentences and the pretext task follow from it.
+        seed: The order of the sentences, their names and the pretext task follow from it.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class DataModule(pl.LightningDataModule):
         _ = self.corpus
 
     def setup(self, stage: str | None = None) -> None:
-        """Tokenize the corpus."""
+        """Tokenize the validation set; the training set is tokenized in each epoch."""
         self.train_sentences = self.corpus.splits[TRAIN]
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 

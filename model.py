@@ -30,7 +30,7 @@ from training.examples import NO_LABEL, Batch
 from training.last_layer import LastLayer
 from training.metrics import evaluate
 from training.optimization import make_optimizer
-from training.provenance import Provenance
+from training.provenance import Provenance, require_same_settings
 from training.schedule import NO_STEPS, Steps
 from training.validation import Validation, ValidationRows, offset_to_rate
 
@@ -215,7 +215,13 @@ class ColaModel(pl.LightningModule):
             checkpoint["worst_directions"] = self.worst_directions.by_index
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the worst directions of the interrupted run."""
+        """Go on with the worst directions of the interrupted run.
+
+        Raises:
+            CheckpointError: That run had other settings.
+        """
+        if "optimizer_states" in checkpoint:
+            require_same_settings(Provenance.from_json(checkpoint["cola"]), self.config)
         self.worst_directions.by_index = checkpoint.get("worst_directions", {})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

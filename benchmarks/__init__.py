@@ -1,7 +1,7 @@
 """What the README and the chapters say about speed and quality, measured.
 
 ==================== ===============================================================================
-``training``         an epoch as it is trained, against padding to 128
+``training``         an epoch as it is trained, against padding to 128 and MKL's products
 ``quality``          MCC over several seeds, trained and exported
 ``mistakes``         what a trained model gets wrong, by phenomenon and by source
 ``corpus_baseline``  how far TF-IDF n-grams go on the corpus of this repository

@@ -3,8 +3,9 @@
 python -m benchmarks.fill_readme            # or `make readme`
 python -m benchmarks.fill_readme --check    # exit code 1 if a document says something else
 
-The README has the headline results, ``benchmarks/README.md`` has all of them; ``corpus/README.md``
-and chapters 3, 5, 7 and 9 have tables of their own.
+The README has the headline results, ``benchmarks/README.md`` has all of them;
+``benchmarks/EXPERIMENTS.md``, ``corpus/README.md`` and chapters 3, 5, 7 and 9 have tables of
+their own.
 """
 
 import argparse

@@ -76,9 +76,10 @@ def main() -> None:
 
 def sentences_per_second(config: Config, way: Way) -> tuple[float, str]:
     """Return the speed of the training steps alone, and the corpus they were measured on."""
-    # Pretext epochs have sentences of their own; compared are the ways to batch CoLA's.
+    # The corpus's epochs alone: those of the pretext task have other sentences.
     training = replace(config.training, pretext_epochs=0)
     pl.seed_everything(config.seed, verbose=False)
+    # The setting is the process's: the way before may have changed it.
     torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
     if way.with_onednn:
         multiply_with_onednn()

@@ -1,4 +1,4 @@
-"""The tables of chapters 3 and 5, about trained and exported models, from the results files."""
+"""The tables of chapters 3 and 5 and of EXPERIMENTS.md, about trained and exported models."""
 
 from typing import TypedDict
 

@@ -159,14 +159,16 @@ class TrainingConfig:
     """Epochs of the corpus, after the pretext task."""
 
     optimizer: Optimizer = MISSING
-    """With ``adam``, ``weight_decay``, ``warmup_share`` and ``layer_decay`` are not used."""
+    """With ``adam``, ``weight_decay``, ``warmup_share`` and ``layer_decay`` are not used, and the
+    rate is ``lr`` throughout.
+    """
 
     lr: float = MISSING
-    """Learning rate of the head, at its peak."""
+    """Learning rate of the head at its peak in the corpus's epochs."""
 
     pretext_lr: float | None = MISSING
-    """The peak in the pretext task, from which it falls to ``lr``; the corpus then begins with a
-    new optimizer. null: both are one phase.
+    """The peak in the pretext task, from which it goes to ``lr``; the corpus then begins with a new
+    optimizer. null: both are one phase.
     """
 
     weight_decay: float = MISSING

@@ -38,7 +38,8 @@ class WorstDirections:
         for row, index in enumerate(batch["index"].tolist()):
             known = self.by_index.get(index)
 
-            # A name of more tokens than the one before it moves those that follow.
+            # A name of more tokens than the one before it moves those that follow. Two that make up
+            # for each other go unnoticed, which does little harm.
             if known is not None and len(known) == lengths[row]:
                 directions[row, : len(known)] = known.to(directions)
         return directions

@@ -23,7 +23,7 @@ NAME = re.compile(rf"\b(?:{'|'.join(name for names in NAMES for name in names)})
 
 
 def exchange_names(text: str, rng: Random) -> str:
-    """Return a text with each name exchanged for another, the same one wherever it occurs."""
+    """Return a text with each name exchanged for one of its kind, the same wherever it occurs."""
     if not NAME.search(text):
         return text
 

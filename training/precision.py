@@ -8,7 +8,9 @@ from torch import Tensor
 from errors import ConfigError
 
 FP32_ERROR = 1e-5
-"""Largest error of a product in fp32, relative to its largest value; bf16's is about 1e-3."""
+"""Largest error of a product in fp32, relative to its largest value. With factors rounded to bf16
+it is some 1e-4.
+"""
 
 
 def choose_precision(precision: str) -> Any:
@@ -36,11 +38,14 @@ def choose_precision(precision: str) -> Any:
 def multiply_with_onednn() -> None:
     """Let oneDNN multiply matrices of fp32 on the CPU, if it does so in fp32.
 
-    MKL, which torch takes otherwise, does without AVX-512 on AMD's CPUs, where oneDNN is twice as
-    fast (``python -m benchmarks.training``). torch offers it only together with the
-    permission to round to bf16. oneDNN makes use of that on a CPU with AMX; then torch goes on
-    with MKL.
+    MKL, which torch takes otherwise, does without AVX-512 on AMD's CPUs, where oneDNN multiplies
+    twice as fast. torch offers it only together with the permission to round to bf16. oneDNN makes
+    use of that on a CPU with AMX; then torch goes on with MKL, as it does without AVX-512.
     """
+    # Lightning asks for the precision of a GPU in words that torch refuses after this setting.
+    if torch.cuda.is_available():
+        return
+
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     matmul.fp32_precision = "bf16"

@@ -2,13 +2,14 @@
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config, from_plain, plain
+from configs.schema import Config, TrainingConfig, from_plain, plain
+from errors import CheckpointError
 from prediction.model_file import Metrics
 from prediction.types import LABELS
 
@@ -170,3 +171,26 @@ def git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None
+
+
+def require_same_settings(interrupted: Provenance, config: TrainingConfig) -> None:
+    """Refuse to resume a run with other settings: its schedule and optimizer go with its own.
+
+    Args:
+        interrupted: Of the run to resume.
+        config: What it would be resumed with.
+
+    Raises:
+        CheckpointError: They differ.
+    """
+    theirs = interrupted.config.training
+    others = [
+        f"training.{key}={getattr(theirs, key)}"
+        for key in (item.name for item in fields(theirs))
+        if key != "resume" and getattr(theirs, key) != getattr(config, key)
+    ]
+    if others:
+        raise CheckpointError(
+            f"training.resume={config.resume}: that run had {' '.join(others)}; "
+            "resume it with the same settings"
+        )

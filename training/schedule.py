@@ -22,7 +22,7 @@ NO_STEPS = Steps()
 def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
     """Return the head's learning rate in a step.
 
-    Each phase has a warm-up. In the pretext task the rate then falls from ``training.pretext_lr``
+    Each phase has a warm-up. In the pretext task the rate then goes from ``training.pretext_lr``
     to ``training.lr``, in the corpus's epochs from there to 0. Without ``training.pretext_lr`` both
     are one phase.
 

@@ -50,7 +50,7 @@ def make_trainer(
 
     return pl.Trainer(
         max_epochs=training.pretext_epochs + training.max_epochs,
-        # Each epoch of the pretext task has data of its own.
+        # Each epoch has sentences of its own.
         reload_dataloaders_every_n_epochs=1,
         accelerator=training.accelerator,
         devices=training.devices,

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+import data
 from configs.schema import Config
 from corpus.words import NAMES as CORPUS_NAMES
 from data import DataModule
@@ -47,19 +48,39 @@ def test_no_name_is_kept_for_the_validation_of_corpus() -> None:
     assert not held_out & {name for names in NAMES for name in names}
 
 
-def test_an_epoch_exchanges_names_and_keeps_the_labels(compose: Compose) -> None:
-    config = compose("data.sources=[own]")
-    module = DataModule(load_tokenizer(config.model), config.data, config.processing)
+# Epochs
+
+
+def epoch_texts(compose: Compose, *overrides: str, pretext_epochs: int = 0) -> list[str]:
+    """Return what the batches of the first epoch say, in order."""
+    config = compose("data.sources=[own]", *overrides)
+    tokenizer = load_tokenizer(config.model)
+    module = DataModule(tokenizer, config.data, config.processing, pretext_epochs)
     module.setup()
+    texts: list[str] = []
+    for batch in module.train_dataloader():
+        texts += tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+    return texts
 
-    first, again = (module.encoder.encode(module.epoch_sentences(Random(seed))) for seed in (1, 2))
-    assert first.labels == again.labels
-    assert first.ids != again.ids
+
+@pytest.fixture
+def somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sentence becomes the same one."""
+    monkeypatch.setattr(data, "exchange_names", lambda text, rng: "Somebody left.")
 
 
+@pytest.mark.usefixtures("somebody")
+def test_an_epoch_of_the_corpus_exchanges_names(compose: Compose) -> None:
+    assert len(set(epoch_texts(compose))) == 1
+
+
+@pytest.mark.usefixtures("somebody")
+def test_an_epoch_of_the_pretext_task_exchanges_names(compose: Compose) -> None:
+    (left,) = set(epoch_texts(compose))
+
+    assert left in epoch_texts(compose, pretext_epochs=1)
+
+
+@pytest.mark.usefixtures("somebody")
 def test_names_stay_if_so_configured(compose: Compose) -> None:
-    config = compose("data.sources=[own]", "processing.exchange_names=false")
-    module = DataModule(load_tokenizer(config.model), config.data, config.processing)
-    module.setup()
-
-    assert module.epoch_sentences(Random(1)) == module.corpus.splits["train"]
+    assert len(set(epoch_texts(compose, "processing.exchange_names=false"))) > 1000

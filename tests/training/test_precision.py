@@ -15,6 +15,7 @@ MATMUL = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 def setting() -> Iterator[None]:
     """The setting is the process's: other tests find it as it was."""
     before = MATMUL.fp32_precision
+    MATMUL.fp32_precision = "none"
     yield
     MATMUL.fp32_precision = before
 
@@ -40,14 +41,35 @@ def test_products_keep_the_precision_of_fp32() -> None:
 def test_the_limit_tells_bf16_from_fp32() -> None:
     left, right = matrices()
 
-    assert error(left.bfloat16() @ right.bfloat16()) > precision.FP32_ERROR
+    # Only the factors are rounded, as on a CPU with AMX.
+    product = left.bfloat16().float() @ right.bfloat16().float()
+    assert error(product) > 10 * precision.FP32_ERROR
 
 
 def test_a_cpu_that_would_round_goes_on_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = MATMUL.fp32_precision
     # Then every product counts as rounded.
     monkeypatch.setattr(precision, "FP32_ERROR", 0.0)
 
     precision.multiply_with_onednn()
 
-    assert MATMUL.fp32_precision == before
+    assert MATMUL.fp32_precision == "none"
+
+
+def test_a_cpu_that_would_not_round_multiplies_with_onednn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Then every product counts as exact.
+    monkeypatch.setattr(precision, "FP32_ERROR", 1.0)
+
+    precision.multiply_with_onednn()
+
+    assert MATMUL.fp32_precision == "bf16"
+
+
+def test_a_gpu_s_precision_can_still_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    precision.multiply_with_onednn()
+
+    # As Lightning does on an Ampere GPU and later ones.
+    assert torch.get_float32_matmul_precision() == "highest"

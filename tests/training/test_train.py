@@ -121,6 +121,7 @@ class OptimizerSteps(pl.Callback):
         (self.steps,) = {int(state["step"]) for state in optimizer.state.values()}
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
 @pytest.mark.parametrize(("pretext_lr", "forgets"), [("1e-3", True), ("null", False)])
 def test_the_corpus_begins_with_a_new_optimizer(
     compose: Compose,
@@ -128,6 +129,7 @@ def test_the_corpus_begins_with_a_new_optimizer(
     monkeypatch: pytest.MonkeyPatch,
     pretext_lr: str,
     forgets: bool,
+    share: float,
 ) -> None:
     optimizer = OptimizerSteps()
     monkeypatch.setattr(
@@ -137,11 +139,15 @@ def test_the_corpus_begins_with_a_new_optimizer(
             config, folder, logger, [*callbacks, optimizer]
         ),
     )
-    config = compose("training.pretext_epochs=1", f"training.pretext_lr={pretext_lr}")
+    config = compose(
+        "training.pretext_epochs=1",
+        f"training.pretext_lr={pretext_lr}",
+        f"training.limit_train_batches={share}",
+    )
     result = train.train(config, tmp_path / "run", tmp_path / "models")
 
-    sentences = result.corpus.sentences["train"]
-    corpus_steps = math.ceil(sentences / config.processing.batch_size) * config.training.max_epochs
+    batches = math.ceil(result.corpus.sentences["train"] / config.processing.batch_size)
+    corpus_steps = int(batches * share) * config.training.max_epochs
     assert corpus_steps < result.steps
     assert optimizer.steps == (corpus_steps if forgets else result.steps)
 
@@ -167,7 +173,9 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
 ) -> None:
     # Two epochs of the corpus: the second moves embeddings in the directions of the first.
-    longer = ("training.pretext_epochs=1", "training.max_epochs=2", "training.adversarial=0.5")
+    longer = ["training.pretext_epochs=1", "training.max_epochs=2", "training.adversarial=0.5"]
+    # The corpus begins with a new optimizer.
+    longer += ["training.pretext_lr=2e-3"]
     whole = train.train(compose(*longer), tmp_path / "whole", tmp_path / "models")
 
     # Run the same again, and send the signal in the middle.
@@ -192,6 +200,20 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     )
     assert resumed.metrics == whole.metrics
     assert resumed.steps == whole.steps
+
+
+def test_a_run_is_not_resumed_with_other_settings(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        StopOnSignal, "on_train_start", lambda self, *arguments: setattr(self, "requested", True)
+    )
+    with pytest.raises(Interrupted):
+        train.train(compose("training.lr=1e-3"), tmp_path / "run", tmp_path / "models")
+
+    other = compose("training.lr=2e-3", f"training.resume={tmp_path / 'run' / 'resume.ckpt'}")
+    with pytest.raises(CheckpointError, match=r"that run had training\.lr=0\.001; resume it with"):
+        train.train(other, tmp_path / "again", tmp_path / "models")
 
 
 def test_an_interrupted_run_leaves_the_published_model_alone(
