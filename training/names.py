@@ -8,10 +8,17 @@ NAMES = [
     for line in (
         "John Bill Tom Peter David Robert George Paul Sam Frank Eric Fred Harry Bob Jack Joe "
         "Steve Max Mike Jim Ben Dan Tony Roger Jeff Richard Gary Andrew William Walter Charles "
-        "Philip",
+        "Philip Alan Alex Arthur Carl Chuck Craig Dave Dennis Donald Edward Ernest Gordon Greg "
+        "Harold Howard Ian Jacob James Jason Jeremy Jerry Joseph Josh Justin Keith Kenneth Larry "
+        "Leo Louis Luke Martin Matt Matthew Michael Nathan Neil Nick Oliver Patrick Ralph Ray "
+        "Ryan Scott Sean Stephen Ted Thomas Tim Todd Vincent Warren Wayne",
         "Mary Susan Anna Linda Julia Karen Laura Jane Ruth Sarah Betty Claire Sally Sue Martha "
         "Carol Ann Jill Jenny Molly Julie Lucy Joan Emma Kate Anne Maria Elizabeth Louise Sharon "
-        "Janet Alison",
+        "Janet Alison Amanda Amy Andrea Angela Barbara Beth Brenda Caroline Catherine Charlotte "
+        "Christine Cynthia Deborah Donna Dorothy Ellen Erin Eva Fiona Florence Gloria Hannah "
+        "Jennifer Jessica Judy Kathy Katie Lily Lisa Lydia Maggie Margaret Marie Marilyn Megan "
+        "Melissa Michelle Nancy Nicole Olivia Pamela Patricia Paula Rebecca Rosa Samantha Sandra "
+        "Sheila Shirley Sylvia Teresa Tina Vanessa Victoria Vivian Wendy",
         "Kim Lee Sandy Pat Chris Robin Leslie Terry Dana Taylor",
     )
 ]

@@ -53,7 +53,7 @@ def test_no_name_is_kept_for_the_validation_of_corpus() -> None:
 
 def epoch_texts(compose: Compose, *overrides: str, pretext_epochs: int = 0) -> list[str]:
     """Return what the batches of the first epoch say, in order."""
-    config = compose("data.sources=[own]", *overrides)
+    config = compose("data.sources=[own]", "processing.exchange_names=true", *overrides)
     tokenizer = load_tokenizer(config.model)
     module = DataModule(tokenizer, config.data, config.processing, pretext_epochs)
     module.setup()
