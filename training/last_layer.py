@@ -11,10 +11,9 @@ from transformers import PreTrainedModel
 class LastLayer:
     """Computes the last layer's output for the first token only, which is all that a head reads.
 
-    The other tokens are dropped after the layer's attention: three quarters of its products
-    come later.
-    The logits stay what they were. Only BERT and ELECTRA are made so that they can be dropped
-    there; any other network computes all tokens.
+    The other tokens are dropped after the layer's attention: three quarters of its products come
+    later. The logits stay what they were. Only BERT and ELECTRA are made so that tokens can be
+    dropped there; any other network computes all of them.
 
     Args:
         network: A transformers model for sequence classification.
