@@ -40,6 +40,7 @@ END = "<!-- end of results -->"
 # In the order of EXPERIMENTS.md.
 EXPERIMENTS = (
     "exchanged_names",
+    "candidate",
     "names",
     "published",
     "averaged",
