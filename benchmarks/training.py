@@ -48,7 +48,7 @@ BUCKETS = ("processing.padding=longest", "processing.bucket=true")
 WAYS = {
     "ours": Way(BUCKETS, steps=40),
     "multiplied by MKL": Way(BUCKETS, steps=40, with_onednn=False),
-    # A padded step takes about eight times as long.
+    # A padded step takes about ten times as long.
     "padded to 128": Way(("processing.padding=max_length", "processing.bucket=false"), steps=6),
 }
 
