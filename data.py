@@ -24,6 +24,7 @@ from configs.schema import DataConfig, ProcessingConfig, Source
 from corpus import format as corpus_format
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
 from corpus.generate import paradigms
+from corpus.pretext import pretext_sentences
 from errors import CorpusError
 from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
@@ -121,8 +122,9 @@ def _warn_of_fallback(corpus: Corpus) -> None:
 class DataModule(pl.LightningDataModule):
     """The corpus as batches (``training.examples.Batch``).
 
-    The first epochs are the pretext task: whole sentences and broken ones, and paradigms drawn
-    afresh from the grammar in ``corpus/``. The others are the corpus itself.
+    The first epochs are the pretext task: acceptable sentences, of the corpus and of
+    ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and paradigms drawn
+    afresh from the grammar in ``corpus/``. The other epochs are the corpus itself.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -159,8 +161,11 @@ class DataModule(pl.LightningDataModule):
         self.train_sentences = self.corpus.splits[TRAIN]
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
-        # Its sentences lend their words to those that the pretext task breaks.
-        self.corrupter = Corrupter([sentence.text for sentence in self.train_sentences])
+        # The pretext task: what it breaks, with the words of all, and what it takes as it is.
+        extra = pretext_sentences(for_own_corpus=self._is_own)
+        self.to_break = [row for row in [*self.train_sentences, *extra] if row.label == 1]
+        self.to_judge = [row for row in extra if row.label == 0]
+        self.corrupter = Corrupter([row.text for row in [*self.train_sentences, *extra]])
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return the batches of the current epoch; the trainer asks anew for each."""
@@ -168,24 +173,24 @@ class DataModule(pl.LightningDataModule):
         # Follows from the epoch, so that a resumed run changes the sentences in the same way.
         rng = Random(f"{self.seed}-{epoch}")
 
-        sentences = self.epoch_sentences(rng)
-
-        if epoch >= self.pretext_epochs:
-            return self._loader(self.encoder.encode(sentences), shuffle=True, epoch=epoch)
-
-        whole = [sentence.text for sentence in sentences if sentence.label == 1]
-        broken = self.encoder.corrupt(whole, self.corrupter, rng)
-        examples = join(broken, self.encoder.encode(self._paradigms(rng)))
+        if epoch < self.pretext_epochs:
+            examples = self._pretext_examples(rng)
+        else:
+            examples = self.encoder.encode(self._with_names(self.train_sentences, rng))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
-    def epoch_sentences(self, rng: Random) -> Sequence[Sentence]:
-        """Return the training sentences as an epoch has them: with names of its own."""
+    def _pretext_examples(self, rng: Random) -> Examples:
+        texts = [row.text for row in self._with_names(self.to_break, rng)]
+        broken = self.encoder.corrupt(texts, self.corrupter, rng)
+
+        judged = [*self._with_names(self.to_judge, rng), *self._paradigms(rng)]
+        return join(broken, self.encoder.encode(judged))
+
+    def _with_names(self, sentences: Sequence[Sentence], rng: Random) -> list[Sentence]:
+        """Return the sentences with other names in them, if that is asked for."""
         if not self.processing.exchange_names:
-            return self.train_sentences
-        return [
-            replace(sentence, text=exchange_names(sentence.text, rng))
-            for sentence in self.train_sentences
-        ]
+            return list(sentences)
+        return [replace(row, text=exchange_names(row.text, rng)) for row in sentences]
 
     def val_dataloader(self) -> DataLoader[int]:
         """Return the batches of the validation set, in its order but for the sorting by length."""
@@ -205,15 +210,19 @@ class DataModule(pl.LightningDataModule):
             return int(math.ceil(batches / world_size) * limit_batches)
 
         # The number of paradigms does not depend on the random numbers.
-        whole = sum(sentence.label for sentence in self.train_sentences)
-        pretext_steps = steps(2 * whole + len(self._paradigms(Random())))
+        paradigm_sentences = len(self._paradigms(Random()))
+        pretext_steps = steps(2 * len(self.to_break) + len(self.to_judge) + paradigm_sentences)
         corpus_steps = steps(len(self.train_sentences))
 
         corpus_epochs = max_epochs - self.pretext_epochs
         return Steps(self.pretext_epochs * pretext_steps, corpus_epochs * corpus_steps)
 
     def _paradigms(self, rng: Random) -> list[Sentence]:
-        return paradigms(rng, for_own_corpus=self.corpus.source is Source.own)
+        return paradigms(rng, for_own_corpus=self._is_own)
+
+    @property
+    def _is_own(self) -> bool:
+        return self.corpus.source is Source.own
 
     def _loader(self, examples: Examples, *, shuffle: bool, epoch: int = 0) -> DataLoader[int]:
         trainer = self.trainer

@@ -1,0 +1,36 @@
+"""Sentences for the pretext task: written one by one, as varied as a grammar's never are.
+
+``pretext.tsv`` has CoLA's format. Its source ``everyday`` is plain English; the others are minimal
+pairs. None of them has a phenomenon of the out-of-domain split.
+"""
+
+import re
+from pathlib import Path
+
+from corpus.format import Sentence, read_file
+from corpus.lexicon import HELD_OUT, forms
+
+FILE = Path(__file__).with_suffix(".tsv")
+
+
+def pretext_sentences(*, for_own_corpus: bool) -> list[Sentence]:
+    """Return the sentences of ``pretext.tsv``.
+
+    Args:
+        for_own_corpus: Whether they are for this corpus itself: then those with a word that its
+            in-domain validation keeps to itself are left out.
+
+    Raises:
+        CorpusError: The file is missing or malformed.
+    """
+    sentences = read_file(FILE)
+    if not for_own_corpus:
+        return sentences
+
+    held_out = forms(HELD_OUT)
+    return [row for row in sentences if held_out.isdisjoint(words_of(row.text))]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a sentence in their order, in small letters."""
+    return re.findall(r"[a-z]+", text.lower())
