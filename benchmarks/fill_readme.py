@@ -39,6 +39,7 @@ END = "<!-- end of results -->"
 
 # In the order of EXPERIMENTS.md.
 EXPERIMENTS = (
+    "written",
     "exchanged_names",
     "candidate",
     "names",
