@@ -174,8 +174,9 @@ def require_parity(evaluation: EvaluationSet, path: Path) -> float:
     """
     difference = comparison.compare_with_pytorch(evaluation, feeds.open_session(path))
 
-    # Up to it a label differs only at a tie: two logits less than twice as far apart.
-    if difference > MAX_DIFFERENCE:
+    # Within it, a label can differ only where the two logits are less than twice as far apart. Not
+    # `>`, which a nan would pass.
+    if not difference <= MAX_DIFFERENCE:
         raise ExportError(
             f"parity: the file's logits differ from PyTorch's by {difference:.1e}, more than "
             f"{MAX_DIFFERENCE}; install the versions of requirements.txt, or choose another model"

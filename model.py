@@ -221,7 +221,7 @@ class ColaModel(pl.LightningModule):
             CheckpointError: That run had other settings.
         """
         if "optimizer_states" in checkpoint:
-            require_same_settings(Provenance.from_json(checkpoint["cola"]), self.config)
+            require_same_settings(Provenance.from_json(checkpoint["cola"]), self.provenance)
         self.worst_directions.by_index = checkpoint.get("worst_directions", {})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -1,7 +1,7 @@
 """Sentences for the pretext task: written one by one, as varied as a grammar's never are.
 
-``pretext.tsv`` has CoLA's format. Its source ``everyday`` is plain English; the others are minimal
-pairs. None of them has a phenomenon of the out-of-domain split.
+``pretext.tsv`` has CoLA's format. Its sources ``everyday`` and ``examples`` are plain English, the
+others minimal pairs; README.md says more.
 """
 
 import re

@@ -2,13 +2,13 @@
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config, TrainingConfig, from_plain, plain
+from configs.schema import Config, from_plain, plain
 from errors import CheckpointError
 from prediction.model_file import Metrics
 from prediction.types import LABELS
@@ -173,24 +173,30 @@ def git_commit() -> str | None:
     return result.stdout.strip() or None
 
 
-def require_same_settings(interrupted: Provenance, config: TrainingConfig) -> None:
-    """Refuse to resume a run with other settings: its schedule and optimizer go with its own.
+def require_same_settings(interrupted: Provenance, resuming: Provenance) -> None:
+    """Refuse to resume a run with other settings: its batches, schedule and optimizer have its own.
 
     Args:
         interrupted: Of the run to resume.
-        config: What it would be resumed with.
+        resuming: What it would be resumed with.
 
     Raises:
         CheckpointError: They differ.
     """
-    theirs = interrupted.config.training
-    others = [
-        f"training.{key}={getattr(theirs, key)}"
-        for key in (item.name for item in fields(theirs))
-        if key != "resume" and getattr(theirs, key) != getattr(config, key)
-    ]
+    theirs, ours = _settings(interrupted), _settings(resuming)
+    others = [f"{key}={value}" for key, value in theirs.items() if ours.get(key) != value]
     if others:
         raise CheckpointError(
-            f"training.resume={config.resume}: that run had {' '.join(others)}; "
+            f"training.resume={resuming.config.training.resume}: that run had {' '.join(others)}; "
             "resume it with the same settings"
         )
+
+
+def _settings(provenance: Provenance) -> dict[str, Any]:
+    """Return what decides how a run goes on, by key."""
+    config = provenance.config
+    settings = {"corpus": provenance.corpus.sha256, "seed": config.seed}
+    for name in ("model", "processing", "training"):
+        group = asdict(getattr(config, name))
+        settings |= {f"{name}.{key}": value for key, value in group.items() if key != "resume"}
+    return settings

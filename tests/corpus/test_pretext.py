@@ -14,7 +14,7 @@ CORPUS = read_folder(FILE.parent)
 
 # Phenomena of the out-of-domain split, as far as a pattern can tell them.
 KEPT_BACK = {
-    "tag_questions": r", (is|are|was|were|do|does|did|has|have|had|can|will|would|could|should)"
+    "tag_questions": r", (is|are|was|were|do|does|did|has|have|had|ca|can|wo|will|would|could)"
     r"(n't)? (he|she|it|they|we|you|I)\?$",
     "correlatives": r"\b(both\b.* and|either\b.* or|neither\b.* nor)\b",
     "tough_movement": r"\b(easy|hard|difficult|tough|impossible|simple) to\b",
@@ -66,7 +66,7 @@ def test_for_the_own_corpus_they_have_no_word_of_its_validation() -> None:
 
 
 @pytest.mark.parametrize("phenomenon", KEPT_BACK)
-def test_they_have_no_phenomenon_of_the_out_of_domain_split(phenomenon: str) -> None:
+def test_they_keep_clear_of_the_out_of_domain_split(phenomenon: str) -> None:
     found = [row.text for row in SENTENCES if re.search(KEPT_BACK[phenomenon], row.text)]
     assert found == []
 

@@ -173,13 +173,14 @@ def test_a_model_that_knows_nothing_is_not_exported(attempt: Export, tmp_path: P
     assert_untouched(tmp_path)
 
 
+@pytest.mark.parametrize("factor", [1.01, float("nan")])
 def test_a_graph_that_computes_something_else_is_not_exported(
-    attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    factor: float, attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(network: Any, temperature: float) -> onnx.ModelProto:
         model = copy.deepcopy(to_onnx(network, temperature))
         (weight,) = (item for item in model.graph.initializer if item.name == "head.2.weight")
-        other = np.float32(1.01) * numpy_helper.to_array(weight)
+        other = np.float32(factor) * numpy_helper.to_array(weight)
         weight.CopyFrom(numpy_helper.from_array(other, weight.name))
         return model
 

@@ -1,5 +1,7 @@
 """Where the corpus comes from, and which sentences share a batch."""
 
+import math
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 import data
 from configs.schema import Config, Padding, Source
+from corpus.lexicon import HELD_OUT, forms
+from corpus.pretext import pretext_sentences, words_of
 from errors import CorpusError
 from training.sampler import BucketBatchSampler
 from training.weights import load_tokenizer
@@ -208,3 +212,39 @@ def test_special_tokens_in_a_text_are_text(compose: Compose) -> None:
     tokenizer = load_tokenizer(compose().model)
     ids = tokenizer("The end [SEP] comes.")["input_ids"]
     assert ids.count(tokenizer.sep_token_id) == 1
+
+
+# The pretext task
+
+
+def pretext_texts(compose: Compose, *overrides: str) -> tuple[set[str], list[int]]:
+    """Return what an epoch of the pretext task judges, and the label of each sentence."""
+    config = compose("processing.exchange_names=false", *overrides)
+    tokenizer = load_tokenizer(config.model)
+    module = data.DataModule(tokenizer, config.data, config.processing, pretext_epochs=1)
+    module.setup()
+
+    texts, labels = set[str](), list[int]()
+    for batch in module.train_dataloader():
+        texts |= set(tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True))
+        labels += batch["label"].tolist()
+    assert math.ceil(len(labels) / 32) == module.training_steps(1, 1, 1.0).pretext
+    return texts, labels
+
+
+def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose) -> None:
+    texts, labels = pretext_texts(compose)
+
+    unacceptable = [row for row in pretext_sentences(for_own_corpus=False) if row.label == 0]
+    plain = {row.text.lower() for row in unacceptable if re.fullmatch(r"[A-Za-z ]+\.", row.text)}
+    as_tokens = {text.replace(" .", ".") for text in texts}
+    assert len(plain) > 900
+    assert len(plain & as_tokens) > 0.99 * len(plain)
+    assert 0.3 < sum(labels) / len(labels) < 0.5
+
+
+def test_in_training_on_the_own_corpus_held_out_words_are_left_out(compose: Compose) -> None:
+    texts, _ = pretext_texts(compose, "data.sources=[own]")
+
+    words = {word for text in texts for word in words_of(text)}
+    assert not words & forms(HELD_OUT)

@@ -7,6 +7,7 @@ import pytest
 
 import data
 from configs.schema import Config
+from corpus.pretext import pretext_sentences
 from corpus.words import NAMES as CORPUS_NAMES
 from data import DataModule
 from training.names import NAMES, exchange_names
@@ -77,8 +78,12 @@ def test_an_epoch_of_the_corpus_exchanges_names(compose: Compose) -> None:
 @pytest.mark.usefixtures("somebody")
 def test_an_epoch_of_the_pretext_task_exchanges_names(compose: Compose) -> None:
     (left,) = set(epoch_texts(compose))
+    texts = epoch_texts(compose, pretext_epochs=1)
 
-    assert left in epoch_texts(compose, pretext_epochs=1)
+    # All sentences that are broken are there whole; nothing of the written ones stays as it is.
+    written = {row.text.lower() for row in pretext_sentences(for_own_corpus=True)}
+    assert texts.count(left) > 2236
+    assert not written & set(texts)
 
 
 @pytest.mark.usefixtures("somebody")

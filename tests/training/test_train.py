@@ -17,6 +17,7 @@ import data
 import train
 from configs.schema import Config, Padding, plain
 from corpus.generate import paradigms
+from corpus.pretext import pretext_sentences
 from errors import CheckpointError, ConfigError, Interrupted
 from model import load_checkpoint
 from tests.helpers.untrained_model import build_model
@@ -42,6 +43,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, since tests may run in parallel; few sentences in the pretext task."""
     torch.set_num_threads(1)
     monkeypatch.setattr(data, "paradigms", functools.partial(paradigms, per_phenomenon=5))
+    few = pretext_sentences(for_own_corpus=True)[::50]
+    monkeypatch.setattr(data, "pretext_sentences", lambda **for_whom: few)
 
 
 # Results
@@ -202,18 +205,27 @@ def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     assert resumed.steps == whole.steps
 
 
+@pytest.mark.parametrize(
+    ("setting", "other"),
+    [
+        ("training.lr=0.001", "training.lr=0.002"),
+        ("processing.batch_size=32", "processing.batch_size=16"),
+        ("seed=42", "seed=43"),
+        ("corpus=", "data.sources=[own]"),
+    ],
+)
 def test_a_run_is_not_resumed_with_other_settings(
-    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setting: str, other: str, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         StopOnSignal, "on_train_start", lambda self, *arguments: setattr(self, "requested", True)
     )
     with pytest.raises(Interrupted):
-        train.train(compose("training.lr=1e-3"), tmp_path / "run", tmp_path / "models")
+        train.train(compose(), tmp_path / "run", tmp_path / "models")
 
-    other = compose("training.lr=2e-3", f"training.resume={tmp_path / 'run' / 'resume.ckpt'}")
-    with pytest.raises(CheckpointError, match=r"that run had training\.lr=0\.001; resume it with"):
-        train.train(other, tmp_path / "again", tmp_path / "models")
+    resumed = compose(other, f"training.resume={tmp_path / 'run' / 'resume.ckpt'}")
+    with pytest.raises(CheckpointError, match=rf"that run had {setting}\w*; resume it with"):
+        train.train(resumed, tmp_path / "again", tmp_path / "models")
 
 
 def test_an_interrupted_run_leaves_the_published_model_alone(
