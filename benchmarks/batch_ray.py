@@ -23,7 +23,8 @@ import pyarrow
 from pyarrow import parquet
 
 from benchmarks import results
-from benchmarks.results import ROOT, BatchRay
+from benchmarks.documents import BatchRay
+from benchmarks.results import ROOT
 from corpus.format import read_folder
 from prediction.command_line import BATCH
 from prediction.onnx_predictor import ColaONNXPredictor

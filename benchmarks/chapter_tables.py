@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from benchmarks import results
+from benchmarks import documents, results
+from benchmarks.machine import describe
 
 
 def serving_peers() -> str:
@@ -12,7 +13,7 @@ def serving_peers() -> str:
     return table([head, ["---"] * len(head), *map_rows("serving", _servers)])
 
 
-def _servers(result: results.Serving) -> Iterator[list[str]]:
+def _servers(result: documents.Serving) -> Iterator[list[str]]:
     for name, server in result["servers"].items():
         loads = server["1"], server["8"], server["32"]
         yield [
@@ -32,7 +33,7 @@ def scaling() -> str:
     return table([head, ["---"] * len(head), *map_rows("scaling", _loads)])
 
 
-def _loads(result: results.Scaling) -> Iterator[list[str]]:
+def _loads(result: documents.Scaling) -> Iterator[list[str]]:
     for name, loads in result["loads"].items():
         for clients, load in loads.items():
             parts = load["event_loop_ms"], load["model_ms"], load["log_ms"]
@@ -52,12 +53,12 @@ def map_rows(name: str, rows: Callable[[Any], Iterator[list[str]]]) -> Iterator[
     """Yield the rows of a benchmark's results, one processor after the other, and the processor."""
     for result in results.read_by_processor(name):
         for row in rows(result):
-            yield [*row, results.describe(result["machine"])]
+            yield [*row, describe(result["machine"])]
 
 
 def surface_cues() -> str:
     """Return the table of ``corpus/README.md``: what n-grams reach, without grammar."""
-    result: results.CorpusBaseline = results.read("corpus_baseline")
+    result: documents.CorpusBaseline = results.read("corpus_baseline")
     names = {"words": "words, 1 to 3", "characters": "characters, 2 to 5"}
     rows = [
         [names[kind], f"{scores['in_domain']['mcc']:.3f}", f"{scores['out_of_domain']['mcc']:.3f}"]
@@ -73,7 +74,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 
 def lambda_cost() -> str:
     """Return the table of chapter 9: what sizes of the Lambda function need and cost."""
-    result: results.LambdaCost = results.read("lambda_cost")
+    result: documents.LambdaCost = results.read("lambda_cost")
 
     head = [
         "sentences per invocation",

@@ -21,7 +21,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from benchmarks import results
-from benchmarks.results import ROOT, ColdStartRun
+from benchmarks.documents import ColdStartRun
+from benchmarks.results import ROOT
 
 SENTENCE = "The boy is sitting on a bench"
 

@@ -19,7 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.results import ROOT, CommandLine
+from benchmarks.documents import CommandLine
+from benchmarks.results import ROOT
 from corpus.format import read_folder
 from export.feeds import Feed, packed_rows
 from prediction.command_line import BATCH

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from benchmarks import results
-from benchmarks.results import Forwarder
+from benchmarks.documents import Forwarder
 from monitoring.forwarder import to_documents
 from monitoring.log_events import CloudWatchLogsEvent, LogEvent, decode, encode
 

@@ -27,8 +27,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import results
+from benchmarks.documents import Inference, InferenceRow
 from benchmarks.matrix_product import network_flops, peak_flops
-from benchmarks.results import Inference, InferenceRow
 from export import model_file, packing, quantization
 from export.evaluation import EvaluationSet, prepare
 from export.feeds import Feed, open_session, packed_rows, padded_batches, torch_logits

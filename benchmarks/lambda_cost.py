@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.results import ROOT, LambdaCost, LambdaCostRow
+from benchmarks.documents import LambdaCost, LambdaCostRow
+from benchmarks.results import ROOT
 from corpus.format import read_folder
 from prediction.cores import LAMBDA_MEGABYTES_PER_CORE
 from prediction.onnx_predictor import ColaONNXPredictor

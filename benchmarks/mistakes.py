@@ -19,7 +19,8 @@ from hydra import compose, initialize_config_dir
 from sklearn.metrics import matthews_corrcoef
 
 from benchmarks import results
-from benchmarks.results import ROOT, Group, Mistake, Mistakes
+from benchmarks.documents import Group, Mistake, Mistakes
+from benchmarks.results import ROOT
 from configs.schema import Source, as_config
 from corpus.format import Sentence
 from data import load_corpus

@@ -26,8 +26,10 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import results
-from benchmarks.results import ROOT, Int8Run, Quality, QualityRun
+from benchmarks import documents, results
+from benchmarks.documents import Int8Run, Quality, QualityRun
+from benchmarks.machine import machine
+from benchmarks.results import ROOT
 from configs.schema import Config, as_config
 from training.precision import choose_precision
 from training.report import TrainingReport
@@ -113,6 +115,7 @@ def summary(training: TrainingReport, export_report: Path) -> QualityRun:
         "mcc": {split: float(training.metrics[split]["mcc"] or 0) for split in SPLITS},
         "int8": int8_of(export),
         "calibration_error": export["calibration"]["error_after"],
+        "calibration_error_by_chance": export["calibration"]["error_by_chance"],
         "minutes": training.seconds / 60,
         "cpu_minutes": training.cpu_seconds / 60,
         "git_commit": training.git_commit,
@@ -145,7 +148,7 @@ def record(runs: Sequence[tuple[TrainingReport, QualityRun]], precision: str) ->
         "int8_mcc": spread([seed["int8"]["mcc"] for seed in seeds]),
         "calibration_error": spread([seed["calibration_error"] for seed in seeds]),
         "runs": seeds,
-        "machine": results.machine(),
+        "machine": machine(),
     }
 
     table = Table(title=f"MCC, {name}")
@@ -168,7 +171,7 @@ def record(runs: Sequence[tuple[TrainingReport, QualityRun]], precision: str) ->
     print(json.dumps(everything))
 
 
-def spread(values: Sequence[float]) -> results.SeedSpread:
+def spread(values: Sequence[float]) -> documents.SeedSpread:
     """Return the mean and the extremes."""
     return {"mean": statistics.mean(values), "min": min(values), "max": max(values)}
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import results
+from benchmarks import documents, results
 from benchmarks.chapter_tables import table
-from benchmarks.results import Spread
+from benchmarks.documents import Spread
+from benchmarks.machine import describe
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Row:
     """What gave this row; empty if it is what gave the whole results file."""
 
 
-def quality(groups: dict[str, results.Quality]) -> Iterator[Row]:
+def quality(groups: dict[str, documents.Quality]) -> Iterator[Row]:
     """Yield a row per experiment, corpus and precision."""
     for name, group in groups.items():
         mcc, runs = group["mcc"], group["runs"]
@@ -44,7 +45,7 @@ def quality(groups: dict[str, results.Quality]) -> Iterator[Row]:
         )
 
 
-def corpus_baseline(result: results.CorpusBaseline) -> Iterator[Row]:
+def corpus_baseline(result: documents.CorpusBaseline) -> Iterator[Row]:
     """Yield the row of the better features."""
     # Word n-grams go further than n-grams of characters.
     best = result["features"]["words"]
@@ -56,7 +57,7 @@ def corpus_baseline(result: results.CorpusBaseline) -> Iterator[Row]:
     )
 
 
-def training(result: results.Training) -> Iterator[Row]:
+def training(result: documents.Training) -> Iterator[Row]:
     """Yield a row per way to train that is slower."""
     speed = result["sentences_per_second"]
     for what, other in (
@@ -74,7 +75,7 @@ def training(result: results.Training) -> Iterator[Row]:
         )
 
 
-def inference(result: results.Inference) -> Iterator[Row]:
+def inference(result: documents.Inference) -> Iterator[Row]:
     """Yield a row for a single sentence, and one for packed batches."""
     ratios = result["ratios"]
     (single,) = (
@@ -100,7 +101,7 @@ def inference(result: results.Inference) -> Iterator[Row]:
     )
 
 
-def cold_start(result: results.ColdStart) -> Iterator[Row]:
+def cold_start(result: documents.ColdStart) -> Iterator[Row]:
     """Yield the row of a new process."""
     onnx, pytorch = result["onnx"], result["pytorch"]
     yield Row(
@@ -113,7 +114,7 @@ def cold_start(result: results.ColdStart) -> Iterator[Row]:
     )
 
 
-def command_line(result: results.CommandLine) -> Iterator[Row]:
+def command_line(result: documents.CommandLine) -> Iterator[Row]:
     """Yield the row of a long file."""
     yield Row(
         f"a file of {result['lines']:,} lines",
@@ -123,7 +124,7 @@ def command_line(result: results.CommandLine) -> Iterator[Row]:
     )
 
 
-def batch_ray(result: results.BatchRay) -> Iterator[Row]:
+def batch_ray(result: documents.BatchRay) -> Iterator[Row]:
     """Yield the row of the Ray job."""
     yield Row(
         f"a Ray job of {result['rows']:,} rows on one machine, its start included",
@@ -133,14 +134,14 @@ def batch_ray(result: results.BatchRay) -> Iterator[Row]:
     )
 
 
-def serving(result: results.Serving) -> Iterator[Row]:
+def serving(result: documents.Serving) -> Iterator[Row]:
     """Yield a row for one client and one for 32, each beside the best of the other servers."""
     servers = result["servers"]
     # The peers run at fp32, so it is fp32 that compares servers; int8 is what is deployed.
     peers = {name: server for name, server in servers.items() if not name.startswith("ours")}
 
     def row(
-        clients: str, load: Callable[[results.ServerResult], results.Load], is_headline: bool
+        clients: str, load: Callable[[documents.ServerResult], documents.Load], is_headline: bool
     ) -> Row:
         int8, fp32 = load(servers["ours_int8"]), load(servers["ours_fp32"])
         best = max(map(load, peers.values()), key=lambda peer: peer["requests_per_second"])
@@ -159,7 +160,7 @@ def serving(result: results.Serving) -> Iterator[Row]:
     yield row("32 clients", lambda server: server["32"], is_headline=True)
 
 
-def forwarder(result: results.Forwarder) -> Iterator[Row]:
+def forwarder(result: documents.Forwarder) -> Iterator[Row]:
     """Yield the row of the log forwarder."""
     yield Row(
         "log events forwarded, one core",
@@ -213,7 +214,7 @@ def link(benchmark: str, is_from_root: bool) -> str:
 def processor(result: Mapping[str, Any]) -> str:
     """Return the processor that gave a result, as far as its file tells."""
     if "machine" in result:
-        return results.describe(result["machine"])
+        return describe(result["machine"])
 
     cores = result.get("cores")
     return f"{cores} cores" if cores is not None else ""

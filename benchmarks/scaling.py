@@ -23,7 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.results import ROOT, Scaling, ScalingLoad, Spread
+from benchmarks.documents import Scaling, ScalingLoad, Spread
+from benchmarks.results import ROOT
 from benchmarks.server_process import Running, running
 from benchmarks.servers import Server, own
 from benchmarks.serving import load

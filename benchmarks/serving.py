@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.results import ROOT, Load, ServerResult, Serving
+from benchmarks.documents import Load, ServerResult, Serving
+from benchmarks.results import ROOT
 from benchmarks.server_process import PEERS, Running, install, running
 from benchmarks.servers import Server, servers
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, read_folder

@@ -22,7 +22,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import results
-from benchmarks.results import ROOT, Spread, Training
+from benchmarks.documents import Spread, Training
+from benchmarks.results import ROOT
 from configs.schema import Config, as_config
 from data import DataModule
 from model import ColaModel

@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from benchmarks import results
+from benchmarks import documents, results
 from benchmarks.chapter_tables import table
 
 
@@ -17,9 +17,9 @@ class Experiments(TypedDict):
 
 def seeds() -> str:
     """Return the table of chapter 3: each seed that was trained and exported."""
-    groups: dict[str, results.Quality] = results.read("quality") or {}
+    groups: dict[str, documents.Quality] = results.read("quality") or {}
     head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
-    head += ["int8", "calibration error", "minutes", "CPU minutes"]
+    head += ["int8", "calibration error", "of exact scores", "minutes", "CPU minutes"]
 
     rows = [
         [
@@ -28,6 +28,7 @@ def seeds() -> str:
             *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
             f"{run['int8']['mcc']:.3f}",
             f"{run['calibration_error']:.3f}",
+            f"{run['calibration_error_by_chance']:.3f}",
             f"{run['minutes']:.0f}",
             f"{run['cpu_minutes']:.0f}",
         ]
@@ -49,7 +50,7 @@ def sources() -> str:
 
 def groups(corpus: str, title: str) -> str:
     """Return the MCC by split and source, with its interval."""
-    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
+    everything: dict[str, documents.Mistakes] = results.read("mistakes") or {}
     head = ["split", title, "sentences", "MCC", "95 %"]
     rows = [
         [
@@ -66,7 +67,7 @@ def groups(corpus: str, title: str) -> str:
 
 def mistakes() -> str:
     """Return the table of chapter 3 with the surest mistakes on corpus/."""
-    everything: dict[str, results.Mistakes] = results.read("mistakes") or {}
+    everything: dict[str, documents.Mistakes] = results.read("mistakes") or {}
     head = ["sentence", "right label", "phenomenon", "score of the wrong one"]
     rows = [
         [wrong["text"], wrong["label"], f"`{wrong['source']}`", f"{wrong['score']:.2f}"]
@@ -94,7 +95,7 @@ def cell(value: str | float, digits: int = 3) -> str:
 
 def int8() -> str:
     """Return the table of chapter 5: what 8 bits change, seed by seed."""
-    everything: dict[str, results.Quality] = results.read("quality") or {}
+    everything: dict[str, documents.Quality] = results.read("quality") or {}
     head = ["experiment", "seed", "MCC of PyTorch", "MCC of int8", "other labels"]
     head += ["score moved by company", "labels changed by company", "MB", "scheme"]
 

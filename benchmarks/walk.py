@@ -25,7 +25,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.results import ROOT, Walk, WalkStep
+from benchmarks.documents import Walk, WalkStep
+from benchmarks.results import ROOT
 from benchmarks.server_process import end, free_port
 from benchmarks.walk_commands import (
     ADDRESS,

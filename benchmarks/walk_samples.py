@@ -8,7 +8,7 @@ import re
 import textwrap
 from collections.abc import Callable
 
-from benchmarks import results
+from benchmarks import documents, results
 from benchmarks.chapter_tables import table
 from benchmarks.walk_commands import trim
 
@@ -25,7 +25,7 @@ def transcript(*names: str, pattern: str = "") -> Sample:
         pattern: Of the lines to show; all that are recorded, if it is empty.
     """
 
-    def sample(walk: results.Walk) -> str:
+    def sample(walk: documents.Walk) -> str:
         steps = [walk["steps"][name] for name in names]
         texts = [[f"$ {step['command']}", *trim(step["output"], pattern)] for step in steps]
         return fenced("\n\n".join(map("\n".join, texts)))
@@ -41,7 +41,7 @@ def output(*names: str, pattern: str = "") -> Sample:
         pattern: Of the lines to show; all that are recorded, if it is empty.
     """
 
-    def sample(walk: results.Walk) -> str:
+    def sample(walk: documents.Walk) -> str:
         lines = [line for name in names for line in walk["steps"][name]["output"]]
         return fenced("\n".join(trim(lines, pattern)))
 
@@ -51,7 +51,7 @@ def output(*names: str, pattern: str = "") -> Sample:
 def json_output(*names: str) -> Sample:
     """Return a function that shows the JSON lines that commands print, wrapped."""
 
-    def sample(walk: results.Walk) -> str:
+    def sample(walk: documents.Walk) -> str:
         lines = [line for name in names for line in walk["steps"][name]["output"]]
         return fenced("\n".join(map(wrapped, lines)), "json")
 
@@ -63,7 +63,7 @@ def times() -> Sample:
     return with_walk(table_of_times)
 
 
-def table_of_times(walk: results.Walk) -> str:
+def table_of_times(walk: documents.Walk) -> str:
     """Return chapter 0's table."""
     steps, parts = walk["steps"], walk["steps"]["train"]["parts"]
     machine = walk["machine"]
@@ -96,11 +96,11 @@ def table_of_times(walk: results.Walk) -> str:
     )
 
 
-def with_walk(sample: Callable[[results.Walk], str]) -> Sample:
+def with_walk(sample: Callable[[documents.Walk], str]) -> Sample:
     """Return a function that makes a sample of the recorded walk, and None without one."""
 
     def read_and_sample() -> str | None:
-        walk: results.Walk | None = results.read("walk")
+        walk: documents.Walk | None = results.read("walk")
         return None if walk is None else sample(walk)
 
     return read_and_sample

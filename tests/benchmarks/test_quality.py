@@ -59,7 +59,7 @@ EXPORT_REPORT: dict[str, Any] = {
         }
     },
     "company": {"largest_difference": 0.001, "label_changes": 2, "limit": 0.005},
-    "calibration": {"error_after": 0.04},
+    "calibration": {"error_after": 0.04, "error_by_chance": 0.03},
 }
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import chapter_tables, results
+from benchmarks.machine import Machine
 
-MACHINE: results.Machine = {
+MACHINE: Machine = {
     "cpu": "A CPU",
     "cores": 2,
     "has_vnni": True,

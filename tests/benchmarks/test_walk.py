@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fill_readme, results, walk, walk_samples
+from benchmarks.documents import WalkStep
 from benchmarks.walk_commands import (
     AFTER_SERVING,
     BEFORE_SERVING,
@@ -98,7 +99,7 @@ def test_the_server_ends_with_the_walk(folder: Path) -> None:
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A walk in which each command printed its own name, and took two minutes."""
-    steps: dict[str, results.WalkStep] = {
+    steps: dict[str, WalkStep] = {
         command.name: {
             "command": command.text,
             "seconds": 120.0,
