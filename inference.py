@@ -3,7 +3,7 @@
     python inference.py "The boy is sitting on a bench"
     python inference.py --input corpus.csv --output predictions.jsonl
 
-Reads models/best-checkpoint.ckpt, and from export_report.json beside it the temperature that the
+Reads models/best-checkpoint.ckpt, and from export_report.json beside it the calibration that the
 export fitted for it.
 """
 
@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from commands.files import sha256_of
 from commands.run import run_command
+from export.calibration import NO_CALIBRATION, Calibration
 from model import load_checkpoint
 from prediction.command_line import main
 from prediction.encoder import TextEncoder
@@ -39,7 +40,7 @@ class ColaPredictor:
         provenance = self._model.provenance
         self.labels = provenance.labels
         self._encoder = TextEncoder(provenance.tokenizer, provenance.max_length)
-        self._temperature = fitted_temperature(Path(path))
+        self._calibration = fitted_calibration(Path(path))
 
     def predict(self, text: str) -> Answer:
         """Predict one text.
@@ -86,7 +87,7 @@ class ColaPredictor:
 
         with torch.inference_mode():
             logits = self._model(input_ids, attention_mask)
-        probabilities = (logits.double() / self._temperature).softmax(dim=1).tolist()
+        probabilities = self._calibration.apply(logits.double()).softmax(dim=1).tolist()
 
         return [
             Prediction.from_probabilities(item, probability, self.labels)
@@ -94,19 +95,19 @@ class ColaPredictor:
         ]
 
 
-def fitted_temperature(checkpoint: Path) -> float:
-    """Return what the export divided this checkpoint's logits by, to calibrate its scores.
+def fitted_calibration(checkpoint: Path) -> Calibration:
+    """Return the calibration that the export fitted for this checkpoint.
 
-    1 before any export, and if the report beside the checkpoint is that of another one.
+    None that changes anything before an export, or if the report is that of another checkpoint.
     """
     report = checkpoint.with_name("export_report.json")
     if not report.is_file():
-        return 1.0
+        return NO_CALIBRATION
 
     lineage = json.loads(report.read_text(encoding="utf-8"))["lineage"]
     if lineage["checkpoint_sha256"] != sha256_of(checkpoint):
-        return 1.0
-    return float(lineage["temperature"])
+        return NO_CALIBRATION
+    return Calibration(lineage["temperature"], lineage.get("largest_margin"))
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ class ExportConfig:
     """Precision of the weights in that file."""
 
     calibrate: bool = MISSING
-    """Whether to fit a temperature to the scores, so that they are probabilities."""
+    """Whether to calibrate the scores, so that they are probabilities."""
 
     min_mcc: float = MISSING
     """Smallest Matthews correlation on the validation set with which a model is exported."""

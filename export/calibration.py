@@ -1,12 +1,17 @@
-"""How far a score can be taken for a probability, and the one number that brings it closer.
+"""How far a score can be taken for a probability, and the two numbers that bring it closer.
 
-Temperature scaling divides all logits by one number, which is fitted on other sentences than the
-ones that the error is measured on; it changes no label (Guo et al. 2017, arXiv 1706.04599).
+The margin, the difference of the two logits, is divided by a temperature (Guo et al. 2017, arXiv
+1706.04599). Then it is bounded smoothly: people do not agree on all labels, so no sentence is as
+certain as a large margin says. Neither number changes a label. They are fitted on other sentences
+than the ones that the error is measured on.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from scipy.optimize import minimize_scalar
+import torch
+from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_calibration_error
@@ -14,23 +19,66 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 # Of the score, of equal width.
 BINS = 15
 
+# Of labels, for the error by chance: its mean is then right to 0.001.
+DRAWS = 100
+
 # A temperature outside of these would mean that the model knows nothing, or everything.
-BOUNDS = (0.05, 20.0)
+TEMPERATURES = (0.05, 20.0)
+
+# The least: no score is above 0.62. The greatest bounds nothing.
+LARGEST_MARGINS = (0.5, 30.0)
 
 
-def fit_temperature(logits: Tensor, label: Tensor) -> float:
-    """Return the temperature with the least cross-entropy.
+@dataclass(frozen=True)
+class Calibration:
+    """What turns logits into those of probabilities; as it stands, it leaves them as they are."""
+
+    temperature: float = 1.0
+    """What logits are divided by."""
+
+    largest_margin: float | None = None
+    """What their difference stays below after that; None if it is not bounded."""
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Return calibrated logits, float [sentences, 2].
+
+        Args:
+            logits: float [sentences, 2].
+        """
+        logits = logits / self.temperature
+        if self.largest_margin is None:
+            return logits
+
+        margin = logits[:, 1:] - logits[:, :1]
+
+        # Not a hyperbolic tangent, which soon rounds to 1: sentences shall keep their order.
+        bounded = margin / torch.sqrt(1 + torch.square(margin / self.largest_margin))
+        return torch.cat([-bounded, bounded], dim=1) / 2
+
+
+NO_CALIBRATION = Calibration()
+
+
+def fit_calibration(logits: Tensor, label: Tensor) -> Calibration:
+    """Return the calibration with the least cross-entropy.
 
     Args:
         logits: float [sentences, 2].
         label: int [sentences].
     """
 
-    def loss(log_temperature: float) -> float:
-        return float(functional.cross_entropy(logits.double() / math.exp(log_temperature), label))
+    def calibration(logarithms: Sequence[float]) -> Calibration:
+        temperature, largest_margin = map(math.exp, logarithms)
+        return Calibration(temperature, largest_margin)
 
-    bounds = tuple(math.log(bound) for bound in BOUNDS)
-    return math.exp(float(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    def loss(logarithms: Sequence[float]) -> float:
+        return float(
+            functional.cross_entropy(calibration(logarithms).apply(logits.double()), label)
+        )
+
+    bounds = [tuple(map(math.log, limits)) for limits in (TEMPERATURES, LARGEST_MARGINS)]
+    start = [0.0, math.log(5.0)]
+    return calibration(minimize(loss, start, bounds=bounds, method="Nelder-Mead").x.tolist())
 
 
 def expected_calibration_error(logits: Tensor, label: Tensor) -> float:
@@ -44,3 +92,20 @@ def expected_calibration_error(logits: Tensor, label: Tensor) -> float:
     return float(
         multiclass_calibration_error(probabilities, label, num_classes=2, n_bins=BINS, norm="l1")
     )
+
+
+def calibration_error_by_chance(logits: Tensor) -> float:
+    """Return the calibration error to expect of exact probabilities, which is 0 only in the limit.
+
+    Few sentences in a bin are not right as often as they should be on average. So labels are drawn
+    by the probabilities themselves, and the error is measured on those.
+
+    Args:
+        logits: float [sentences, 2].
+    """
+    probabilities = logits.double().softmax(dim=1)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.multinomial(probabilities, DRAWS, replacement=True, generator=generator)
+
+    errors = [expected_calibration_error(logits, label) for label in draws.T]
+    return sum(errors) / len(errors)

@@ -40,7 +40,7 @@ def compare_with_pytorch(evaluation: EvaluationSet, session: ort.InferenceSessio
     network = evaluation.model.network
     random_sentences = evaluation.random_sentences()
     random_logits = feeds.torch_logits(network, feeds.padded_batches(random_sentences, 1))
-    random_logits = random_logits / evaluation.temperature
+    random_logits = evaluation.calibration.apply(random_logits)
 
     layouts = [feeds.padded_batches]
     if can_pack(network):

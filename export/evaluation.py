@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from configs.schema import DataConfig
 from corpus.format import IN_DOMAIN, TRAIN
 from data import Corpus, load_corpus
 from export import feeds
-from export.calibration import fit_temperature
+from export.calibration import NO_CALIBRATION, Calibration, fit_calibration
 from model import ColaModel, load_checkpoint
 from prediction.encoder import TextEncoder
 from training.provenance import Provenance
@@ -44,11 +45,16 @@ class EvaluationSet:
     label: Tensor
     """The right label of each text, int [sentences]."""
 
-    logits: Tensor
-    """What PyTorch gives for each text, divided by the temperature: float [sentences, 2]."""
+    raw_logits: Tensor
+    """What PyTorch gives for each text, float [sentences, 2]."""
 
-    temperature: float
-    """1 if the scores are not calibrated."""
+    calibration: Calibration
+    """What all logits that the model file gives have gone through."""
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """What PyTorch gives for each text, calibrated: float [sentences, 2]."""
+        return self.calibration.apply(self.raw_logits)
 
     @property
     def label_names(self) -> list[str]:
@@ -75,7 +81,7 @@ def prepare(
     Args:
         checkpoint: The file.
         data_overrides: Values of the ``data`` group that replace the recorded ones.
-        calibrate: Whether to fit a temperature, on the in-domain sentences.
+        calibrate: Whether to fit a calibration, on the in-domain sentences.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
@@ -96,10 +102,10 @@ def prepare(
 
     # What PyTorch gives for them.
     logits = feeds.torch_logits(model.network, feeds.padded_batches(sentences, 32))
-    temperature = 1.0
+    calibration = NO_CALIBRATION
     if calibrate:
         in_domain = torch.tensor([split == IN_DOMAIN for split in corpus.validation_splits])
-        temperature = fit_temperature(logits[in_domain], label[in_domain])
+        calibration = fit_calibration(logits[in_domain], label[in_domain])
 
     return EvaluationSet(
         model=model,
@@ -108,8 +114,8 @@ def prepare(
         sentences=sentences,
         calibration_sentences=calibration_sentences,
         label=label,
-        logits=logits / temperature,
-        temperature=temperature,
+        raw_logits=logits,
+        calibration=calibration,
     )
 
 

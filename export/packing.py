@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from transformers import PreTrainedModel
 
+from export.calibration import NO_CALIBRATION, Calibration
 from export.distilbert import as_bert
 from export.layers import LARGEST_SCORE, MASKED, LastLayer, Layer
 
@@ -40,12 +41,12 @@ class PlainNetwork(nn.Module):
 
     Args:
         network: A transformers model for sequence classification.
-        temperature: What the logits are divided by.
+        calibration: What the logits go through.
     """
 
-    def __init__(self, network: PreTrainedModel, temperature: float = 1.0) -> None:
+    def __init__(self, network: PreTrainedModel, calibration: Calibration = NO_CALIBRATION) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network, self.calibration = network, calibration
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the logits of every row, float [rows, 2].
@@ -55,7 +56,7 @@ class PlainNetwork(nn.Module):
             attention_mask: int64 [rows, tokens]; 0 is padding, 1 a token.
         """
         logits: Tensor = self.network(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits / self.temperature
+        return self.calibration.apply(logits)
 
 
 class PackedNetwork(nn.Module):
@@ -63,10 +64,10 @@ class PackedNetwork(nn.Module):
 
     Args:
         network: A transformers model for sequence classification; it is not changed.
-        temperature: What the logits are divided by.
+        calibration: What the logits go through.
     """
 
-    def __init__(self, network: PreTrainedModel, temperature: float = 1.0) -> None:
+    def __init__(self, network: PreTrainedModel, calibration: Calibration = NO_CALIBRATION) -> None:
         super().__init__()
         encoder: Any = copy.deepcopy(network).base_model
         if network.config.model_type == "distilbert":
@@ -88,7 +89,7 @@ class PackedNetwork(nn.Module):
         self.layers = nn.ModuleList(Layer(layer) for layer in layers)
         self.last_layer = LastLayer(last_layer)
         self.head = _head(network)
-        self.temperature = temperature
+        self.calibration = calibration
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the logits of every sentence, rows in reading order: float [sentences, 2].
@@ -130,7 +131,7 @@ class PackedNetwork(nn.Module):
         outputs = self.last_layer(tokens.index_select(0, first)[None], tokens[None], first_limit)
 
         logits: Tensor = self.head(outputs[0])
-        return logits / self.temperature
+        return self.calibration.apply(logits)
 
 
 def _head(network: Any) -> nn.Module:
@@ -144,12 +145,12 @@ def _head(network: Any) -> nn.Module:
     return nn.Sequential(head.dense, head.activation, head.out_proj)
 
 
-def to_onnx(network: PreTrainedModel, temperature: float = 1.0) -> onnx.ModelProto:
+def to_onnx(network: PreTrainedModel, calibration: Calibration = NO_CALIBRATION) -> onnx.ModelProto:
     """Return the network as a graph of standard operators, packed if it can be.
 
     Args:
         network: A transformers model for sequence classification.
-        temperature: What the logits are divided by.
+        calibration: What the logits go through.
     """
     wrapper = PackedNetwork if can_pack(network) else PlainNetwork
 
@@ -166,7 +167,7 @@ def to_onnx(network: PreTrainedModel, temperature: float = 1.0) -> onnx.ModelPro
         # Deprecations inside torch.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            wrapper(network, temperature).eval(),
+            wrapper(network, calibration).eval(),
             (ids, mask),
             input_names=["input_ids", "attention_mask"],
             output_names=["logits"],

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
+from export.calibration import Calibration
 from export.comparison import Company
 from export.variants import Variant
 from prediction.model_file import Lineage
@@ -23,17 +24,20 @@ class ParityFigures:
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """How far scores are from probabilities, without and with the temperature."""
+    """How far scores are from probabilities, without and with the calibration."""
 
-    temperature: float
+    calibration: Calibration
 
     evaluated_on: str
-    """The split of the two errors; the temperature was fitted on the other one."""
+    """The split of the errors; the calibration was fitted on the other one."""
 
     error_before: float
     """Expected calibration error."""
 
     error_after: float
+
+    error_by_chance: float
+    """What exact probabilities would show on so few sentences."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,11 @@ class ExportReport:
             "contestants": {name: _figures(variant) for name, variant in self.variants.items()},
             "parity": asdict(self.parity),
             "calibration": {
-                "temperature": calibration.temperature,
+                **asdict(calibration.calibration),
                 "judged_on": calibration.evaluated_on,
                 "error_before": calibration.error_before,
                 "error_after": calibration.error_after,
+                "error_by_chance": calibration.error_by_chance,
             },
             "lineage": self.lineage.to_json(),
             "company": self.company.to_json(),
@@ -131,8 +136,8 @@ def print_report(report: ExportReport) -> None:
     calibration, company = report.calibration, report.company.company
     print(f"parity {report.parity.largest_difference:.1e}; latency: one sentence, one thread")
     print(
-        f"calibration error {calibration.error_before:.3f} -> {calibration.error_after:.3f} "
-        f"(temperature {calibration.temperature:.2f})"
+        f"calibration error {calibration.error_before:.3f} -> {calibration.error_after:.3f}; "
+        f"exact scores would have {calibration.error_by_chance:.3f}"
     )
     print(
         f"among strangers: scores move by at most {company.largest_difference:.1e}, "

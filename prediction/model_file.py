@@ -166,6 +166,9 @@ class Lineage:
     temperature: float = 1.0
     """What the logits were divided by, to calibrate the scores."""
 
+    largest_margin: float | None = None
+    """What their difference stays below after that; None if it is not bounded."""
+
     parity: float | None = None
     """Largest difference of a logit from PyTorch's, before quantization; None if not compared."""
 
@@ -204,6 +207,7 @@ class Lineage:
             precision=document["precision"],
             scheme=document.get("scheme"),
             temperature=document.get("temperature", 1.0),
+            largest_margin=document.get("largest_margin"),
             parity=document.get("parity"),
             metrics=document.get("metrics", {}),
             checkpoint_sha256=document.get("checkpoint_sha256"),

@@ -1,9 +1,17 @@
-"""Temperature scaling on logits whose right temperature is known."""
+"""Calibration on logits whose right one is known, and the error that is left."""
 
 import pytest
 import torch
 
-from export.calibration import BOUNDS, expected_calibration_error, fit_temperature
+from export.calibration import (
+    LARGEST_MARGINS,
+    NO_CALIBRATION,
+    TEMPERATURES,
+    Calibration,
+    calibration_error_by_chance,
+    expected_calibration_error,
+    fit_calibration,
+)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -12,14 +20,47 @@ def test_the_temperature_that_the_labels_were_drawn_with_is_found(temperature: f
     logits = 3 * torch.randn(20_000, 2, generator=generator)
     label = torch.multinomial((logits / temperature).softmax(dim=1), 1, generator=generator)[:, 0]
 
-    fitted = fit_temperature(logits, label)
-    assert fitted == pytest.approx(temperature, rel=0.05)
-    assert expected_calibration_error(logits / fitted, label) < 0.015
+    fitted = fit_calibration(logits, label)
+    assert fitted.temperature == pytest.approx(temperature, rel=0.05)
+    assert expected_calibration_error(fitted.apply(logits), label) < 0.015
 
 
-def test_a_model_that_is_never_wrong_gets_a_finite_temperature() -> None:
+def test_labels_that_people_do_not_agree_on_bound_the_margin() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(20_000, 2, generator=generator)
+    label = logits.argmax(dim=1)
+    is_other = torch.rand(len(label), generator=generator) < 0.1
+    label = torch.where(is_other, 1 - label, label)
+
+    # A sentence with a large margin has the other label one time in ten: log(9) is 2.2.
+    fitted = fit_calibration(logits, label)
+    assert fitted.largest_margin == pytest.approx(2.2, abs=0.1)
+    assert expected_calibration_error(fitted.apply(logits), label) < 0.015
+
+
+@pytest.mark.parametrize("calibration", [Calibration(0.3, 1.5), Calibration(4.0), NO_CALIBRATION])
+def test_no_calibration_changes_a_label_or_the_order(calibration: Calibration) -> None:
+    margin = torch.linspace(-4, 4, 81)
+    logits = torch.stack([1 - margin / 2, 1 + margin / 2], dim=1)
+    calibrated = calibration.apply(logits).diff(dim=1)[:, 0]
+
+    assert (calibrated.diff() > 0).all()
+    assert torch.equal(calibrated.sign(), logits.diff(dim=1)[:, 0].sign())
+    assert calibrated.abs().max() <= (calibration.largest_margin or 8)
+
+
+def test_without_calibration_logits_stay_as_they_are() -> None:
+    logits = torch.randn(5, 2)
+    assert torch.equal(NO_CALIBRATION.apply(logits), logits)
+
+
+def test_a_model_that_is_never_wrong_gets_a_finite_calibration() -> None:
     logits = torch.tensor([[2.0, -2.0], [-2.0, 2.0]])
-    assert BOUNDS[0] <= fit_temperature(logits, torch.tensor([0, 1])) < 0.2
+    fitted = fit_calibration(logits, torch.tensor([0, 1]))
+
+    assert TEMPERATURES[0] <= fitted.temperature <= 1
+    assert fitted.largest_margin is not None
+    assert fitted.largest_margin <= LARGEST_MARGINS[1]
 
 
 def test_the_error_is_the_distance_between_score_and_accuracy() -> None:
@@ -28,3 +69,22 @@ def test_the_error_is_the_distance_between_score_and_accuracy() -> None:
     label = torch.tensor([0] * 6 + [1] * 4)
 
     assert expected_calibration_error(logits, label) == pytest.approx(0.3, abs=1e-6)
+
+
+def test_exact_probabilities_show_an_error_by_chance_that_more_sentences_make_smaller() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(8_000, 2, generator=generator)
+    label = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
+
+    # As the error of labels drawn by the probabilities: of many such sets, their mean.
+    few = [
+        expected_calibration_error(logits[start : start + 400], label[start : start + 400])
+        for start in range(0, 8_000, 400)
+    ]
+    by_chance = calibration_error_by_chance(logits[:400])
+    assert by_chance == pytest.approx(sum(few) / len(few), abs=0.01)
+    assert calibration_error_by_chance(logits) < by_chance / 3
+
+
+def test_certain_probabilities_show_no_error_by_chance() -> None:
+    assert calibration_error_by_chance(torch.tensor([[40.0, -40.0]] * 20)) == 0

@@ -19,6 +19,7 @@ from configs.schema import ExportConfig, Precision, Source
 from convert_model_to_onnx import export
 from errors import CheckpointError, ConfigError, CorpusError, ExportError
 from export import packing, variants
+from export.calibration import NO_CALIBRATION, Calibration
 from export.comparison import Company
 from export.report import ExportReport, print_report
 from inference import ColaPredictor
@@ -41,15 +42,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def graphs() -> Iterator[dict[float, onnx.ModelProto]]:
-    """Export each graph only once, which takes seconds; yield them by temperature."""
-    made: dict[float, onnx.ModelProto] = {}
+def graphs() -> Iterator[dict[Calibration, onnx.ModelProto]]:
+    """Export each graph only once, which takes seconds; yield them by calibration."""
+    made: dict[Calibration, onnx.ModelProto] = {}
     to_onnx = packing.to_onnx
 
-    def remember(network: Any, temperature: float) -> onnx.ModelProto:
-        if temperature not in made:
-            made[temperature] = to_onnx(network, temperature)
-        return made[temperature]
+    def remember(network: Any, calibration: Calibration) -> onnx.ModelProto:
+        if calibration not in made:
+            made[calibration] = to_onnx(network, calibration)
+        return made[calibration]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "to_onnx", remember)
@@ -102,7 +103,12 @@ def test_the_report_holds_the_figures_of_the_gates(
 
     for values in (pytorch, fp32, int8):
         assert 0 < values["latency"]["p50_ms"] <= values["latency"]["p99_ms"]
-    assert set(report["calibration"]) == {"temperature", "judged_on", "error_before", "error_after"}
+
+    calibration = report["calibration"]
+    assert set(calibration) == {"temperature", "largest_margin", "judged_on"} | {
+        f"error_{kind}" for kind in ("before", "after", "by_chance")
+    }
+    assert 0 < calibration["error_by_chance"] < 0.5
 
 
 def test_what_is_printed_fits_80_columns(
@@ -144,7 +150,7 @@ def test_pytorch_gives_the_scores_of_the_fp32_file(
 ) -> None:
     attempt()
 
-    # Beside the report, which has its temperature.
+    # Beside the report, which has its calibration.
     shutil.copy(checkpoint, tmp_path / "best-checkpoint.ckpt")
 
     texts = [
@@ -163,7 +169,7 @@ def test_pytorch_gives_the_scores_of_the_fp32_file(
 
 def test_calibration_can_be_left_out(attempt: Export) -> None:
     report = attempt(calibrate=False)
-    assert report.calibration.temperature == 1
+    assert report.calibration.calibration == NO_CALIBRATION
     assert report.calibration.error_before == report.calibration.error_after
 
 
@@ -177,8 +183,8 @@ def test_a_model_that_knows_nothing_is_not_exported(attempt: Export, tmp_path: P
 def test_a_graph_that_computes_something_else_is_not_exported(
     factor: float, attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(network: Any, temperature: float) -> onnx.ModelProto:
-        model = copy.deepcopy(to_onnx(network, temperature))
+    def wrong(network: Any, calibration: Calibration) -> onnx.ModelProto:
+        model = copy.deepcopy(to_onnx(network, calibration))
         (weight,) = (item for item in model.graph.initializer if item.name == "head.2.weight")
         other = np.float32(factor) * numpy_helper.to_array(weight)
         weight.CopyFrom(numpy_helper.from_array(other, weight.name))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from export.calibration import Calibration
 from export.feeds import onnx_logits, packed_rows, padded_batches, torch_logits
 from export.packing import PackedNetwork, can_pack, to_onnx
 
@@ -24,7 +25,7 @@ SMALL = {
     "num_labels": 2,
 }
 LIMIT = 1e-4
-TEMPERATURE = 1.7
+CALIBRATION = Calibration(temperature=1.5, largest_margin=2.0)
 
 
 def network(model_type: str, **more: Any) -> Any:
@@ -39,7 +40,7 @@ def sentences(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def alone(model: Any, rows: list[list[int]]) -> Tensor:
-    return torch_logits(model, padded_batches(rows, 1)) / TEMPERATURE
+    return CALIBRATION.apply(torch_logits(model, padded_batches(rows, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def bert() -> Any:
 
 @pytest.fixture(scope="module")
 def session(bert: Any) -> ort.InferenceSession:
-    return ort.InferenceSession(to_onnx(bert, TEMPERATURE).SerializeToString())
+    return ort.InferenceSession(to_onnx(bert, CALIBRATION).SerializeToString())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_packed_row_gives_what_each_sentence_gives_alone(
     # Or nothing would be compared.
     assert expected.std() > 0.01
 
-    packed = PackedNetwork(model, TEMPERATURE).eval()
+    packed = PackedNetwork(model, CALIBRATION).eval()
     with torch.inference_mode():
         logits = torch.cat(
             [
@@ -111,7 +112,7 @@ def test_scores_of_attention_may_be_far_from_zero(low: float, high: float) -> No
     assert low < scores.min()
     assert scores.max() < high
 
-    packed = PackedNetwork(model, TEMPERATURE).eval()
+    packed = PackedNetwork(model, CALIBRATION).eval()
     with torch.inference_mode():
         logits = torch.cat(
             [
@@ -192,7 +193,7 @@ def test_other_architectures_are_exported_as_they_are(
 ) -> None:
     model = network(model_type, **more)
     assert not can_pack(model)
-    session = ort.InferenceSession(to_onnx(model, TEMPERATURE).SerializeToString())
+    session = ort.InferenceSession(to_onnx(model, CALIBRATION).SerializeToString())
     rows = sentences([1, 40, 5, 17, 2])
     for size in (1, 2, 5):
         assert (

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from commands.files import sha256_of
 from errors import CheckpointError, InvalidText
-from inference import ColaPredictor, fitted_temperature
+from export.calibration import NO_CALIBRATION, Calibration
+from inference import ColaPredictor, fitted_calibration
 from tests.helpers.tiny_model import make_checkpoint
 
 TEXTS = ["The cat sleeps.", "A dog that sees the very old cat sleeps.", "😀", "no " * 500]
@@ -54,13 +56,22 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         ColaPredictor(tmp_path / "nowhere.ckpt")
 
 
-def test_the_temperature_of_another_checkpoint_is_not_taken(checkpoint: Path) -> None:
-    assert fitted_temperature(checkpoint) == 1
+def test_only_its_own_calibration_is_taken(checkpoint: Path) -> None:
+    assert fitted_calibration(checkpoint) == NO_CALIBRATION
+
     report = checkpoint.with_name("export_report.json")
-    report.write_text(
-        json.dumps({"lineage": {"temperature": 2.5, "checkpoint_sha256": "of another"}})
-    )
-    assert fitted_temperature(checkpoint) == 1
+    lineage = {"temperature": 2.5, "largest_margin": 3.0, "checkpoint_sha256": "of another"}
+    report.write_text(json.dumps({"lineage": lineage}))
+    assert fitted_calibration(checkpoint) == NO_CALIBRATION
+
+    lineage["checkpoint_sha256"] = sha256_of(checkpoint)
+    report.write_text(json.dumps({"lineage": lineage}))
+    assert fitted_calibration(checkpoint) == Calibration(2.5, 3.0)
+
+    # An older export bounds nothing.
+    del lineage["largest_margin"]
+    report.write_text(json.dumps({"lineage": lineage}))
+    assert fitted_calibration(checkpoint) == Calibration(2.5)
     report.unlink()
 
 
