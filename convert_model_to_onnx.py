@@ -26,13 +26,9 @@ from commands.files import replace_atomically, require_writable, sha256_of, writ
 from commands.run import exit_on_error, run_command
 from configs.schema import ExportConfig, Precision, as_config
 from corpus.format import OUT_OF_DOMAIN
-from errors import ExportError
-from export import comparison, feeds, model_file, packing, reference, variants
+from export import gates, model_file, packing, reference, variants
 from export.calibration import calibration_error_by_chance, expected_calibration_error
-from export.comparison import Company
 from export.evaluation import EvaluationSet, prepare
-from export.matrix_inputs import collect_ranges
-from export.quantization import SCHEMES, quantize
 from export.report import (
     CalibrationFigures,
     CompanyFigures,
@@ -41,22 +37,6 @@ from export.report import (
     print_report,
 )
 from export.variants import Variant
-
-MAX_DIFFERENCE = 1e-4
-"""Of a logit, ONNX Runtime at fp32 from PyTorch."""
-
-MAX_MCC_LOSS = 0.01
-"""Of int8 against PyTorch. Each other label among a thousand sentences moves the MCC by 0.002, one
-way or the other: twenty of them now and then lose more, and the next scheme is tried."""
-
-MAX_LABEL_CHANGES = 0.025
-"""The share of the validation set whose label int8 may change."""
-
-MAX_COMPANY_DIFFERENCE = 0.005
-"""Of a probability, a sentence alone from the same sentence among strangers; no label may change.
-
-Only static schemes are held to it: it is what dynamic ones cannot do.
-"""
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
@@ -130,15 +110,17 @@ def make_model_file(
         status.update("exporting the graph")
         graph = packing.to_onnx(evaluation.model.network, evaluation.calibration)
         measured["fp32"] = variants.measure(graph, evaluation, path)
-        difference = require_parity(evaluation, path)
+        difference = gates.require_parity(evaluation, path)
 
         # Its weights as 8-bit integers, which must label the same.
         if config.precision is Precision.int8:
             status.update("quantizing to 8 bits")
-            graph, measured["int8"] = choose_scheme(graph, evaluation, path, measured["pytorch"])
+            graph, measured["int8"] = gates.choose_scheme(
+                graph, evaluation, path, measured["pytorch"]
+            )
 
         exported = measured[precision]
-        require_quality(exported, config.min_mcc)
+        gates.require_quality(exported, config.min_mcc)
 
         # The file, now with all that is known of it.
         provenance = evaluation.model.provenance
@@ -160,87 +142,11 @@ def make_model_file(
         sha256=sha256_of(path),
         packing=packing.can_pack(evaluation.model.network),
         variants=measured,
-        parity=ParityFigures(difference, MAX_DIFFERENCE),
+        parity=ParityFigures(difference, gates.MAX_DIFFERENCE),
         calibration=calibration_of(evaluation),
         lineage=lineage,
-        company=CompanyFigures(exported.company, MAX_COMPANY_DIFFERENCE),
+        company=CompanyFigures(exported.company, gates.MAX_COMPANY_DIFFERENCE),
     )
-
-
-def require_parity(evaluation: EvaluationSet, path: Path) -> float:
-    """Return the largest difference between the logits of PyTorch and of the fp32 file.
-
-    Raises:
-        ExportError: It is too large.
-    """
-    difference = comparison.compare_with_pytorch(evaluation, feeds.open_session(path))
-
-    # Within it, a label can differ only where the two logits are less than twice as far apart. Not
-    # `>`, which a nan would pass.
-    if not difference <= MAX_DIFFERENCE:
-        raise ExportError(
-            f"parity: the file's logits differ from PyTorch's by {difference:.1e}, more than "
-            f"{MAX_DIFFERENCE}; install the versions of requirements.txt, or choose another model"
-        )
-    return difference
-
-
-def choose_scheme(
-    graph: onnx.ModelProto, evaluation: EvaluationSet, path: Path, pytorch: Variant
-) -> tuple[onnx.ModelProto, Variant]:
-    """Quantize by the first scheme that keeps labels, MCC and, if static, scores in company.
-
-    Args:
-        graph: The graph at fp32.
-        evaluation: What the schemes are measured on.
-        path: Where the file goes while it is measured.
-        pytorch: What the quantized graph is compared with.
-
-    Returns:
-        The quantized graph, and what was measured of it.
-
-    Raises:
-        ExportError: No scheme does.
-    """
-    calibration_feeds = feeds.padded_batches(evaluation.calibration_sentences, 1)
-    ranges = collect_ranges(graph, calibration_feeds)
-
-    failures = []
-    for scheme in SCHEMES:
-        quantized = quantize(graph, scheme, ranges)
-        variant = variants.measure(quantized, evaluation, path, scheme.name)
-
-        mcc_loss = pytorch.mcc - variant.mcc
-        is_accurate = mcc_loss <= MAX_MCC_LOSS and variant.label_changes <= MAX_LABEL_CHANGES
-        if is_accurate and (not scheme.static or is_unmoved(variant.company)):
-            return quantized, variant
-
-        changes = f"{variant.label_changes:.1%} other labels"
-        moved = f"{variant.company.largest_difference:.4f} by company"
-        failures.append(f"{scheme.name}: MCC -{mcc_loss:.3f}, {changes}, {moved}")
-
-    raise ExportError(
-        f"int8: no scheme keeps the MCC within {MAX_MCC_LOSS} and the labels within "
-        f"{MAX_LABEL_CHANGES:.1%} ({'; '.join(failures)}); export with export.precision=fp32"
-    )
-
-
-def is_unmoved(company: Company) -> bool:
-    """Return whether a sentence's score depends on the sentence alone, closely enough."""
-    return company.largest_difference <= MAX_COMPANY_DIFFERENCE and not company.label_changes
-
-
-def require_quality(exported: Variant, min_mcc: float) -> None:
-    """Check that the model beats guessing the majority label, whose MCC is 0, by enough.
-
-    Raises:
-        ExportError: Its MCC is less than ``min_mcc``.
-    """
-    if exported.mcc < min_mcc:
-        raise ExportError(
-            f"quality: the MCC is {exported.mcc:.3f}, less than export.min_mcc={min_mcc}; "
-            "train longer or on more data, or lower export.min_mcc"
-        )
 
 
 def calibration_of(evaluation: EvaluationSet) -> CalibrationFigures:

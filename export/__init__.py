@@ -7,6 +7,7 @@ quantization.py   weights as 8-bit integers that no CPU can saturate
 rewriter.py       how a graph is changed for that
 matrix_inputs.py  what enters the matrices: its range, smoothing, the levels of its integers
 calibration.py    scores that can be taken for probabilities
+gates.py          what a model file must pass
 feeds.py          feeds for the network in its different forms; logits, latency
 evaluation.py     the sentences that everything is measured on, and PyTorch's logits
 comparison.py     an exported model against PyTorch; a sentence alone against in company

@@ -78,7 +78,7 @@ def fit_calibration(logits: Tensor, label: Tensor) -> Calibration:
 
     bounds = [tuple(map(math.log, limits)) for limits in (TEMPERATURES, LARGEST_MARGINS)]
     start = [0.0, math.log(5.0)]
-    return calibration(minimize(loss, start, bounds=bounds, method="Nelder-Mead").x.tolist())
+    return calibration(minimize(loss, start, bounds=bounds).x.tolist())
 
 
 def expected_calibration_error(logits: Tensor, label: Tensor) -> float:

@@ -61,11 +61,12 @@ class Scheme:
     """Whether the word embedding is quantized."""
 
 
-# Static ones first, since company does not move their scores; of either kind, from the smallest
-# file to the safest. An activation function's output has the most uneven columns.
-SCHEMES = (
+# From the smallest file to the safest. An activation function's output has the most uneven columns.
+STATIC_SCHEMES = (
     Scheme("static int8", static=True),
     Scheme("static int8, but fp32 after Gelu", static=True, keep_after=("Gelu",)),
+)
+DYNAMIC_SCHEMES = (
     Scheme("int8"),
     Scheme("int8, but fp32 after Gelu", keep_after=("Gelu",)),
     Scheme("int8, but fp32 after Gelu and in the embedding", keep_after=("Gelu",), embedding=False),

@@ -31,7 +31,7 @@ class Variant:
     """Of a logit from PyTorch's."""
 
     scheme: str | None = None
-    """See ``quantization.SCHEMES``; None for PyTorch and fp32."""
+    """See ``quantization.STATIC_SCHEMES``; None for PyTorch and fp32."""
 
     company: Company = field(default_factory=Company)
     """Nothing is measured of it for PyTorch."""

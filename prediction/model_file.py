@@ -161,7 +161,7 @@ class Lineage:
     """``fp32`` or ``int8``."""
 
     scheme: str | None = None
-    """How int8 was made, see ``export.quantization.SCHEMES``; None for fp32."""
+    """How int8 was made, see ``export.quantization``; None for fp32."""
 
     temperature: float = 1.0
     """What the logits were divided by, to calibrate the scores."""

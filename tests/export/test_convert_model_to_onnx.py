@@ -13,12 +13,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import convert_model_to_onnx
 from benchmarks.walk_commands import EXPORTED, trim
 from configs.schema import ExportConfig, Precision, Source
 from convert_model_to_onnx import export
 from errors import CheckpointError, ConfigError, CorpusError, ExportError
-from export import packing, variants
+from export import gates, packing, variants
 from export.calibration import NO_CALIBRATION, Calibration
 from export.comparison import Company
 from export.report import ExportReport, print_report
@@ -202,7 +201,7 @@ def test_a_graph_that_computes_something_else_is_not_exported(
 def test_int8_that_changes_labels_is_not_exported(
     attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convert_model_to_onnx, "MAX_LABEL_CHANGES", -0.1)
+    monkeypatch.setattr(gates, "MAX_LABEL_CHANGES", -0.1)
     with pytest.raises(
         ExportError, match=r"int8: no scheme keeps .*other labels.*export.precision=fp32"
     ):

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.matrix_inputs import collect_ranges
-from export.quantization import SCHEMES, Scheme, quantize
+from export.quantization import DYNAMIC_SCHEMES, STATIC_SCHEMES, Scheme, quantize
 from export.rewriter import matrix_to_int8
 
 INTEGER_PRODUCT = Path(__file__).parents[1] / "helpers" / "integer_product.py"
@@ -78,7 +78,7 @@ def initializers(model: onnx.ModelProto) -> dict[str, Any]:
 def test_the_file_is_a_quarter_and_the_answers_stay(
     model: onnx.ModelProto, feed: dict[str, Any]
 ) -> None:
-    quantized = quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
+    quantized = quantize(model, STATIC_SCHEMES[0], collect_ranges(model, [feed]))
     assert quantized.ByteSize() < 0.27 * model.ByteSize()
     assert relative_error(run(quantized, feed), run(model, feed)) < 0.02
 
@@ -90,13 +90,15 @@ def test_smoothing_is_what_keeps_them(model: onnx.ModelProto, feed: dict[str, An
     }
     expected = run(model, feed)
     smoothed = relative_error(
-        run(quantize(model, SCHEMES[0], collect_ranges(model, [feed])), feed), expected
+        run(quantize(model, STATIC_SCHEMES[0], collect_ranges(model, [feed])), feed), expected
     )
-    assert smoothed < 0.5 * relative_error(run(quantize(model, SCHEMES[0], flat), feed), expected)
+    assert smoothed < 0.5 * relative_error(
+        run(quantize(model, STATIC_SCHEMES[0], flat), feed), expected
+    )
 
 
 def test_no_cpu_can_saturate(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
-    quantized = quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
+    quantized = quantize(model, STATIC_SCHEMES[0], collect_ranges(model, [feed]))
     weights = initializers(quantized)["matrix_int8"].astype(int)
 
     # What vpmaddubsw adds up at most and at least: 255 times two neighbours of one sign.
@@ -143,7 +145,7 @@ def test_a_scheme_says_what_stays_fp32(model: onnx.ModelProto, feed: dict[str, A
 
 def test_the_model_given_is_not_changed(model: onnx.ModelProto, feed: dict[str, Any]) -> None:
     before = model.SerializeToString()
-    quantize(model, SCHEMES[0], collect_ranges(model, [feed]))
+    quantize(model, STATIC_SCHEMES[0], collect_ranges(model, [feed]))
     assert model.SerializeToString() == before
 
 
@@ -185,22 +187,18 @@ def test_a_static_product_takes_its_bias_in_unless_others_read_it(
     shared.graph.node.append(helper.make_node("Max", ["product", "sum"], ["logits"]))
 
     for graph, sums in ((biased, 0), (shared, 1)):
-        quantized = quantize(graph, SCHEMES[0], collect_ranges(graph, [feed]))
+        quantized = quantize(graph, STATIC_SCHEMES[0], collect_ranges(graph, [feed]))
         assert [node.op_type for node in quantized.graph.node].count("Add") == sums
         assert relative_error(run(quantized, feed), run(graph, feed)) < 0.02
 
 
-def test_static_schemes_come_first() -> None:
-    kinds = [scheme.static for scheme in SCHEMES]
-    assert kinds == sorted(kinds, reverse=True)
-
-
-@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("schemes", [STATIC_SCHEMES, DYNAMIC_SCHEMES])
 def test_schemes_go_from_the_smallest_to_the_safest(
-    static: bool, model: onnx.ModelProto, feed: dict[str, Any]
+    schemes: tuple[Scheme, ...], model: onnx.ModelProto, feed: dict[str, Any]
 ) -> None:
+    assert len({scheme.static for scheme in schemes}) == 1
+
     ranges = collect_ranges(model, [feed])
-    schemes = [scheme for scheme in SCHEMES if scheme.static == static]
     quantized = [quantize(model, scheme, ranges) for scheme in schemes]
     sizes = [item.ByteSize() for item in quantized]
     errors = [relative_error(run(item, feed), run(model, feed)) for item in quantized]
@@ -215,7 +213,7 @@ def test_even_inputs_are_not_smoothed(model: onnx.ModelProto, feed: dict[str, An
 
     names = {}
     for name, graph in (("uneven", model), ("even", even)):
-        quantized = quantize(graph, SCHEMES[0], collect_ranges(graph, [feed]))
+        quantized = quantize(graph, STATIC_SCHEMES[0], collect_ranges(graph, [feed]))
         names[name] = initializers(quantized).keys()
         assert relative_error(run(quantized, feed), run(graph, feed)) < 0.03
 

@@ -1,0 +1,123 @@
+"""The gates before a model file: what it must keep of PyTorch, and how good it must be."""
+
+from pathlib import Path
+
+import onnx
+
+from errors import ExportError
+from export import comparison, feeds, variants
+from export.comparison import Company
+from export.evaluation import EvaluationSet
+from export.matrix_inputs import collect_ranges
+from export.quantization import DYNAMIC_SCHEMES, STATIC_SCHEMES, quantize
+from export.variants import Variant
+
+MAX_DIFFERENCE = 1e-4
+"""Of a logit, ONNX Runtime at fp32 from PyTorch."""
+
+MAX_MCC_LOSS = 0.02
+"""Of int8 against PyTorch. Each other label among a thousand sentences moves the MCC by 0.002, one
+way or the other: twenty of them by 0.01 as a rule, by 0.02 seldom."""
+
+WANTED_MCC_LOSS = 0.01
+"""Where a scheme loses more, the next one is tried."""
+
+MAX_LABEL_CHANGES = 0.025
+"""The share of the validation set whose label int8 may change."""
+
+MAX_COMPANY_DIFFERENCE = 0.005
+"""Of a probability, a sentence alone from the same sentence among strangers; no label may change.
+
+Only static schemes are held to it: it is what dynamic ones cannot do.
+"""
+
+
+def require_parity(evaluation: EvaluationSet, path: Path) -> float:
+    """Return the largest difference between the logits of PyTorch and of the fp32 file.
+
+    Raises:
+        ExportError: It is too large.
+    """
+    difference = comparison.compare_with_pytorch(evaluation, feeds.open_session(path))
+
+    # Within it, a label can differ only where the two logits are less than twice as far apart. Not
+    # `>`, which a nan would pass.
+    if not difference <= MAX_DIFFERENCE:
+        raise ExportError(
+            f"parity: the file's logits differ from PyTorch's by {difference:.1e}, more than "
+            f"{MAX_DIFFERENCE}; install the versions of requirements.txt, or choose another model"
+        )
+    return difference
+
+
+def choose_scheme(
+    graph: onnx.ModelProto, evaluation: EvaluationSet, path: Path, pytorch: Variant
+) -> tuple[onnx.ModelProto, Variant]:
+    """Quantize by the first scheme that keeps labels, MCC and, if static, scores in company.
+
+    One that loses little MCC is preferred, but no dynamic scheme to a static one.
+
+    Args:
+        graph: The graph at fp32.
+        evaluation: What the schemes are measured on.
+        path: Where the file goes while it is measured.
+        pytorch: What the quantized graph is compared with.
+
+    Returns:
+        The quantized graph, and what was measured of it.
+
+    Raises:
+        ExportError: No scheme does.
+    """
+    calibration_feeds = feeds.padded_batches(evaluation.calibration_sentences, 1)
+    ranges = collect_ranges(graph, calibration_feeds)
+    failures = []
+
+    for schemes in (STATIC_SCHEMES, DYNAMIC_SCHEMES):
+        accepted = []
+        for scheme in schemes:
+            quantized = quantize(graph, scheme, ranges)
+            variant = variants.measure(quantized, evaluation, path, scheme.name)
+
+            mcc_loss = pytorch.mcc - variant.mcc
+            is_accurate = mcc_loss <= MAX_MCC_LOSS and variant.label_changes <= MAX_LABEL_CHANGES
+            if not is_accurate or (scheme.static and not is_unmoved(variant.company)):
+                failures.append(_failure(variant, mcc_loss))
+                continue
+
+            if mcc_loss <= WANTED_MCC_LOSS:
+                return quantized, variant
+            accepted.append((quantized, variant))
+
+        # The smallest, which as a rule is also the fastest.
+        if accepted:
+            return accepted[0]
+
+    raise ExportError(
+        f"int8: no scheme keeps the MCC within {MAX_MCC_LOSS} and the labels within "
+        f"{MAX_LABEL_CHANGES:.1%} ({'; '.join(failures)}); export with export.precision=fp32"
+    )
+
+
+def _failure(variant: Variant, mcc_loss: float) -> str:
+    changes = f"{variant.label_changes:.1%} other labels"
+    moved = f"{variant.company.largest_difference:.4f} by company"
+    return f"{variant.scheme}: MCC -{mcc_loss:.3f}, {changes}, {moved}"
+
+
+def is_unmoved(company: Company) -> bool:
+    """Return whether a sentence's score depends on the sentence alone, closely enough."""
+    return company.largest_difference <= MAX_COMPANY_DIFFERENCE and not company.label_changes
+
+
+def require_quality(exported: Variant, min_mcc: float) -> None:
+    """Check that the model beats guessing the majority label, whose MCC is 0, by enough.
+
+    Raises:
+        ExportError: Its MCC is less than ``min_mcc``.
+    """
+    if exported.mcc < min_mcc:
+        raise ExportError(
+            f"quality: the MCC is {exported.mcc:.3f}, less than export.min_mcc={min_mcc}; "
+            "train longer or on more data, or lower export.min_mcc"
+        )

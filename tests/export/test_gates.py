@@ -1,0 +1,83 @@
+"""Which scheme is chosen, by what each loses."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import onnx
+import pytest
+
+from errors import ExportError
+from export import gates, variants
+from export.comparison import Company
+from export.feeds import Latency
+from export.quantization import DYNAMIC_SCHEMES, STATIC_SCHEMES, Scheme
+from export.variants import Variant
+from prediction.model_file import Metrics
+
+PYTORCH_MCC = 0.5
+ALONE = Company()
+MOVED = Company(largest_difference=0.006)
+NAMES = [scheme.name for scheme in (*STATIC_SCHEMES, *DYNAMIC_SCHEMES)]
+STATIC, STATIC_SAFER, DYNAMIC = NAMES[:3]
+
+
+def variant(loss: float, scheme: str | None = None, company: Company = ALONE) -> Variant:
+    metrics: Metrics = {"overall": {"mcc": PYTORCH_MCC - loss}}
+    return Variant(25.0, metrics, Latency(1.0, 2.0), scheme=scheme, company=company)
+
+
+@pytest.fixture
+def choose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A choice among schemes that lose as much MCC as is said, 0.1 by default."""
+
+    def chosen(losses: dict[str, float], company: Company = ALONE) -> tuple[str | None, int]:
+        measured: list[str] = []
+
+        def measure(graph: Any, evaluation: Any, path: Path, scheme: str) -> Variant:
+            measured.append(scheme)
+            return variant(losses.get(scheme, 0.1), scheme, company)
+
+        monkeypatch.setattr(variants, "measure", measure)
+        evaluation: Any = SimpleNamespace(calibration_sentences=[])
+        pytorch = variant(0.0)
+        graph, chosen = gates.choose_scheme(onnx.ModelProto(), evaluation, tmp_path, pytorch)
+
+        assert graph.doc_string == chosen.scheme
+        return chosen.scheme, len(measured)
+
+    def quantize(graph: Any, scheme: Scheme, ranges: Any) -> onnx.ModelProto:
+        return onnx.ModelProto(doc_string=scheme.name)
+
+    monkeypatch.setattr(gates, "quantize", quantize)
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected", "tried"),
+    [
+        ({STATIC: 0.009}, STATIC, 1),
+        ({STATIC: -0.02}, STATIC, 1),
+        ({STATIC: 0.015, STATIC_SAFER: 0.009}, STATIC_SAFER, 2),
+        ({STATIC: 0.015, STATIC_SAFER: 0.012}, STATIC, 2),
+        ({STATIC: 0.015}, STATIC, 2),
+        ({STATIC_SAFER: 0.019, DYNAMIC: 0.0}, STATIC_SAFER, 2),
+        ({DYNAMIC: 0.0}, DYNAMIC, 3),
+        ({DYNAMIC: 0.015}, DYNAMIC, 5),
+    ],
+)
+def test_the_first_scheme_that_loses_little_is_chosen_static_before_dynamic(
+    choose: Any, losses: dict[str, float], expected: str, tried: int
+) -> None:
+    assert choose(losses) == (expected, tried)
+
+
+def test_a_static_scheme_that_company_moves_is_not_chosen(choose: Any) -> None:
+    assert choose(dict.fromkeys(NAMES, 0.0), MOVED) == (DYNAMIC, 3)
+
+
+def test_no_scheme_means_an_error_that_names_what_each_lost(choose: Any) -> None:
+    with pytest.raises(ExportError, match="no scheme keeps") as error:
+        choose({STATIC: 0.021})
+    for name in NAMES:
+        assert f"{name}: MCC -0." in str(error.value)
