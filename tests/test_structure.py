@@ -26,8 +26,8 @@ STAGES = {
     # Export: it measures checkpoints on the corpus.
     "export": ["training", "data", "model"],
     "convert_model_to_onnx": ["training", "data", "model", "export"],
-    # Predict.
-    "inference": ["model"],
+    # Predict; the checkpoint with the calibration that its export fitted.
+    "inference": ["model", "export"],
     "inference_onnx": [],
     "batch_inference_ray": [],
     # Version.
