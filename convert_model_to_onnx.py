@@ -18,6 +18,7 @@ from pathlib import Path
 
 import hydra
 import onnx
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
@@ -143,23 +144,27 @@ def make_model_file(
         packing=packing.can_pack(evaluation.model.network),
         variants=measured,
         parity=ParityFigures(difference, gates.MAX_DIFFERENCE),
-        calibration=calibration_of(evaluation),
+        calibration=calibration_of(evaluation, exported),
         lineage=lineage,
         company=CompanyFigures(exported.company, gates.MAX_COMPANY_DIFFERENCE),
     )
 
 
-def calibration_of(evaluation: EvaluationSet) -> CalibrationFigures:
+def calibration_of(evaluation: EvaluationSet, exported: Variant) -> CalibrationFigures:
     """Return the calibration error on the split that the calibration was not fitted on."""
     unseen = [split == OUT_OF_DOMAIN for split in evaluation.corpus.validation_splits]
-    logits, label = evaluation.logits[unseen], evaluation.label[unseen]
+    label = evaluation.label[unseen]
+
+    acceptable = [item.probability_acceptable for item in exported.predictions]
+    after = torch.tensor([[1 - probability, probability] for probability in acceptable])[unseen]
+    before = evaluation.raw_logits[unseen].softmax(dim=1)
 
     return CalibrationFigures(
-        calibration=evaluation.calibration,
+        fitted=evaluation.calibration,
         evaluated_on=OUT_OF_DOMAIN,
-        error_before=expected_calibration_error(evaluation.raw_logits[unseen], label),
-        error_after=expected_calibration_error(logits, label),
-        error_by_chance=calibration_error_by_chance(logits),
+        error_before=expected_calibration_error(before, label),
+        error_after=expected_calibration_error(after, label),
+        error_by_chance=calibration_error_by_chance(after),
     )
 
 

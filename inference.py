@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from commands.files import sha256_of
 from commands.run import run_command
+from errors import CheckpointError
 from export.calibration import NO_CALIBRATION, Calibration
 from model import load_checkpoint
 from prediction.command_line import main
@@ -32,7 +33,7 @@ class ColaPredictor:
         path: The checkpoint.
 
     Raises:
-        CheckpointError: It is missing or damaged.
+        CheckpointError: It is missing or damaged, or the report of its export is.
     """
 
     def __init__(self, path: str | Path = "models/best-checkpoint.ckpt") -> None:
@@ -98,16 +99,24 @@ class ColaPredictor:
 def fitted_calibration(checkpoint: Path) -> Calibration:
     """Return the calibration that the export fitted for this checkpoint.
 
-    None that changes anything before an export, or if the report is that of another checkpoint.
+    ``NO_CALIBRATION`` if it was not exported yet, or if the report is another checkpoint's.
+
+    Raises:
+        CheckpointError: The report is damaged.
     """
     report = checkpoint.with_name("export_report.json")
     if not report.is_file():
         return NO_CALIBRATION
 
-    lineage = json.loads(report.read_text(encoding="utf-8"))["lineage"]
-    if lineage["checkpoint_sha256"] != sha256_of(checkpoint):
-        return NO_CALIBRATION
-    return Calibration(lineage["temperature"], lineage.get("largest_margin"))
+    try:
+        lineage = json.loads(report.read_text(encoding="utf-8"))["lineage"]
+        if lineage["checkpoint_sha256"] != sha256_of(checkpoint):
+            return NO_CALIBRATION
+        return Calibration.from_json(lineage)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{report} has no calibration that can be read ({error}); delete it, or export again"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -39,13 +39,15 @@ class QualityRun(TypedDict):
     """Matthews correlation per split: overall, in_domain, out_of_domain."""
     int8: Int8Run
     calibration_error: float
-    """Of the exported scores, on the split that they were not fitted on."""
+    """Of the scores of the int8 file, on the split that they were not fitted on."""
     calibration_error_by_chance: float
     """What exact probabilities would show on so few sentences."""
     minutes: float
     cpu_minutes: float
     """Of all threads together, which other programs do not lengthen."""
     git_commit: str | None
+    """Of the training."""
+    export_git_commit: str | None
 
 
 class Quality(TypedDict):

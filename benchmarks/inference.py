@@ -118,7 +118,7 @@ def main() -> None:
 def export_both(evaluation: EvaluationSet, folder: Path) -> dict[str, Path]:
     """Write model files at both precisions, quantized as convert_model_to_onnx.py does."""
     graph = packing.to_onnx(evaluation.model.network)
-    ranges = collect_ranges(graph, padded_batches(evaluation.calibration_sentences, 1))
+    ranges = collect_ranges(graph, padded_batches(evaluation.quantization_sentences, 1))
     graphs = {
         "fp32": graph,
         "int8": quantization.quantize(graph, quantization.STATIC_SCHEMES[0], ranges),

@@ -8,7 +8,8 @@ One seed is not a result: the same settings give MCCs that differ by several hun
 precision: training in bf16 gives others than in fp32, so a CPU that computes in both measures both.
 
 Each seed is trained and exported by the commands that people run, into --folder; one that has
-finished there with the same configuration is not run again. Writes benchmarks/results/quality.json,
+finished there with the same configuration is not run again. After a change of the export,
+--export-again exports those, too, once more. Writes benchmarks/results/quality.json,
 by experiment, corpus and precision, and prints it as the last line.
 """
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3", help="default: %(default)s")
     parser.add_argument("--precision", choices=NAMES, help="default: all that this CPU computes in")
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"), help="of the runs")
+    parser.add_argument("--export-again", action="store_true", help="also what has finished")
     arguments = parser.parse_intermixed_args()
 
     # What `auto` chooses is the faster one, if there are two.
@@ -70,8 +72,11 @@ def finished_run(
     overrides.append(f"models_dir={folder}")
 
     report, export_report = folder / "training_report.json", folder / "export_report.json"
-    if not is_trained(report, composed(overrides)):
+    is_finished = is_trained(report, composed(overrides))
+    if not is_finished or arguments.export_again:
         export_report.unlink(missing_ok=True)
+
+    if not is_finished:
         run("train.py", *overrides, f"hydra.run.dir={folder}/run")
     if not export_report.is_file():
         export = [override for override in overrides if override.startswith("export.")]
@@ -119,6 +124,7 @@ def summary(training: TrainingReport, export_report: Path) -> QualityRun:
         "minutes": training.seconds / 60,
         "cpu_minutes": training.cpu_seconds / 60,
         "git_commit": training.git_commit,
+        "export_git_commit": export["lineage"]["git_commit"],
     }
 
 

@@ -7,14 +7,17 @@ than the ones that the error is measured on.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_calibration_error
+
+from errors import ExportError
 
 # Of the score, of equal width.
 BINS = 15
@@ -25,19 +28,34 @@ DRAWS = 100
 # A temperature outside of these would mean that the model knows nothing, or everything.
 TEMPERATURES = (0.05, 20.0)
 
-# The least: no score is above 0.62. The greatest bounds nothing.
+# The least keeps scores below 0.63. The greatest bounds nothing.
 LARGEST_MARGINS = (0.5, 30.0)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns logits into those of probabilities; as it stands, it leaves them as they are."""
+    """What turns logits into those of probabilities; the default values change nothing."""
 
     temperature: float = 1.0
     """What logits are divided by."""
 
     largest_margin: float | None = None
-    """What their difference stays below after that; None if it is not bounded."""
+    """What the difference of the two stays below after that; None if it is not bounded."""
+
+    @classmethod
+    def from_json(cls, lineage: Mapping[str, Any]) -> Self:
+        """Read the calibration from the lineage of an export.
+
+        Raises:
+            KeyError: The temperature is missing.
+            ValueError: A number is none that an export writes.
+        """
+        # An export of an earlier version bounds nothing.
+        temperature, largest_margin = lineage["temperature"], lineage.get("largest_margin")
+        for value in (temperature, 1.0 if largest_margin is None else largest_margin):
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise ValueError(f"{value!r} is no positive number")
+        return cls(temperature, largest_margin)
 
     def apply(self, logits: Tensor) -> Tensor:
         """Return calibrated logits, float [sentences, 2].
@@ -65,47 +83,55 @@ def fit_calibration(logits: Tensor, label: Tensor) -> Calibration:
     Args:
         logits: float [sentences, 2].
         label: int [sentences].
+
+    Raises:
+        ExportError: There are no sentences, or the logits are not finite.
     """
 
-    def calibration(logarithms: Sequence[float]) -> Calibration:
+    def from_logarithms(logarithms: Sequence[float]) -> Calibration:
         temperature, largest_margin = map(math.exp, logarithms)
         return Calibration(temperature, largest_margin)
 
     def loss(logarithms: Sequence[float]) -> float:
-        return float(
-            functional.cross_entropy(calibration(logarithms).apply(logits.double()), label)
-        )
+        calibrated = from_logarithms(logarithms).apply(logits.double())
+        return float(functional.cross_entropy(calibrated, label))
 
+    # The search is over logarithms: both numbers are positive, and matter by their ratios.
     bounds = [tuple(map(math.log, limits)) for limits in (TEMPERATURES, LARGEST_MARGINS)]
     start = [0.0, math.log(5.0)]
-    return calibration(minimize(loss, start, bounds=bounds).x.tolist())
+    found = minimize(loss, start, bounds=bounds)
+
+    if not math.isfinite(found.fun):
+        raise ExportError(
+            "calibration: the model's logits are not finite, or there is no sentence to fit it "
+            "on; train again, or export with export.calibrate=false"
+        )
+    return from_logarithms(found.x.tolist())
 
 
-def expected_calibration_error(logits: Tensor, label: Tensor) -> float:
+def expected_calibration_error(probabilities: Tensor, label: Tensor) -> float:
     """Return the mean distance between the score and the share of right answers, over the bins.
 
     Args:
-        logits: float [sentences, 2].
+        probabilities: float [sentences, 2].
         label: int [sentences].
     """
-    probabilities = logits.double().softmax(dim=1)
     return float(
         multiclass_calibration_error(probabilities, label, num_classes=2, n_bins=BINS, norm="l1")
     )
 
 
-def calibration_error_by_chance(logits: Tensor) -> float:
+def calibration_error_by_chance(probabilities: Tensor) -> float:
     """Return the calibration error to expect of exact probabilities, which is 0 only in the limit.
 
     Few sentences in a bin are not right as often as they should be on average. So labels are drawn
     by the probabilities themselves, and the error is measured on those.
 
     Args:
-        logits: float [sentences, 2].
+        probabilities: float [sentences, 2].
     """
-    probabilities = logits.double().softmax(dim=1)
     generator = torch.Generator().manual_seed(0)
     draws = torch.multinomial(probabilities, DRAWS, replacement=True, generator=generator)
 
-    errors = [expected_calibration_error(logits, label) for label in draws.T]
+    errors = [expected_calibration_error(probabilities, label) for label in draws.T]
     return sum(errors) / len(errors)

@@ -20,7 +20,7 @@ from training.provenance import Provenance
 from training.sources import source_of
 
 # Training sentences that show how large the inputs of matrices get.
-CALIBRATION_SENTENCES = 256
+QUANTIZATION_SENTENCES = 256
 
 # Sentences of random tokens that variants are compared on, besides the validation set.
 RANDOM_SENTENCES = 16
@@ -39,7 +39,7 @@ class EvaluationSet:
     sentences: list[list[int]]
     """Token ids of each text."""
 
-    calibration_sentences: list[list[int]]
+    quantization_sentences: list[list[int]]
     """Token ids of sentences of the training set, for the quantization."""
 
     label: Tensor
@@ -97,8 +97,8 @@ def prepare(
     label = torch.tensor([sentence.label for sentence in corpus.validation])
 
     training = corpus.splits[TRAIN]
-    every = len(training) // CALIBRATION_SENTENCES + 1
-    calibration_sentences = [encoder.encode(item.text).ids for item in training[::every]]
+    every = len(training) // QUANTIZATION_SENTENCES + 1
+    quantization_sentences = [encoder.encode(item.text).ids for item in training[::every]]
 
     # What PyTorch gives for them.
     logits = feeds.torch_logits(model.network, feeds.padded_batches(sentences, 32))
@@ -112,7 +112,7 @@ def prepare(
         corpus=corpus,
         texts=texts,
         sentences=sentences,
-        calibration_sentences=calibration_sentences,
+        quantization_sentences=quantization_sentences,
         label=label,
         raw_logits=logits,
         calibration=calibration,

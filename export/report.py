@@ -16,7 +16,7 @@ class ParityFigures:
     """The exported graph against PyTorch, before quantization."""
 
     largest_difference: float
-    """Of a logit."""
+    """Of a logit; see ``comparison.compare_with_pytorch``."""
 
     limit: float
     """The largest difference with which a model is exported."""
@@ -26,15 +26,16 @@ class ParityFigures:
 class CalibrationFigures:
     """How far scores are from probabilities, without and with the calibration."""
 
-    calibration: Calibration
+    fitted: Calibration
 
     evaluated_on: str
     """The split of the errors; the calibration was fitted on the other one."""
 
     error_before: float
-    """Expected calibration error."""
+    """Expected calibration error of PyTorch's scores, without the calibration."""
 
     error_after: float
+    """Of the model file's scores."""
 
     error_by_chance: float
     """What exact probabilities would show on so few sentences."""
@@ -89,7 +90,7 @@ class ExportReport:
             "contestants": {name: _figures(variant) for name, variant in self.variants.items()},
             "parity": asdict(self.parity),
             "calibration": {
-                **asdict(calibration.calibration),
+                **asdict(calibration.fitted),
                 "judged_on": calibration.evaluated_on,
                 "error_before": calibration.error_before,
                 "error_after": calibration.error_after,

@@ -167,10 +167,12 @@ class Lineage:
     """What the logits were divided by, to calibrate the scores."""
 
     largest_margin: float | None = None
-    """What their difference stays below after that; None if it is not bounded."""
+    """What the difference of the two stays below after that; None if it is not bounded."""
 
     parity: float | None = None
-    """Largest difference of a logit from PyTorch's, before quantization; None if not compared."""
+    """Largest difference of a logit from PyTorch's before quantization, see
+    ``comparison.compare_with_pytorch``; None if not compared.
+    """
 
     metrics: Metrics = field(default_factory=dict)
     """Of this very file, on the validation set."""

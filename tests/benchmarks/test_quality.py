@@ -60,6 +60,7 @@ EXPORT_REPORT: dict[str, Any] = {
     },
     "company": {"largest_difference": 0.001, "label_changes": 2, "limit": 0.005},
     "calibration": {"error_after": 0.04, "error_by_chance": 0.03},
+    "lineage": {"git_commit": "of the export"},
 }
 
 
@@ -106,12 +107,18 @@ def test_each_seed_is_trained_and_exported_and_recorded(measure: Measure) -> Non
         "company_label_changes": 2,
     }
     assert group["runs"][0]["cpu_minutes"] == 1.5
+    assert group["runs"][0]["export_git_commit"] == "of the export"
 
 
 def test_a_finished_seed_is_not_run_again(measure: Measure) -> None:
     measure("--seeds", "1")
     assert measure("--seeds", "1,2") == ["train.py seed-2", "convert_model_to_onnx.py seed-2"]
     assert len(results.read("quality")["default on own, fp32"]["runs"]) == 2
+
+
+def test_a_finished_seed_can_be_exported_again(measure: Measure) -> None:
+    measure("--seeds", "1")
+    assert measure("--seeds", "1", "--export-again") == ["convert_model_to_onnx.py seed-1"]
 
 
 def test_other_training_settings_are_trained_and_other_export_settings_are_not(

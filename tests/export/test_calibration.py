@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from errors import ExportError
 from export.calibration import (
     LARGEST_MARGINS,
     NO_CALIBRATION,
@@ -22,7 +23,7 @@ def test_the_temperature_that_the_labels_were_drawn_with_is_found(temperature: f
 
     fitted = fit_calibration(logits, label)
     assert fitted.temperature == pytest.approx(temperature, rel=0.05)
-    assert expected_calibration_error(fitted.apply(logits), label) < 0.015
+    assert expected_calibration_error(fitted.apply(logits).softmax(dim=1), label) < 0.015
 
 
 def test_labels_that_people_do_not_agree_on_bound_the_margin() -> None:
@@ -35,7 +36,7 @@ def test_labels_that_people_do_not_agree_on_bound_the_margin() -> None:
     # A sentence with a large margin has the other label one time in ten: log(9) is 2.2.
     fitted = fit_calibration(logits, label)
     assert fitted.largest_margin == pytest.approx(2.2, abs=0.1)
-    assert expected_calibration_error(fitted.apply(logits), label) < 0.015
+    assert expected_calibration_error(fitted.apply(logits).softmax(dim=1), label) < 0.015
 
 
 @pytest.mark.parametrize("calibration", [Calibration(0.3, 1.5), Calibration(4.0), NO_CALIBRATION])
@@ -58,33 +59,40 @@ def test_a_model_that_is_never_wrong_gets_a_finite_calibration() -> None:
     logits = torch.tensor([[2.0, -2.0], [-2.0, 2.0]])
     fitted = fit_calibration(logits, torch.tensor([0, 1]))
 
-    assert TEMPERATURES[0] <= fitted.temperature <= 1
+    # Much surer than it was, and no surer than the limits.
+    assert TEMPERATURES[0] <= fitted.temperature < 0.5
     assert fitted.largest_margin is not None
-    assert fitted.largest_margin <= LARGEST_MARGINS[1]
+    assert 10 < fitted.largest_margin <= LARGEST_MARGINS[1] * 1.0001
+
+
+@pytest.mark.parametrize("logits", [torch.empty(0, 2), torch.tensor([[1.0, float("nan")]])])
+def test_nothing_is_fitted_on_no_sentence_or_on_no_numbers(logits: torch.Tensor) -> None:
+    with pytest.raises(ExportError, match="calibration: the model's logits are not finite"):
+        fit_calibration(logits, torch.zeros(len(logits), dtype=torch.long))
 
 
 def test_the_error_is_the_distance_between_score_and_accuracy() -> None:
     # Nine times out of ten, says the model; six, in truth.
-    logits = torch.log(torch.tensor([[0.9, 0.1]] * 10))
+    scores = torch.tensor([[0.9, 0.1]] * 10)
     label = torch.tensor([0] * 6 + [1] * 4)
 
-    assert expected_calibration_error(logits, label) == pytest.approx(0.3, abs=1e-6)
+    assert expected_calibration_error(scores, label) == pytest.approx(0.3, abs=1e-6)
 
 
 def test_exact_probabilities_show_an_error_by_chance_that_more_sentences_make_smaller() -> None:
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(8_000, 2, generator=generator)
-    label = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
+    scores = torch.randn(8_000, 2, generator=generator).softmax(dim=1)
+    label = torch.multinomial(scores, 1, generator=generator)[:, 0]
 
     # As the error of labels drawn by the probabilities: of many such sets, their mean.
     few = [
-        expected_calibration_error(logits[start : start + 400], label[start : start + 400])
+        expected_calibration_error(scores[start : start + 400], label[start : start + 400])
         for start in range(0, 8_000, 400)
     ]
-    by_chance = calibration_error_by_chance(logits[:400])
+    by_chance = calibration_error_by_chance(scores[:400])
     assert by_chance == pytest.approx(sum(few) / len(few), abs=0.01)
-    assert calibration_error_by_chance(logits) < by_chance / 3
+    assert calibration_error_by_chance(scores) < by_chance / 3
 
 
 def test_certain_probabilities_show_no_error_by_chance() -> None:
-    assert calibration_error_by_chance(torch.tensor([[40.0, -40.0]] * 20)) == 0
+    assert calibration_error_by_chance(torch.tensor([[1.0, 0.0]] * 20)) == 0

@@ -1,27 +1,30 @@
 """The export of a small checkpoint: what the file and the report say, and the gates."""
 
-import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from benchmarks.walk_commands import EXPORTED, trim
 from configs.schema import ExportConfig, Precision, Source
-from convert_model_to_onnx import export
+from convert_model_to_onnx import calibration_of, export
 from errors import CheckpointError, ConfigError, CorpusError, ExportError
-from export import gates, packing, variants
+from export import evaluation, gates, packing, variants
 from export.calibration import NO_CALIBRATION, Calibration
 from export.comparison import Company
+from export.packing import to_onnx
 from export.report import ExportReport, print_report
 from inference import ColaPredictor
+from model import ColaModel, load_checkpoint
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.tiny_model import has_that, make_checkpoint
 
@@ -44,7 +47,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def graphs() -> Iterator[dict[Calibration, onnx.ModelProto]]:
     """Export each graph only once, which takes seconds; yield them by calibration."""
     made: dict[Calibration, onnx.ModelProto] = {}
-    to_onnx = packing.to_onnx
 
     def remember(network: Any, calibration: Calibration) -> onnx.ModelProto:
         if calibration not in made:
@@ -168,8 +170,10 @@ def test_pytorch_gives_the_scores_of_the_fp32_file(
 
 def test_calibration_can_be_left_out(attempt: Export) -> None:
     report = attempt(calibrate=False)
-    assert report.calibration.calibration == NO_CALIBRATION
-    assert report.calibration.error_before == report.calibration.error_after
+    assert report.calibration.fitted == NO_CALIBRATION
+    assert report.calibration.error_before == pytest.approx(
+        report.calibration.error_after, abs=1e-4
+    )
 
 
 def test_a_model_that_knows_nothing_is_not_exported(attempt: Export, tmp_path: Path) -> None:
@@ -178,24 +182,58 @@ def test_a_model_that_knows_nothing_is_not_exported(attempt: Export, tmp_path: P
     assert_untouched(tmp_path)
 
 
+@pytest.mark.parametrize("calibrate", [False, True])
 @pytest.mark.parametrize("factor", [1.01, float("nan")])
 def test_a_graph_that_computes_something_else_is_not_exported(
-    factor: float, attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    factor: float, calibrate: bool, attempt: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(network: Any, calibration: Calibration) -> onnx.ModelProto:
-        model = copy.deepcopy(to_onnx(network, calibration))
+        model = to_onnx(network, calibration)
         (weight,) = (item for item in model.graph.initializer if item.name == "head.2.weight")
         other = np.float32(factor) * numpy_helper.to_array(weight)
         weight.CopyFrom(numpy_helper.from_array(other, weight.name))
         return model
 
-    to_onnx = packing.to_onnx
     monkeypatch.setattr(packing, "to_onnx", wrong)
     with pytest.raises(
         ExportError, match=r"parity: the file's logits differ from PyTorch's by .*more than 0.0001"
     ):
-        attempt(calibrate=False)
+        attempt(calibrate=calibrate)
     assert_untouched(tmp_path)
+
+
+def test_large_logits_may_differ_by_what_fp32_rounds_off(
+    attempt: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: Path) -> ColaModel:
+        model = load_checkpoint(path)
+        weight = model.network.get_parameter("classifier.weight")
+        weight.data *= 1000
+        return model
+
+    monkeypatch.setattr(evaluation, "load_checkpoint", load)
+    monkeypatch.setattr(packing, "to_onnx", to_onnx)
+
+    report = attempt(calibrate=False)
+    assert report.variants["fp32"].largest_difference > gates.MAX_DIFFERENCE
+    assert report.parity.largest_difference < gates.MAX_DIFFERENCE
+
+
+def test_the_calibration_error_is_that_of_the_file_out_of_domain() -> None:
+    certain, label = [[9.0, -9.0]] * 4, [0, 0, 0, 1]
+    given: Any = SimpleNamespace(
+        corpus=SimpleNamespace(validation_splits=["in_domain"] * 4 + ["out_of_domain"] * 4),
+        label=torch.tensor([0] * 4 + label),
+        raw_logits=torch.tensor([[0.0, 0.0]] * 4 + certain),
+        calibration=Calibration(2.0, 3.0),
+    )
+    scored = [SimpleNamespace(probability_acceptable=p) for p in [0.9] * 4 + [0.25] * 4]
+
+    figures = calibration_of(given, SimpleNamespace(predictions=scored))  # type: ignore[arg-type]
+    assert figures.fitted == Calibration(2.0, 3.0)
+    assert figures.error_before == pytest.approx(0.25, abs=1e-4)
+    assert figures.error_after == pytest.approx(0.0, abs=1e-6)
+    assert figures.error_by_chance > 0.1
 
 
 def test_int8_that_changes_labels_is_not_exported(
@@ -203,7 +241,7 @@ def test_int8_that_changes_labels_is_not_exported(
 ) -> None:
     monkeypatch.setattr(gates, "MAX_LABEL_CHANGES", -0.1)
     with pytest.raises(
-        ExportError, match=r"int8: no scheme keeps .*other labels.*export.precision=fp32"
+        ExportError, match=r"int8: no scheme is accepted .*other labels.*export.precision=fp32"
     ):
         attempt(precision=Precision.int8)
     assert_untouched(tmp_path)

@@ -31,7 +31,7 @@ def variant(loss: float, scheme: str | None = None, company: Company = ALONE) ->
 def choose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A choice among schemes that lose as much MCC as is said, 0.1 by default."""
 
-    def chosen(losses: dict[str, float], company: Company = ALONE) -> tuple[str | None, int]:
+    def choice(losses: dict[str, float], company: Company = ALONE) -> tuple[str | None, int]:
         measured: list[str] = []
 
         def measure(graph: Any, evaluation: Any, path: Path, scheme: str) -> Variant:
@@ -39,7 +39,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             return variant(losses.get(scheme, 0.1), scheme, company)
 
         monkeypatch.setattr(variants, "measure", measure)
-        evaluation: Any = SimpleNamespace(calibration_sentences=[])
+        evaluation: Any = SimpleNamespace(quantization_sentences=[])
         pytorch = variant(0.0)
         graph, chosen = gates.choose_scheme(onnx.ModelProto(), evaluation, tmp_path, pytorch)
 
@@ -50,7 +50,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return onnx.ModelProto(doc_string=scheme.name)
 
     monkeypatch.setattr(gates, "quantize", quantize)
-    return chosen
+    return choice
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,18 @@ def test_a_static_scheme_that_company_moves_is_not_chosen(choose: Any) -> None:
 
 
 def test_no_scheme_means_an_error_that_names_what_each_lost(choose: Any) -> None:
-    with pytest.raises(ExportError, match="no scheme keeps") as error:
+    with pytest.raises(ExportError, match="no scheme is accepted") as error:
         choose({STATIC: 0.021})
-    for name in NAMES:
-        assert f"{name}: MCC -0." in str(error.value)
+
+    assert f"{STATIC}: MCC -0.021; " in str(error.value)
+    for name in NAMES[1:]:
+        assert f"{name}: MCC -0.100" in str(error.value)
+
+
+def test_an_error_names_only_what_is_outside_of_its_limit(choose: Any) -> None:
+    losses = {STATIC: -0.02, STATIC_SAFER: 0.03}
+    with pytest.raises(ExportError) as error:
+        choose(losses, Company(largest_difference=0.001, label_changes=2))
+
+    moved = "company moves scores by 0.0010 and changes 2 labels"
+    assert f"{STATIC}: {moved}; {STATIC_SAFER}: MCC -0.030, {moved}; " in str(error.value)

@@ -1,7 +1,8 @@
 """The PyTorch predictor: the contract, and the same refusals as its ONNX sibling."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,44 @@ def test_only_its_own_calibration_is_taken(checkpoint: Path) -> None:
     del lineage["largest_margin"]
     report.write_text(json.dumps({"lineage": lineage}))
     assert fitted_calibration(checkpoint) == Calibration(2.5)
+    report.unlink()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": None},
+        {"largest_margin": 0},
+        {"largest_margin": "3"},
+        {"largest_margin": [2.0]},
+        {"largest_margin": float("nan")},
+    ],
+)
+def test_a_calibration_that_no_export_writes_is_refused(
+    checkpoint: Path, values: dict[str, Any]
+) -> None:
+    lineage = {"temperature": 1.0, "checkpoint_sha256": sha256_of(checkpoint), **values}
+    refusal = pytest.raises(CheckpointError, match=r"export_report.json .* is no positive number")
+    with report_of(checkpoint, json.dumps({"lineage": lineage})), refusal:
+        ColaPredictor(checkpoint)
+
+
+@pytest.mark.parametrize("content", ["{", "", "[]", "{}", '{"lineage": null}', '{"lineage": {}}'])
+def test_a_damaged_report_is_named(checkpoint: Path, content: str) -> None:
+    refusal = pytest.raises(CheckpointError, match=r"export_report.json .*delete it, or export")
+    with report_of(checkpoint, content), refusal:
+        ColaPredictor(checkpoint)
+
+
+@contextmanager
+def report_of(checkpoint: Path, content: str) -> Iterator[None]:
+    report = checkpoint.with_name("export_report.json")
+    report.write_text(content)
+    yield
     report.unlink()
 
 
