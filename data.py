@@ -124,7 +124,8 @@ class DataModule(pl.LightningDataModule):
 
     The first epochs are the pretext task: acceptable sentences, of the corpus and of
     ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and paradigms drawn
-    afresh from the grammar in ``corpus/``. The other epochs are the corpus itself.
+    afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; if it is that of
+    ``corpus/``, with the sentences of ``corpus/pretext.tsv``.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -158,14 +159,18 @@ class DataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenize the validation set; the training set is tokenized in each epoch."""
-        self.train_sentences = self.corpus.splits[TRAIN]
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
         # The pretext task: what it breaks, with the words of all, and what it takes as it is.
-        extra = pretext_sentences(for_own_corpus=self._is_own)
-        self.to_break = [row for row in [*self.train_sentences, *extra] if row.label == 1]
-        self.to_judge = [row for row in extra if row.label == 0]
-        self.corrupter = Corrupter([row.text for row in [*self.train_sentences, *extra]])
+        written = pretext_sentences(for_own_corpus=self._is_own)
+        everything = [*self.corpus.splits[TRAIN], *written]
+        self.to_break = [row for row in everything if row.label == 1]
+        self.to_judge = [row for row in written if row.label == 0]
+        self.corrupter = Corrupter([row.text for row in everything])
+
+        # What a grammar writes is narrow: with nothing else in its last epochs, a model soon doubts
+        # plain English that it had right before.
+        self.to_learn = everything if self._is_own else self.corpus.splits[TRAIN]
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return the batches of the current epoch; the trainer asks anew for each."""
@@ -176,7 +181,7 @@ class DataModule(pl.LightningDataModule):
         if epoch < self.pretext_epochs:
             examples = self._pretext_examples(rng)
         else:
-            examples = self.encoder.encode(self._with_names(self.train_sentences, rng))
+            examples = self.encoder.encode(self._with_names(self.to_learn, rng))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
     def _pretext_examples(self, rng: Random) -> Examples:
@@ -212,7 +217,7 @@ class DataModule(pl.LightningDataModule):
         # The number of paradigms does not depend on the random numbers.
         paradigm_sentences = len(self._paradigms(Random()))
         pretext_steps = steps(2 * len(self.to_break) + len(self.to_judge) + paradigm_sentences)
-        corpus_steps = steps(len(self.train_sentences))
+        corpus_steps = steps(len(self.to_learn))
 
         corpus_epochs = max_epochs - self.pretext_epochs
         return Steps(self.pretext_epochs * pretext_steps, corpus_epochs * corpus_steps)

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from corpus.format import Sentence, audit, read_folder
+from corpus.format import Sentence, audit, read_file, read_folder
 from corpus.lexicon import HELD_OUT, forms
 from corpus.pretext import FILE, pretext_sentences, words_of
 
-SENTENCES = pretext_sentences(for_own_corpus=False)
+SENTENCES = read_file(FILE)
 CORPUS = read_folder(FILE.parent)
 
 # Phenomena of the out-of-domain split, as far as a pattern can tell them.
@@ -63,6 +63,13 @@ def test_for_the_own_corpus_they_have_no_word_of_its_validation() -> None:
 
     assert len(SENTENCES) / 2 < len(chosen) < len(SENTENCES)
     assert not words_in(chosen) & forms(HELD_OUT)
+
+
+def test_another_corpus_does_without_what_only_this_one_needs() -> None:
+    assert pretext_sentences(for_own_corpus=False) == [
+        row for row in SENTENCES if row.source != "subjects"
+    ]
+    assert "subjects" in {row.source for row in pretext_sentences(for_own_corpus=True)}
 
 
 @pytest.mark.parametrize("phenomenon", KEPT_BACK)

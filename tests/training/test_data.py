@@ -214,26 +214,44 @@ def test_special_tokens_in_a_text_are_text(compose: Compose) -> None:
     assert ids.count(tokenizer.sep_token_id) == 1
 
 
-# The pretext task
+# What is learned
 
 
-def pretext_texts(compose: Compose, *overrides: str) -> tuple[set[str], list[int]]:
-    """Return what an epoch of the pretext task judges, and the label of each sentence."""
+def learned(
+    compose: Compose, *overrides: str, pretext_epochs: int = 1
+) -> tuple[set[str], list[int]]:
+    """Return what the first epoch learns, and the label of each sentence."""
     config = compose("processing.exchange_names=false", *overrides)
     tokenizer = load_tokenizer(config.model)
-    module = data.DataModule(tokenizer, config.data, config.processing, pretext_epochs=1)
+    module = data.DataModule(tokenizer, config.data, config.processing, pretext_epochs)
     module.setup()
 
     texts, labels = set[str](), list[int]()
     for batch in module.train_dataloader():
         texts |= set(tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True))
         labels += batch["label"].tolist()
-    assert math.ceil(len(labels) / 32) == module.training_steps(1, 1, 1.0).pretext
+    assert math.ceil(len(labels) / 32) == module.training_steps(1, 1, 1.0)[1 - pretext_epochs]
     return texts, labels
 
 
+def test_a_corpus_is_learned_as_it_is(compose: Compose) -> None:
+    _, labels = learned(compose, pretext_epochs=0)
+    corpus = data.load_corpus(compose().data)
+    assert sorted(labels) == sorted(row.label for row in corpus.splits["train"])
+
+
+def test_the_own_corpus_is_learned_with_written_sentences(compose: Compose) -> None:
+    texts, labels = learned(compose, "data.sources=[own]", pretext_epochs=0)
+
+    corpus = data.load_corpus(compose("data.sources=[own]").data)
+    written = pretext_sentences(for_own_corpus=True)
+    every = [*corpus.splits["train"], *written]
+    assert sorted(labels) == sorted(row.label for row in every)
+    assert "somebody has eaten the last slice of pie." in texts
+
+
 def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose) -> None:
-    texts, labels = pretext_texts(compose)
+    texts, labels = learned(compose)
 
     unacceptable = [row for row in pretext_sentences(for_own_corpus=False) if row.label == 0]
     plain = {row.text.lower() for row in unacceptable if re.fullmatch(r"[A-Za-z ]+\.", row.text)}
@@ -244,7 +262,7 @@ def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose)
 
 
 def test_in_training_on_the_own_corpus_held_out_words_are_left_out(compose: Compose) -> None:
-    texts, _ = pretext_texts(compose, "data.sources=[own]")
+    texts, _ = learned(compose, "data.sources=[own]")
 
     words = {word for text in texts for word in words_of(text)}
     assert not words & forms(HELD_OUT)
