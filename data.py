@@ -66,6 +66,7 @@ class Corpus:
 
     def describe(self) -> CorpusFacts:
         """Return what a run records of its corpus."""
+        written = pretext_sentences(for_own_corpus=self.source is Source.own)
         return CorpusFacts(
             name=self.name,
             sha256=corpus_format.digest(self.splits),
@@ -75,6 +76,7 @@ class Corpus:
             },
             **corpus_format.audit(self.splits),
             skipped_sources=dict(self.skipped_sources),
+            pretext_sha256=corpus_format.digest({TRAIN: written}),
         )
 
 
@@ -124,8 +126,8 @@ class DataModule(pl.LightningDataModule):
 
     The first epochs are the pretext task: acceptable sentences, of the corpus and of
     ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and paradigms drawn
-    afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; if it is that of
-    ``corpus/``, with the sentences of ``corpus/pretext.tsv``.
+    afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; training on
+    ``corpus/`` adds the sentences of ``corpus/pretext.tsv`` to them.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -168,9 +170,10 @@ class DataModule(pl.LightningDataModule):
         self.to_judge = [row for row in written if row.label == 0]
         self.corrupter = Corrupter([row.text for row in everything])
 
-        # What a grammar writes is narrow: with nothing else in its last epochs, a model soon doubts
-        # plain English that it had right before.
-        self.to_learn = everything if self._is_own else self.corpus.splits[TRAIN]
+        # What a grammar writes is narrow: with nothing else after the pretext task, a model soon
+        # doubts plain English that it had right before.
+        keeps_written = self._is_own and self.pretext_epochs > 0
+        self.to_learn = everything if keeps_written else self.corpus.splits[TRAIN]
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return the batches of the current epoch; the trainer asks anew for each."""

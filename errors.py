@@ -4,7 +4,7 @@ ColaError
 |-- ConfigError           a setting that cannot be used
 |-- CorpusError           a corpus that is missing or malformed
 |-- WeightsError          base weights that cannot be found or are not the expected ones
-|-- CheckpointError       a checkpoint that is missing, damaged or from another program
+|-- CheckpointError       a checkpoint, or its export's report, that is missing or damaged
 |-- Interrupted           the training run was stopped on request and can be resumed
 |-- ExportError           a model that did not pass an export gate
 |-- ModelFileError        a model.onnx that is missing, damaged or incomplete
@@ -39,7 +39,7 @@ class WeightsError(ColaError):
 
 
 class CheckpointError(ColaError):
-    """A checkpoint that is missing, damaged or from another program."""
+    """A checkpoint that is missing, damaged or another program's, or a damaged export report."""
 
 
 class Interrupted(ColaError):

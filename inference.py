@@ -113,9 +113,10 @@ def fitted_calibration(checkpoint: Path) -> Calibration:
         if lineage["checkpoint_sha256"] != sha256_of(checkpoint):
             return NO_CALIBRATION
         return Calibration.from_json(lineage)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
-            f"{report} has no calibration that can be read ({error}); delete it, or export again"
+            f"{report} is damaged ({reason}); delete it, or export again"
         ) from error
 
 

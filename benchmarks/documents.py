@@ -39,7 +39,8 @@ class QualityRun(TypedDict):
     """Matthews correlation per split: overall, in_domain, out_of_domain."""
     int8: Int8Run
     calibration_error: float
-    """Of the scores of the int8 file, on the split that they were not fitted on."""
+    """Of the scores of the int8 file, on the split that they were not fitted on; of PyTorch's
+    where ``export_git_commit`` is missing."""
     calibration_error_by_chance: float
     """What exact probabilities would show on so few sentences."""
     minutes: float
@@ -47,7 +48,7 @@ class QualityRun(TypedDict):
     """Of all threads together, which other programs do not lengthen."""
     git_commit: str | None
     """Of the training."""
-    export_git_commit: str | None
+    export_git_commit: NotRequired[str | None]
 
 
 class Quality(TypedDict):

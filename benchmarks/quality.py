@@ -9,7 +9,7 @@ precision: training in bf16 gives others than in fp32, so a CPU that computes in
 
 Each seed is trained and exported by the commands that people run, into --folder; one that has
 finished there with the same configuration is not run again. After a change of the export,
---export-again exports those, too, once more. Writes benchmarks/results/quality.json,
+--export-again exports finished seeds again. Writes benchmarks/results/quality.json,
 by experiment, corpus and precision, and prints it as the last line.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3", help="default: %(default)s")
     parser.add_argument("--precision", choices=NAMES, help="default: all that this CPU computes in")
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"), help="of the runs")
-    parser.add_argument("--export-again", action="store_true", help="also what has finished")
+    parser.add_argument("--export-again", action="store_true", help="finished seeds, too")
     arguments = parser.parse_intermixed_args()
 
     # What `auto` chooses is the faster one, if there are two.

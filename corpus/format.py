@@ -105,7 +105,7 @@ def digest(splits: Mapping[str, Sequence[Sentence]]) -> str:
     """
     hasher = hashlib.sha256()
     for split in FILES:
-        for sentence in splits[split]:
+        for sentence in splits.get(split, ()):
             hasher.update(f"{split}\t{sentence.label}\t{sentence.text}\n".encode())
     return hasher.hexdigest()
 

@@ -50,11 +50,12 @@ class Calibration:
             KeyError: The temperature is missing.
             ValueError: A number is none that an export writes.
         """
+        temperature = _within("temperature", lineage["temperature"], TEMPERATURES)
+
         # An export of an earlier version bounds nothing.
-        temperature, largest_margin = lineage["temperature"], lineage.get("largest_margin")
-        for value in (temperature, 1.0 if largest_margin is None else largest_margin):
-            if not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ValueError(f"{value!r} is no positive number")
+        largest_margin = lineage.get("largest_margin")
+        if largest_margin is not None:
+            largest_margin = _within("largest_margin", largest_margin, LARGEST_MARGINS)
         return cls(temperature, largest_margin)
 
     def apply(self, logits: Tensor) -> Tensor:
@@ -75,6 +76,14 @@ class Calibration:
 
 
 NO_CALIBRATION = Calibration()
+
+
+def _within(name: str, value: Any, limits: tuple[float, float]) -> float:
+    # What is fitted may exceed its limits by a rounding.
+    lowest, highest = limits[0] * 0.999, limits[1] * 1.001
+    if type(value) not in (int, float) or not lowest <= value <= highest:
+        raise ValueError(f"{name}={value!r} is not between {limits[0]} and {limits[1]}")
+    return float(value)
 
 
 def fit_calibration(logits: Tensor, label: Tensor) -> Calibration:
@@ -103,8 +112,8 @@ def fit_calibration(logits: Tensor, label: Tensor) -> Calibration:
 
     if not math.isfinite(found.fun):
         raise ExportError(
-            "calibration: the model's logits are not finite, or there is no sentence to fit it "
-            "on; train again, or export with export.calibrate=false"
+            "calibration: the model's logits are not finite, or there is no in-domain sentence; "
+            "look at the corpus, and train again"
         )
     return from_logarithms(found.x.tolist())
 

@@ -6,7 +6,6 @@ import onnx
 
 from errors import ExportError
 from export import comparison, feeds, variants
-from export.comparison import Company
 from export.evaluation import EvaluationSet
 from export.matrix_inputs import collect_ranges
 from export.quantization import DYNAMIC_SCHEMES, STATIC_SCHEMES, quantize
@@ -40,12 +39,13 @@ def require_parity(evaluation: EvaluationSet, path: Path) -> float:
     """
     difference = comparison.compare_with_pytorch(evaluation, feeds.open_session(path))
 
-    # Within it, a label can differ only where the two logits are less than twice as far apart. Not
-    # `>`, which a nan would pass.
+    # Within it, a label can differ only where the two logits are nearly equal. Not `>`, which a nan
+    # would pass.
     if not difference <= MAX_DIFFERENCE:
         raise ExportError(
-            f"parity: the file's logits differ from PyTorch's by {difference:.1e}, more than "
-            f"{MAX_DIFFERENCE}; install the versions of requirements.txt, or choose another model"
+            f"parity: the file's logits differ from PyTorch's by {difference:.1e} (of the largest, "
+            f"where that is more than 1), more than {MAX_DIFFERENCE}; install the versions of "
+            "requirements.txt, or choose another model"
         )
     return difference
 
@@ -102,19 +102,18 @@ def _refusal(variant: Variant, mcc_loss: float, *, is_static: bool) -> str:
     company, reasons = variant.company, []
 
     if mcc_loss > MAX_MCC_LOSS:
-        reasons.append(f"MCC {-mcc_loss:+.3f}")
+        reasons.append(f"the MCC falls by {mcc_loss:.3f} (limit {MAX_MCC_LOSS})")
     if variant.label_changes > MAX_LABEL_CHANGES:
-        reasons.append(f"{variant.label_changes:.1%} other labels")
-    if is_static and not is_unmoved(company):
-        moved = f"moves scores by {company.largest_difference:.4f}"
-        reasons.append(f"company {moved} and changes {company.label_changes} labels")
+        limit = f"{MAX_LABEL_CHANGES:.1%}"
+        reasons.append(f"{variant.label_changes:.1%} other labels (limit {limit})")
+
+    if is_static and company.largest_difference > MAX_COMPANY_DIFFERENCE:
+        moved = f"{company.largest_difference:.4f} (limit {MAX_COMPANY_DIFFERENCE})"
+        reasons.append(f"company moves scores by {moved}")
+    if is_static and company.label_changes:
+        reasons.append(f"company changes {company.label_changes} labels")
 
     return ", ".join(reasons)
-
-
-def is_unmoved(company: Company) -> bool:
-    """Return whether a sentence's score depends on the sentence alone, closely enough."""
-    return company.largest_difference <= MAX_COMPANY_DIFFERENCE and not company.label_changes
 
 
 def require_quality(exported: Variant, min_mcc: float) -> None:

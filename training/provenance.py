@@ -64,6 +64,9 @@ class CorpusFacts:
     skipped_sources: dict[str, str]
     """Why each source that was tried before had no corpus."""
 
+    pretext_sha256: str | None = None
+    """Of the sentences of ``corpus/pretext.tsv``; None in a checkpoint of an earlier version."""
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -195,7 +198,9 @@ def require_same_settings(interrupted: Provenance, resuming: Provenance) -> None
 def _settings(provenance: Provenance) -> dict[str, Any]:
     """Return what decides how a run goes on, by key."""
     config = provenance.config
-    settings = {"corpus": provenance.corpus.sha256, "seed": config.seed}
+    corpus = provenance.corpus
+    settings: dict[str, Any] = {"corpus": corpus.sha256, "pretext": corpus.pretext_sha256}
+    settings["seed"] = config.seed
     for name in ("model", "processing", "training"):
         group = asdict(getattr(config, name))
         settings |= {f"{name}.{key}": value for key, value in group.items() if key != "resume"}

@@ -80,9 +80,9 @@ def test_no_scheme_means_an_error_that_names_what_each_lost(choose: Any) -> None
     with pytest.raises(ExportError, match="no scheme is accepted") as error:
         choose({STATIC: 0.021})
 
-    assert f"{STATIC}: MCC -0.021; " in str(error.value)
+    assert f"{STATIC}: the MCC falls by 0.021 (limit 0.02); " in str(error.value)
     for name in NAMES[1:]:
-        assert f"{name}: MCC -0.100" in str(error.value)
+        assert f"{name}: the MCC falls by 0.100" in str(error.value)
 
 
 def test_an_error_names_only_what_is_outside_of_its_limit(choose: Any) -> None:
@@ -90,5 +90,11 @@ def test_an_error_names_only_what_is_outside_of_its_limit(choose: Any) -> None:
     with pytest.raises(ExportError) as error:
         choose(losses, Company(largest_difference=0.001, label_changes=2))
 
-    moved = "company moves scores by 0.0010 and changes 2 labels"
-    assert f"{STATIC}: {moved}; {STATIC_SAFER}: MCC -0.030, {moved}; " in str(error.value)
+    fall, changed = "the MCC falls by 0.030 (limit 0.02)", "company changes 2 labels"
+    assert f"{STATIC}: {changed}; {STATIC_SAFER}: {fall}, {changed}; " in str(error.value)
+
+
+def test_an_error_says_how_far_company_moves_scores(choose: Any) -> None:
+    with pytest.raises(ExportError) as error:
+        choose({STATIC: 0.0}, MOVED)
+    assert f"{STATIC}: company moves scores by 0.0060 (limit 0.005); " in str(error.value)

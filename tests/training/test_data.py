@@ -1,9 +1,10 @@
 """Where the corpus comes from, and which sentences share a batch."""
 
+import functools
 import math
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,41 +218,55 @@ def test_special_tokens_in_a_text_are_text(compose: Compose) -> None:
 # What is learned
 
 
-def learned(
-    compose: Compose, *overrides: str, pretext_epochs: int = 1
-) -> tuple[set[str], list[int]]:
-    """Return what the first epoch learns, and the label of each sentence."""
+def module_for(compose: Compose, *overrides: str, pretext_epochs: int) -> data.DataModule:
     config = compose("processing.exchange_names=false", *overrides)
     tokenizer = load_tokenizer(config.model)
     module = data.DataModule(tokenizer, config.data, config.processing, pretext_epochs)
     module.setup()
+    return module
 
+
+def learned_first(module: data.DataModule) -> tuple[set[str], list[int]]:
+    """Return what the first epoch learns, and the label of each sentence."""
+    decode = functools.partial(module.encoder.tokenizer.batch_decode, skip_special_tokens=True)
     texts, labels = set[str](), list[int]()
     for batch in module.train_dataloader():
-        texts |= set(tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True))
+        texts |= set(decode(batch["input_ids"]))
         labels += batch["label"].tolist()
-    assert math.ceil(len(labels) / 32) == module.training_steps(1, 1, 1.0)[1 - pretext_epochs]
     return texts, labels
 
 
+def batches_of(sentences: Sequence[object]) -> int:
+    return math.ceil(len(sentences) / 32)
+
+
 def test_a_corpus_is_learned_as_it_is(compose: Compose) -> None:
-    _, labels = learned(compose, pretext_epochs=0)
-    corpus = data.load_corpus(compose().data)
-    assert sorted(labels) == sorted(row.label for row in corpus.splits["train"])
+    module = module_for(compose, pretext_epochs=0)
+    _, labels = learned_first(module)
+
+    train = module.corpus.splits["train"]
+    assert sorted(labels) == sorted(row.label for row in train)
+    assert module.training_steps(1, 1, 1.0) == (0, batches_of(train))
 
 
 def test_the_own_corpus_is_learned_with_written_sentences(compose: Compose) -> None:
-    texts, labels = learned(compose, "data.sources=[own]", pretext_epochs=0)
+    module = module_for(compose, "data.sources=[own]", pretext_epochs=1)
 
-    corpus = data.load_corpus(compose("data.sources=[own]").data)
     written = pretext_sentences(for_own_corpus=True)
-    every = [*corpus.splits["train"], *written]
-    assert sorted(labels) == sorted(row.label for row in every)
-    assert "somebody has eaten the last slice of pie." in texts
+    every = [*module.corpus.splits["train"], *written]
+    assert module.to_learn == every
+    assert module.training_steps(2, 1, 1.0).corpus == batches_of(every)
+
+
+def test_the_own_corpus_is_learned_alone_without_the_pretext_task(compose: Compose) -> None:
+    module = module_for(compose, "data.sources=[own]", pretext_epochs=0)
+    assert module.to_learn == module.corpus.splits["train"]
 
 
 def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose) -> None:
-    texts, labels = learned(compose)
+    module = module_for(compose, pretext_epochs=1)
+    texts, labels = learned_first(module)
+    assert module.training_steps(1, 1, 1.0) == (batches_of(labels), 0)
 
     unacceptable = [row for row in pretext_sentences(for_own_corpus=False) if row.label == 0]
     plain = {row.text.lower() for row in unacceptable if re.fullmatch(r"[A-Za-z ]+\.", row.text)}
@@ -262,7 +277,7 @@ def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose)
 
 
 def test_in_training_on_the_own_corpus_held_out_words_are_left_out(compose: Compose) -> None:
-    texts, _ = learned(compose, "data.sources=[own]")
+    texts, _ = learned_first(module_for(compose, "data.sources=[own]", pretext_epochs=1))
 
     words = {word for text in texts for word in words_of(text)}
     assert not words & forms(HELD_OUT)
