@@ -198,9 +198,11 @@ def require_same_settings(interrupted: Provenance, resuming: Provenance) -> None
 def _settings(provenance: Provenance) -> dict[str, Any]:
     """Return what decides how a run goes on, by key."""
     config = provenance.config
-    corpus = provenance.corpus
-    settings: dict[str, Any] = {"corpus": corpus.sha256, "pretext": corpus.pretext_sha256}
-    settings["seed"] = config.seed
+    settings: dict[str, Any] = {
+        "corpus": provenance.corpus.sha256,
+        "pretext": provenance.corpus.pretext_sha256,
+        "seed": config.seed,
+    }
     for name in ("model", "processing", "training"):
         group = asdict(getattr(config, name))
         settings |= {f"{name}.{key}": value for key, value in group.items() if key != "resume"}

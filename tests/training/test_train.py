@@ -228,6 +228,22 @@ def test_a_run_is_not_resumed_with_other_settings(
         train.train(resumed, tmp_path / "again", tmp_path / "models")
 
 
+def test_a_run_is_not_resumed_with_other_written_sentences(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        StopOnSignal, "on_train_start", lambda self, *arguments: setattr(self, "requested", True)
+    )
+    with pytest.raises(Interrupted):
+        train.train(compose(), tmp_path / "run", tmp_path / "models")
+
+    others = pretext_sentences(for_own_corpus=True)[:5]
+    monkeypatch.setattr(data, "pretext_sentences", lambda **for_whom: others)
+    resumed = compose(f"training.resume={tmp_path / 'run' / 'resume.ckpt'}")
+    with pytest.raises(CheckpointError, match=r"that run had pretext=\w*; resume it with"):
+        train.train(resumed, tmp_path / "again", tmp_path / "models")
+
+
 def test_an_interrupted_run_leaves_the_published_model_alone(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
