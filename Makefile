@@ -132,7 +132,7 @@ test: $(VENV)/.dev  ## install what the tests need, run the fast ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev tools  ## the tests that take minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not container"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not container"
 
 test-containers: $(VENV)/.dev tools  ## the tests that need a Docker engine and the images
 	$(BIN)/python -m pytest -m container
@@ -179,9 +179,13 @@ digests: $(VENV)/.train  ## pin the base image and those of docker-compose.yml b
 SCAN := $(TOOLS)/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
   --disable-plugin Base64HighEntropyString
 
+# By way of a file: a pipe would hide that git failed, and no file at all has no credentials.
 secrets: tools  ## look for credentials in what git tracks
-	git ls-files -z ':!tests' | xargs -0 -r $(SCAN) --exclude-lines secretsmanager:GetSecretValue
-	git ls-files -z tests | xargs -0 -r $(SCAN) --disable-plugin KeywordDetector
+	set -e; list=$$(mktemp); trap 'rm -f "$$list"' EXIT; \
+	git ls-files -z ':!tests' > "$$list"; \
+	xargs -0 -r $(SCAN) --exclude-lines secretsmanager:GetSecretValue < "$$list"; \
+	git ls-files -z tests > "$$list"; \
+	xargs -0 -r $(SCAN) --disable-plugin KeywordDetector < "$$list"
 
 # --strict: a package that could not be looked up is not one without vulnerabilities.
 audit: tools  ## known vulnerabilities of the packages in the images (asks PyPI)

@@ -20,12 +20,15 @@ recent=$(gh run list --workflow train.yaml --event repository_dispatch --limit 5
   jq -r --argjson since "$((now - MIN_DAYS * 86400))" --argjson own "$GITHUB_RUN_ID" \
     '.[] | select(.databaseId < $own and (.createdAt | fromdate) >= $since) | .databaseId')
 
-# The job's conclusion is empty while it runs, and "skipped" where none was due.
+# Three things have to be known of a run: one that ended well may have found that none was due, and one
+# that failed may have trained, without a model to show for it.
 for id in $recent; do
-  conclusion=$(gh run view "$id" --json jobs --jq '.jobs[] | select(.name | startswith("Train")) | .conclusion')
-  case "$conclusion" in
-    success | "") decide false "run $id has trained, or is training, within $MIN_DAYS days" ;;
-  esac
+  counts=$(gh run view "$id" --json status,conclusion,jobs --jq '
+    .status != "completed" or (.conclusion == "success"
+      and any(.jobs[]; (.name | startswith("Train")) and .conclusion == "success"))')
+  if [ "$counts" = true ]; then
+    decide false "run $id has trained, or is under way, within $MIN_DAYS days"
+  fi
 done
 
 decide true "no run within $MIN_DAYS days"

@@ -5,6 +5,7 @@ Credentials, region and endpoint come from where every AWS tool takes them: ``aw
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,8 +50,11 @@ def client(service: str) -> Any:
     config = Config(
         connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}
     )
+
+    # boto3 itself reads AWS_DEFAULT_REGION only; None leaves it that, or the profile's region.
+    region = os.environ.get("AWS_REGION") or None
     with one_line_errors():
-        return boto3.client(service, config=config)
+        return boto3.client(service, region_name=region, config=config)
 
 
 @contextmanager

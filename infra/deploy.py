@@ -81,13 +81,19 @@ def print_status(stack: Stack) -> None:
 
 
 def down(stack: Stack) -> None:
-    """Delete the stack and say what stays."""
-    store = stack.outputs().model_store_bucket
+    """Delete the stack, complete or not, and say what stays.
+
+    Raises:
+        DeployError: There is no such stack, or a resource could not be deleted.
+    """
+    # One whose creation was interrupted has no outputs, but it must go all the same.
+    if stack.has_outputs():
+        store = f"the model store s3://{stack.outputs().model_store_bucket} stays"
+    else:
+        store = "if it had a model store already, that stays"
+
     stack.delete()
-    print(
-        f"stack {stack.name} is gone; "
-        f"the model store s3://{store} stays, with every version of the model"
-    )
+    print(f"stack {stack.name} is gone; {store}, with every version of the model")
 
 
 def _parse_parameters(pairs: Sequence[str]) -> dict[str, str]:

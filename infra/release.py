@@ -39,7 +39,7 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
 
     Raises:
         DeployError: The image is not named by digest, or the new version does not predict; the
-            alias is where it was. Or it answers, but the registry would not mark it.
+            message says which one answers. Or it answers, but the registry would not mark it.
     """
     if "@sha256:" not in image:
         raise DeployError(
@@ -68,7 +68,8 @@ def rollback(outputs: StackOutputs, to: str | None = None) -> str:
         to: The version to go to. If not given, the one before; a second rollback thus returns.
 
     Raises:
-        DeployError: There is no other version, or it does not predict; the alias is where it was.
+        DeployError: There is no other version, or it does not predict; the message says which one
+            answers.
     """
     alias = _read_alias(outputs.require_function())
     version = to or alias.previous_version
@@ -137,21 +138,22 @@ def _switch(outputs: StackOutputs, version: str, before: _Alias) -> None:
     """Make a version the one that answers, with a test before and after the alias moves.
 
     Raises:
-        DeployError: The version does not predict; the alias is where it was.
+        DeployError: The version does not predict; the message says which one answers.
     """
     function = outputs.require_function()
     _try_version(function, version)
-    _move_alias(function, version, before)
 
+    # The move is inside: Lambda may have moved the alias and its answer was lost.
     try:
+        _move_alias(function, version, f"previous version {before.version}", before.revision)
         rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
     except BaseException as error:
         # Ctrl-C counts: a version that was not seen to predict must not stay live.
-        _move_alias_back(function, before)
+        live = _move_alias_back(function, version, before, error)
         if not isinstance(error, DeployError):
             raise
         raise DeployError(
-            f"the smoke test failed, the alias is back at version {before.version}: {error}"
+            f"the switch to version {version} failed, version {live} answers: {error}"
         ) from None
 
 
@@ -190,25 +192,42 @@ def _check_invocation(function_error: str | None, body: bytes) -> None:
         rest_api.check_answer(200, body)
 
 
-def _move_alias(function: str, version: str, before: _Alias) -> None:
-    """Move the alias, unless someone else has moved it since ``before``."""
+def _move_alias(function: str, version: str, description: str, revision: str) -> None:
+    """Move the alias, unless someone else has moved it since ``revision`` was read."""
     # Lambda refuses if the alias has another revision by now.
     with one_line_errors():
         client("lambda").update_alias(
             FunctionName=function,
             Name=ALIAS,
             FunctionVersion=version,
-            Description=f"previous version {before.version}",
-            RevisionId=before.revision,
+            Description=description,
+            RevisionId=revision,
         )
 
 
-def _move_alias_back(function: str, before: _Alias) -> None:
-    # Whatever its revision is by now: what does not predict must not stay live.
-    with one_line_errors():
-        client("lambda").update_alias(
-            FunctionName=function,
-            Name=ALIAS,
-            FunctionVersion=before.version,
-            Description=before.description,
-        )
+def _move_alias_back(function: str, version: str, before: _Alias, reason: BaseException) -> str:
+    """Move the alias to where it was, if it is at ``version``; return the version that answers.
+
+    Args:
+        function: The function's name.
+        version: The version that failed.
+        before: The alias as it was.
+        reason: Why the version failed.
+
+    Raises:
+        DeployError: The alias may still be at ``version``; the message has both errors.
+    """
+    try:
+        alias = _read_alias(function)
+        # It never moved, or another release has moved it since: that one is not ours to undo.
+        if alias.version != version:
+            return alias.version
+        _move_alias(function, before.version, before.description, alias.revision)
+    except DeployError as error:
+        failure = str(reason) or type(reason).__name__
+        raise DeployError(
+            f"the switch to version {version} failed ({failure}) and moving the alias back failed "
+            f"too ({error}): version {version} may still answer; go back with "
+            f"`python -m infra.deploy rollback --to {before.version}`"
+        ) from None
+    return before.version

@@ -88,15 +88,21 @@ class Stack:
         Raises:
             DeployError: There is no such stack, or it was not created completely.
         """
-        description = self._describe()
-        if description is None:
-            raise DeployError(
-                f"there is no stack {self.name!r} in this account and region: "
-                "create it with `make deploy`"
-            )
+        description = self._require()
         if not description.outputs:
-            raise DeployError(f"stack {self.name!r} has no outputs: it is {description.status}")
+            raise DeployError(
+                f"stack {self.name!r} has no outputs: it is {description.status}; "
+                "wait until it is complete, or delete it with `make destroy`"
+            )
         return StackOutputs.from_template_names(description.outputs)
+
+    def has_outputs(self) -> bool:
+        """Return whether the stack has outputs: not while it is created, nor if that failed.
+
+        Raises:
+            DeployError: There is no such stack.
+        """
+        return bool(self._require().outputs)
 
     def exists(self) -> bool:
         """Return whether there is such a stack."""
@@ -163,6 +169,20 @@ class Stack:
         with one_line_errors():
             client("cloudformation").delete_stack(StackName=self.name)
         self._wait_for("stack_delete_complete")
+
+    def _require(self) -> "_Description":
+        """Return what CloudFormation says of the stack.
+
+        Raises:
+            DeployError: There is no such stack.
+        """
+        description = self._describe()
+        if description is None:
+            raise DeployError(
+                f"there is no stack {self.name!r} in this account and region: "
+                "create it with `make deploy`"
+            )
+        return description
 
     def _describe(self) -> "_Description | None":
         """Return what CloudFormation says of the stack, None if there is none."""

@@ -19,23 +19,25 @@ from pathlib import Path
 from commands.run import run_command
 from commands.tables import print_table
 from registry import versions
+from registry.history import Version, history
+from registry.pointer import as_text
 
 ROOT = Path(__file__).parents[1]
 
 
-def print_history(history: list[versions.Version]) -> None:
+def print_history(all_versions: list[Version]) -> None:
     """Print a table with one line per version, in the order given."""
     rows = []
-    for version in history:
+    for version in all_versions:
         facts = version.pointer.facts
         rows.append(
             [
                 version.commit or "(uncommitted)",
                 version.date,
                 version.pointer.md5[:8],
-                versions.as_text(facts.mcc),
+                as_text(facts.mcc),
                 str(facts.corpus),
-                versions.as_text(facts.commit or ""),
+                as_text(facts.commit or ""),
             ]
         )
     print_table(rows, headings=("version", "date", "md5", "MCC", "corpus", "trained at"))
@@ -59,7 +61,7 @@ def main() -> None:
         case "pull":
             print(versions.pull(ROOT, arguments.remote))
         case "log":
-            print_history(versions.history(ROOT))
+            print_history(history(ROOT))
         case "promote":
             print(versions.promote(ROOT, arguments.remote))
         case "compare":

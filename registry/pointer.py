@@ -4,18 +4,21 @@ DVC itself reads and writes ``outs``, the digest and size of the model file. Wha
 know of a model is copied from its lineage into ``meta``, so that it can be read without the model.
 """
 
-import hashlib
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
 
 import yaml
 
+from commands.files import sha256_of
 from errors import StoreError
 from prediction.onnx_predictor import ColaONNXPredictor
 
 POINTER = "dvcfiles/trained_model.dvc"
 MODEL = "models/model.onnx"
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,10 @@ class Facts:
             StoreError: It was written without metrics.
         """
         lineage = ColaONNXPredictor(model, threads=1).info.lineage
-        with model.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         try:
             return cls(
                 mcc=lineage.mcc,
-                sha256=sha256,
+                sha256=sha256_of(model),
                 corpus=lineage.corpus.name,
                 corpus_sha256=lineage.corpus.sha256,
                 base_model=lineage.base_model,
@@ -114,3 +115,12 @@ def write_pointer(root: Path, facts: Facts) -> None:
     out = {"path": MODEL, "hash": "md5"}
     document = {"wdir": "..", "meta": asdict(facts), "outs": [out]}
     (root / POINTER).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def as_text(value: float | str | None) -> str:
+    """Return a fact as people read it: a number with four decimals, a digest by its beginning."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+
+    # Twelve digits are enough to find a commit or a file; a "-dirty" behind the forty stays.
+    return _DIGEST.sub(r"\1", str(value))

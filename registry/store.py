@@ -83,11 +83,17 @@ def dvc(root: Path, remote: str, *arguments: str) -> str:
     Raises:
         StoreError: The command failed.
     """
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+
+    # DVC's client of S3 reads AWS_DEFAULT_REGION only.
+    if region := os.environ.get("AWS_REGION"):
+        environment["AWS_DEFAULT_REGION"] = region
+
     # As a module of this Python, so that it is the version that is installed with the project.
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,
-        env=os.environ | {"DVC_NO_ANALYTICS": "1"},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

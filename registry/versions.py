@@ -1,24 +1,28 @@
-"""The versions of the model: push, pull, list and compare them, promote a candidate."""
+"""The current version of the model: push, pull and compare it, promote a candidate."""
 
 import fcntl
 import hashlib
-import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from commands.files import replace_atomically
+from commands.files import replace_atomically, sha256_of
 from errors import StoreError
 from registry import store
-from registry.pointer import MODEL, POINTER, Facts, Pointer, read_pointer, write_pointer
+from registry.pointer import (
+    MODEL,
+    POINTER,
+    Facts,
+    Pointer,
+    as_text,
+    read_pointer,
+    write_pointer,
+)
 
 CANDIDATE = "models/candidate/model.onnx"
 """Where dvcfiles/dvc.yaml puts the model that the pipeline makes."""
-
-_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 
 TOLERANCE = 0.005
 """How much lower the MCC of a new model may be: one recipe differs by as much on two machines."""
@@ -27,7 +31,7 @@ TOLERANCE = 0.005
 def push(root: Path, remote: str) -> str:
     """Put the model into the store and write its pointer; return a line that says so.
 
-    The pointer changes only when the whole model is in the store.
+    The pointer gets its old content back unless the whole model is in the store.
 
     Raises:
         ModelFileError: ``models/model.onnx`` is missing or is not a model of this project.
@@ -146,75 +150,37 @@ def promote(root: Path, remote: str) -> str:
 
     Raises:
         ModelFileError: The candidate is missing or is not a model of this project.
-        StoreError: It is worse than the current model, or the store did not take it.
+        StoreError: It is worse than the current model, or would replace a file that was never
+            pushed, or the store did not take it; the model file and the pointer are what they were.
     """
     with _one_push_at_a_time(root):
         comparison = compare(root, CANDIDATE)
+        _refuse_to_lose_model(root)
 
-        with replace_atomically(root / MODEL) as temporary:
-            shutil.copyfile(root / CANDIDATE, temporary)
+        with _restored_on_failure(root / MODEL):
+            with replace_atomically(root / MODEL) as temporary:
+                shutil.copyfile(root / CANDIDATE, temporary)
+            line = _push(root, remote)
 
-        return f"{comparison.as_markdown()}\n{_push(root, remote)}"
-
-
-@dataclass(frozen=True)
-class Version:
-    """One state of the pointer in git's history."""
-
-    commit: str
-    """The short hash of the commit that changed the pointer; empty if it is not committed yet."""
-
-    date: str
-    """When it was committed, YYYY-MM-DD; empty if it is not committed yet."""
-
-    pointer: Pointer
+    return f"{comparison.as_markdown()}\n{line}"
 
 
-def history(root: Path) -> list[Version]:
-    """Return all versions of the model, newest first, a pointer that is not committed yet included.
+def _refuse_to_lose_model(root: Path) -> None:
+    """Check that there is a copy of ``models/model.onnx``, as DVC does before a pull replaces it.
 
     Raises:
-        StoreError: There are none, or a pointer is damaged.
+        StoreError: It is neither the pointer's model nor the candidate.
     """
-    versions = list(_committed_versions(root))
+    if not (root / MODEL).exists():
+        return
 
-    current = read_pointer(root)
-    if current is not None and (not versions or versions[0].pointer != current):
-        versions.insert(0, Version("", "", current))
-
-    if not versions:
+    pointer = read_pointer(root)
+    kept = {_md5(root / CANDIDATE), pointer.md5 if pointer else None}
+    if _md5(root / MODEL) not in kept:
         raise StoreError(
-            f"{POINTER} has no history yet: make train, make model-push, then commit it"
+            f"{MODEL} is not the pointer's model and the candidate would replace it: "
+            "push it, or move it away first"
         )
-    return versions
-
-
-def as_text(value: float | str | None) -> str:
-    """Return a fact as people read it: a number with four decimals, a digest by its beginning."""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-
-    # Twelve digits are enough to find a commit or a file; a "-dirty" behind the forty stays.
-    return _DIGEST.sub(r"\1", str(value))
-
-
-def _committed_versions(root: Path) -> Iterator[Version]:
-    log = _git(root, "log", "--format=%h %cs", "--", POINTER) or ""
-    for line in log.splitlines():
-        commit, date = line.split()
-
-        # The commit that removed the pointer has none to show.
-        text = _git(root, "show", f"{commit}:{POINTER}")
-        if text is not None:
-            yield Version(commit, date, Pointer.parse(text))
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return what a git command printed, or None if it failed (there may be no repository)."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-    )
-    return done.stdout if done.returncode == 0 else None
 
 
 def _check_file(path: Path, pointer: Pointer, remote: str) -> None:
@@ -223,18 +189,22 @@ def _check_file(path: Path, pointer: Pointer, remote: str) -> None:
     Raises:
         StoreError: It is another file.
     """
-    content = path.read_bytes()
     is_same = (
-        len(content) == pointer.size
-        and hashlib.md5(content, usedforsecurity=False).hexdigest() == pointer.md5
+        path.stat().st_size == pointer.size
+        and _md5(path) == pointer.md5
         # A pointer from before there was a sha256 has none to compare.
-        and pointer.facts.sha256 in (None, hashlib.sha256(content).hexdigest())
+        and pointer.facts.sha256 in (None, sha256_of(path))
     )
     if not is_same:
         raise StoreError(
             f"remote {remote!r} sent another file than {POINTER} names: somebody changed it; "
             "remove .dvc/cache and bring an earlier version of the object back"
         )
+
+
+def _md5(path: Path) -> str:
+    """Return a file's digest as a pointer names it."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -62,11 +62,11 @@ def test_github_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 # The receiving side: .github/retraining_is_due.sh, with a stand-in for GitHub's own client
 
 GH = """#!/usr/bin/env bash
-# Answers the two calls of the script from a file of runs: [{id, hours, train}], newest first.
+# Answers the two calls of the script from a file of runs, newest first (see `run`).
 case "$1 $2" in
   "run list") jq -c --argjson now "$NOW" \\
     '[.[] | {databaseId: .id, createdAt: ($now - .hours * 3600 | todate)}]' "$RUNS" ;;
-  "run view") jq -r --argjson id "$3" '.[] | select(.id == $id) | .train' "$RUNS" ;;
+  "run view") jq --argjson id "$3" '.[] | select(.id == $id)' "$RUNS" | jq -r "${@: -1}" ;;
   *) exit 1 ;;
 esac
 """
@@ -99,9 +99,30 @@ def is_due(folder: Path, runs: list[dict[str, object]], run_id: int, **settings:
     return (folder / "output").read_text().strip()
 
 
-def run(number: int, hours: float, train: str) -> dict[str, object]:
-    """Describe a run of the workflow: its age, and the conclusion of its training job."""
-    return {"id": number, "hours": hours, "train": train}
+def run(
+    number: int, hours: float, train: str | None, conclusion: str | None = None
+) -> dict[str, object]:
+    """Describe a run of the workflow.
+
+    Args:
+        number: Its id.
+        hours: Its age.
+        train: The conclusion of its training job, empty while that runs; None: it has no such job.
+        conclusion: Its own, empty while it is under way; None: the training job decides.
+    """
+    if conclusion is None:
+        conclusion = "success" if train == "skipped" else train or ""
+
+    jobs = [{"name": "Is a run due?", "conclusion": "success"}]
+    if train is not None:
+        jobs.append({"name": "Train, export, compare", "conclusion": train})
+    return {
+        "id": number,
+        "hours": hours,
+        "status": "completed" if conclusion else "in_progress",
+        "conclusion": conclusion,
+        "jobs": jobs,
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,6 +134,11 @@ def run(number: int, hours: float, train: str) -> dict[str, object]:
         ([run(1, 0.1, "")], "due=false"),
         ([run(1, 24, "failure")], "due=true"),
         ([run(1, 24, "cancelled")], "due=true"),
+        ([run(1, 24, None, "startup_failure")], "due=true"),
+        ([run(1, 24, None, "cancelled")], "due=true"),
+        ([run(1, 0.1, None, "")], "due=false"),
+        ([run(1, 24, "success", "failure")], "due=true"),
+        ([run(1, 0.1, "success", "")], "due=false"),
         ([run(2, 1, "skipped"), run(1, 24, "success")], "due=false"),
         ([run(2, 1, "skipped"), run(1, 9 * 24, "success")], "due=true"),
     ],
@@ -123,6 +149,11 @@ def run(number: int, hours: float, train: str) -> dict[str, object]:
         "one that runs now",
         "one that failed",
         "one that was cancelled",
+        "one that could not start",
+        "one that was cancelled before it began",
+        "one that has not begun",
+        "one that trained, but whose model was not pushed",
+        "one that pushes now",
         "one that was not due, after a recent one",
         "one that was not due, after an old one",
     ],

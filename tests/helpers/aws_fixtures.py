@@ -96,6 +96,7 @@ def aws(ministack: int, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
+        # For the tests' own clients.
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     for name, value in settings.items():
@@ -105,12 +106,19 @@ def aws(ministack: int, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def deploy(aws: str) -> Deploy:
-    """Run `python -m infra.deploy` as a person does."""
+    """Run `python -m infra.deploy` as a person does, who sets the variable that the docs name."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "infra.deploy", "--registry", aws, *arguments]
+        environment = {k: v for k, v in os.environ.items() if k != "AWS_DEFAULT_REGION"}
         return subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     return run

@@ -44,6 +44,14 @@ def test_a_key_in_a_tracked_file_is_found(
     assert key not in found.value.stdout
 
 
+def test_a_scan_that_git_gave_no_files_to_fails(
+    tool: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nothing"))
+    with pytest.raises(subprocess.CalledProcessError, match="secrets"):
+        make(tool, "secrets", "detect-secrets-hook", tmp_path)
+
+
 def test_the_bill_of_materials_has_every_locked_package(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:

@@ -189,6 +189,16 @@ def test_the_forwarder_may_write_to_the_search_domain_and_do_nothing_else() -> N
     assert writer["Resource"]["Fn::Sub"].endswith("/_bulk")
 
 
+def test_the_credentials_of_github_last_an_hour() -> None:
+    durations = {
+        name: item["Properties"].get("MaxSessionDuration")
+        for name, item in resources().items()
+        if item["Type"] == "AWS::IAM::Role"
+        and "sts:AssumeRoleWithWebIdentity" in str(item["Properties"])
+    }
+    assert durations == {"ReleaseRole": 3600, "TrainRole": 3600}
+
+
 def test_the_training_role_reaches_the_models_only() -> None:
     statements = resources()["TrainRole"]["Properties"]["Policies"][0]["PolicyDocument"][
         "Statement"
@@ -419,6 +429,25 @@ def test_an_update_keeps_what_is_not_given(stack: Stack) -> None:
     # Nothing to do is not an error.
     stack.apply({"Timeout": "10"})
     stack.apply({"MemorySize": "1769", "Timeout": "20"})
+
+
+def test_a_stack_without_outputs_can_be_deleted(aws: str, deploy: Deploy) -> None:
+    """As an interrupted `make deploy` leaves it, or a creation that failed."""
+    half = Stack("cola-half", POLL_SECONDS)
+    bucket = {"Resources": {"Store": {"Type": "AWS::S3::Bucket"}}}
+    boto3.client("cloudformation").create_stack(
+        StackName=half.name, TemplateBody=json.dumps(bucket)
+    )
+
+    status = deploy("--stack", half.name, "status")
+    assert status.returncode == 2
+    assert "has no outputs" in status.stderr
+    assert "make destroy" in status.stderr
+
+    down = deploy("--stack", half.name, "down")
+    assert down.returncode == 0, down.stderr
+    assert "stack cola-half is gone" in down.stdout
+    assert not half.exists()
 
 
 def test_every_output_of_the_template_has_a_field() -> None:

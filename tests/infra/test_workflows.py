@@ -1,7 +1,10 @@
 """What no linter knows of the workflows: a release starts when anything that is served changes."""
 
 import fnmatch
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -77,6 +80,38 @@ def test_what_installs_the_training_packages_cannot_ask_for_credentials() -> Non
             commands = " ".join(step.get("run", "") for step in job["steps"])
             if "make " in commands or "-r requirements.txt" in commands:
                 assert "id-token" not in job.get("permissions", {}), f"{path.name}: {name}"
+
+
+def test_a_job_that_may_write_unpacks_outside_its_checkout_what_another_made() -> None:
+    folders = [
+        step["with"]["path"]
+        for path in WORKFLOWS
+        for job in _load(path.name)["jobs"].values()
+        for step in job["steps"]
+        if "write" in job.get("permissions", {}).values()
+        and "download-artifact@" in step.get("uses", "")
+    ]
+    assert folders == ["${{ runner.temp }}/model", "${{ runner.temp }}/proposal"]
+
+
+def test_the_job_that_pushes_takes_no_code_from_the_job_that_trained(tmp_path: Path) -> None:
+    steps = _load("train.yaml")["jobs"]["push"]["steps"]
+    (download,) = [step for step in steps if "download-artifact@" in step.get("uses", "")]
+    (take,) = [step for step in steps if step.get("name", "").startswith("Take the model")]
+
+    # What was uploaded may hold more than it should.
+    artifact = Path(download["with"]["path"].replace("${{ runner.temp }}", str(tmp_path / "temp")))
+    for name in ("models/model.onnx", "table.md", "registry/__main__.py", "sitecustomize.py"):
+        (artifact / name).parent.mkdir(parents=True, exist_ok=True)
+        (artifact / name).write_text(name)
+
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    environment = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": os.environ["PATH"]}
+    subprocess.run(["bash", "-e", "-c", take["run"]], cwd=checkout, env=environment, check=True)
+
+    taken = [path for path in checkout.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(checkout)) for path in taken} == {"models/model.onnx", "table.md"}
 
 
 def test_no_workflow_knows_a_key() -> None:

@@ -15,6 +15,7 @@ import yaml
 from errors import ModelFileError, StoreError
 from registry import store, versions
 from registry.__main__ import print_history
+from registry.history import history
 from registry.pointer import MODEL, POINTER, read_pointer
 from registry.versions import CANDIDATE
 from tests.helpers.checkout import CORPUS_SHA256, git, md5, write_model
@@ -83,10 +84,12 @@ def lose_local_copies(repo: Path) -> None:
     (repo / MODEL).unlink()
 
 
-def point_at(repo: Path, mcc: float, corpus_sha256: str = CORPUS_SHA256) -> None:
-    """Write a pointer to a model that nobody has."""
+def point_at(
+    repo: Path, mcc: float, corpus_sha256: str = CORPUS_SHA256, md5: str = "0" * 32
+) -> None:
+    """Write a pointer, if nothing else is said to a model that nobody has."""
     facts = {"mcc": mcc, "corpus": "own", "corpus_sha256": corpus_sha256}
-    pointer = {"meta": facts, "outs": [{"path": MODEL, "md5": "0" * 32, "size": 1}]}
+    pointer = {"meta": facts, "outs": [{"path": MODEL, "md5": md5, "size": 1}]}
     (repo / POINTER).write_text(yaml.safe_dump(pointer))
 
 
@@ -132,7 +135,7 @@ def test_each_version_comes_back_from_its_commit(
         git(repo, "add", POINTER)
         git(repo, "commit", "-q", "-m", f"Model {seed}")
 
-    print_history(versions.history(repo))
+    print_history(history(repo))
     table = capsys.readouterr().out.splitlines()
     assert [line.split()[2:5] for line in table[1:]] == [
         [models[1][:8], "0.4500", "own"],
@@ -152,12 +155,12 @@ def test_log_shows_commits_and_what_is_not_committed_yet(
     point_at(repo, 0.40)
     git(repo, "add", POINTER)
     git(repo, "commit", "-q", "-m", "A model")
-    assert [version.pointer.facts.mcc for version in versions.history(repo)] == [0.40]
+    assert [version.pointer.facts.mcc for version in history(repo)] == [0.40]
 
     (repo / POINTER).unlink()
     git(repo, "commit", "-q", "-a", "-m", "No model")
     point_at(repo, 0.45)
-    print_history(versions.history(repo))
+    print_history(history(repo))
     heading, new, old = capsys.readouterr().out.splitlines()
     assert heading.split() == ["version", "date", "md5", "MCC", "corpus", "trained", "at"]
     assert new.split() == ["(uncommitted)", "00000000", "0.4500", "own"]
@@ -331,6 +334,21 @@ def test_an_interrupted_push_can_be_repeated(
     assert "is in model-store" in versions.push(repo, "model-store")
 
 
+def test_dvc_is_told_the_region_that_people_set(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, str] = {}
+
+    def run(*_: object, env: dict[str, str], **__: object) -> subprocess.CompletedProcess[str]:
+        seen.update(env)
+        return subprocess.CompletedProcess([], 0, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    store.dvc(repo, "local", "remote", "list")
+    assert seen["AWS_DEFAULT_REGION"] == "eu-west-1"
+
+
 def test_unknown_remote_is_one_line(repo: Path) -> None:
     write_model(repo / MODEL, mcc=0.5)
     with pytest.raises(StoreError, match="there is no remote 'elsewhere'"):
@@ -351,7 +369,7 @@ def test_what_is_no_model_is_not_pushed(repo: Path, content: bytes | None) -> No
 
 
 def test_pull_and_log_without_a_pointer_say_what_to_do(repo: Path) -> None:
-    for command in (lambda: versions.pull(repo, "local"), lambda: versions.history(repo)):
+    for command in (lambda: versions.pull(repo, "local"), lambda: history(repo)):
         with pytest.raises(StoreError, match="make model-push"):
             command()
 
@@ -393,12 +411,36 @@ def test_promote_takes_the_candidate_only_if_it_is_no_worse(repo: Path) -> None:
     candidate = write_model(repo / CANDIDATE, mcc=0.5, seed=1)
     current = write_model(repo / MODEL, mcc=0.55)
 
-    point_at(repo, 0.55)
+    point_at(repo, 0.55, md5=current)
     with pytest.raises(StoreError, match="worse"):
         versions.promote(repo, "local")
     assert md5(repo / MODEL) == current
 
-    point_at(repo, 0.45)
+    point_at(repo, 0.45, md5=current)
     assert "is in local" in versions.promote(repo, "local")
     assert md5(repo / MODEL) == candidate
     assert pointers_md5(repo) == candidate
+
+
+def test_promote_keeps_a_model_that_was_never_pushed(repo: Path) -> None:
+    write_model(repo / CANDIDATE, mcc=0.5, seed=1)
+    mine = write_model(repo / MODEL, mcc=0.55)
+    point_at(repo, 0.45)
+    with pytest.raises(StoreError, match="push it, or move it away"):
+        versions.promote(repo, "local")
+    assert md5(repo / MODEL) == mine
+
+
+def test_a_promotion_that_the_store_refuses_leaves_model_and_pointer(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(repo / CANDIDATE, mcc=0.5, seed=1)
+    current = write_model(repo / MODEL, mcc=0.45)
+    point_at(repo, 0.45, md5=current)
+    pointer = (repo / POINTER).read_bytes()
+
+    monkeypatch.delenv("MODEL_STORE_URL", raising=False)
+    with pytest.raises(StoreError, match="set MODEL_STORE_URL"):
+        versions.promote(repo, "model-store")
+    assert md5(repo / MODEL) == current
+    assert (repo / POINTER).read_bytes() == pointer

@@ -1,0 +1,60 @@
+"""All versions of the model: the pointer's states in git's history."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import StoreError
+from registry.pointer import POINTER, Pointer, read_pointer
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of the pointer in git's history."""
+
+    commit: str
+    """The short hash of the commit that changed the pointer; empty if it is not committed yet."""
+
+    date: str
+    """When it was committed, YYYY-MM-DD; empty if it is not committed yet."""
+
+    pointer: Pointer
+
+
+def history(root: Path) -> list[Version]:
+    """Return all versions of the model, newest first, a pointer that is not committed yet included.
+
+    Raises:
+        StoreError: There are none, or a pointer is damaged.
+    """
+    versions = list(_committed_versions(root))
+
+    current = read_pointer(root)
+    if current is not None and (not versions or versions[0].pointer != current):
+        versions.insert(0, Version("", "", current))
+
+    if not versions:
+        raise StoreError(
+            f"{POINTER} has no history yet: make train, make model-push, then commit it"
+        )
+    return versions
+
+
+def _committed_versions(root: Path) -> Iterator[Version]:
+    log = _git(root, "log", "--format=%h %cs", "--", POINTER) or ""
+    for line in log.splitlines():
+        commit, date = line.split()
+
+        # The commit that removed the pointer has none to show.
+        text = _git(root, "show", f"{commit}:{POINTER}")
+        if text is not None:
+            yield Version(commit, date, Pointer.parse(text))
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what a git command printed, or None if it failed (there may be no repository)."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else None
