@@ -1,5 +1,6 @@
 """Does the model still see the world that it was validated on?
 
+search.py     a search of the predictions in Elasticsearch, answered in full or not at all
 windows.py    one window of traffic, counted: from Elasticsearch or from the API's log files
 log_files.py  the records of those files, rotated ones included
 checks.py     a window against the model's reference distributions, with a table of limits

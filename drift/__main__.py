@@ -6,9 +6,10 @@
 
 Reads the reference distributions in the metadata of --model, and a window of predictions that ends
 now (or at --until). Effect sizes decide; a p-value can only hold an alarm back, never raise one. An
-alarm needs drift in this window and in the one before. Exit code: 0 no alarm, 3 alarm, 2 cannot
-tell (too few predictions, a log that does not reach back, no server). Writes one document into
-drift-YYYY.MM (unless --log), which the dashboard shows.
+alarm needs the same drift in this window and in the one before. Exit code: 3 alarm, whatever else
+failed; 2 cannot tell (too few predictions, a log that does not reach back, no server), or something
+could not be written; 0 no alarm. Writes one document into drift-YYYY.MM (unless --log), which the
+dashboard shows.
 
 Expected accuracy needs no labels: it is the mean of the calibrated scores (confidence-based
 estimation).
@@ -16,10 +17,13 @@ estimation).
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
-from commands.run import run_command
+from commands.run import FAILED, run_command
 from drift import dispatch
 from drift.log_files import read_log
 from drift.verdict import MIN_SAMPLE, Verdict, judge
@@ -32,9 +36,9 @@ ALARM_EXIT = 3
 
 
 def edges_of(reference: Reference) -> Edges:
-    """Return the bin edges that a window has to be counted in."""
-    distributions = reference.distributions
-    return Edges(distributions.score_histogram.edges, distributions.length_histogram.edges)
+    """Return the bin edges that a window has to be counted in, and the model to count."""
+    known = reference.distributions
+    return Edges(known.score_histogram.edges, known.length_histogram.edges, reference.version)
 
 
 def count_windows(
@@ -43,7 +47,7 @@ def count_windows(
     """Count the window that ends at ``end``, and the one before it.
 
     Args:
-        reference: The model's; its histograms give the bins.
+        reference: The model's; its histograms give the bins for that model's predictions.
         end: The end of the later window.
         span: The length of each.
         server: Where the predictions are, unless ``log`` is given.
@@ -64,7 +68,9 @@ def show(verdict: Verdict) -> None:
     """Print the verdict as a table."""
     window = verdict.window
     span = f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC"
-    print(f"{span}, {window.count:,} predictions\n")
+    others = window.total - window.count
+    not_judged = f", {others:,} of them not by {verdict.expected_version}" if others else ""
+    print(f"{span}, {window.total:,} predictions{not_judged}\n")
 
     if verdict.checks:
         print(f"{'':<24}{'reference':>11}{'window':>11}{'effect':>11}{'p':>10}  verdict")
@@ -94,16 +100,25 @@ def require_answer(verdict: Verdict, min_sample: int) -> None:
             "the window may be incomplete: take a shorter --window, or a larger LOG_FILE_MB"
         )
     raise ColaError(
-        f"cannot tell: {window.count} predictions in the window, {min_sample} needed: "
-        "take a longer --window or a smaller --min-sample"
+        f"cannot tell: {window.count} predictions by {verdict.expected_version} in the window, "
+        f"{min_sample} needed: take a longer --window or a smaller --min-sample"
     )
+
+
+@contextmanager
+def kept(failures: list[ColaError]) -> Iterator[None]:
+    """Keep the error of a step, so that the steps after it are still done."""
+    try:
+        yield
+    except ColaError as error:
+        failures.append(error)
 
 
 def main() -> None:
     """Check one window; exit with 3 on an alarm.
 
     Raises:
-        ColaError: Nothing can be told, or a server refuses.
+        ColaError: An argument cannot be used, or the window cannot be read.
     """
     arguments = _arguments()
     reference = Reference.of(arguments.model)
@@ -115,22 +130,38 @@ def main() -> None:
     verdict = judge(current, previous, reference, arguments.min_sample)
     show(verdict)
 
+    failures: list[ColaError] = []
+    is_dispatched = False
+    if arguments.dispatch and verdict.retrain:
+        with kept(failures):
+            dispatch.ask_for_retraining(arguments.dispatch, verdict.document())
+            is_dispatched = True
+
+    if server is not None:
+        with kept(failures):
+            document = {**verdict.document(), "dispatched": is_dispatched}
+            server.request("PUT", f"/drift-{end:%Y.%m}/_doc/{end:%Y%m%dT%H%M%S}", document)
+
     # Here, because a check without a report needs no matplotlib.
     if arguments.html:
         from drift.report import write_report
 
-        write_report(verdict, reference, arguments.html)
+        with kept(failures):
+            write_report(verdict, reference, arguments.html)
 
-    is_dispatched = bool(arguments.dispatch and verdict.retrain)
-    if is_dispatched:
-        dispatch.ask_for_retraining(arguments.dispatch, verdict.document())
+    with kept(failures):
+        require_answer(verdict, arguments.min_sample)
+    finish(verdict, failures)
 
-    if server is not None:
-        document = {**verdict.document(), "dispatched": is_dispatched}
-        server.request("PUT", f"/drift-{end:%Y.%m}/_doc/{end:%Y%m%dT%H%M%S}", document)
 
-    require_answer(verdict, arguments.min_sample)
-    sys.exit(ALARM_EXIT if verdict.state == "alarm" else 0)
+def finish(verdict: Verdict, failures: list[ColaError]) -> NoReturn:
+    """End the command: an alarm is told by the exit code, whatever has failed beside it."""
+    for failure in failures:
+        print("error:", " ".join(str(failure).split()), file=sys.stderr)
+
+    if verdict.state == "alarm":
+        sys.exit(ALARM_EXIT)
+    sys.exit(FAILED if failures else 0)
 
 
 def _arguments() -> argparse.Namespace:
@@ -150,7 +181,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--min-sample", type=int, default=MIN_SAMPLE, help="fewer predictions: cannot tell"
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+
+    if arguments.min_sample < 1:
+        raise ColaError(f"--min-sample {arguments.min_sample}: give at least 1")
+    return arguments
 
 
 if __name__ == "__main__":

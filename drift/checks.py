@@ -93,8 +93,22 @@ class Check:
         return "warning" if self.value >= self.warn else "ok"
 
 
-def assess(window: Window, reference: Reference) -> list[Check]:
-    """Return all checks of one window, in the order in which they are shown."""
+def assess(window: Window, reference: Reference, min_sample: int) -> list[Check]:
+    """Return the checks of one window, in the order in which they are shown.
+
+    Args:
+        window: It holds predictions, by whatever model.
+        reference: The model's.
+        min_sample: With fewer predictions by that model, nothing is said of their distributions.
+    """
+    operations = _operations(window, reference)
+    if window.count < min_sample:
+        return operations
+    return [*_distributions(window, reference), *operations]
+
+
+def _distributions(window: Window, reference: Reference) -> list[Check]:
+    """Compare the answers and the sentences of the reference's model."""
     known = reference.distributions
     score, score_reference = _paired(
         window.score_histogram, known.score_histogram.shares, known.count
@@ -105,7 +119,6 @@ def assess(window: Window, reference: Reference) -> list[Check]:
     ks, ks_p = ks_statistic(score, score_reference)
     _, length_p = ks_statistic(length, length_reference)
 
-    # What is compared: the answers, the sentences, then what retraining cannot fix.
     return [
         _labels(window, reference),
         Check("score_psi", psi(score, score_reference), ks_p),
@@ -121,7 +134,6 @@ def assess(window: Window, reference: Reference) -> list[Check]:
         ),
         _expected_accuracy(window, known.expected_accuracy),
         _share("truncated_share", window.truncated, window.count, None),
-        *_operations(window, reference),
     ]
 
 
@@ -162,14 +174,14 @@ def _expected_accuracy(window: Window, known: float) -> Check:
 
 def _operations(window: Window, reference: Reference) -> list[Check]:
     """Check what retraining cannot fix: a wrong deployment, repeated inputs, another volume."""
-    foreign = 1 - window.models[reference.version] / window.count
+    foreign = 1 - window.models[reference.version] / window.total
     repeated = 1 - window.distinct_texts / window.texts if window.texts else None
     usual = window.previous_count / PREVIOUS_WINDOWS
-    factor = max(window.count / usual, usual / window.count) if usual else None
+    factor = max(window.total / usual, usual / window.total) if usual else None
     return [
         Check("unexpected_model_share", foreign, retrain=False),
         Check("duplicate_share", repeated, retrain=False),
-        Check("volume_factor", factor, None, usual or None, window.count, retrain=False),
+        Check("volume_factor", factor, None, usual or None, window.total, retrain=False),
     ]
 
 

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from commands.run import run_command
-from drift.log_files import read_log
-from drift.windows import INDEX, duration, moment
+from drift.log_files import one_line_errors, read_log
+from drift.search import search
+from drift.windows import duration, moment
 from errors import ColaError
 from monitoring.elastic import Elastic
 from prediction.types import LOW_CONFIDENCE
@@ -27,7 +28,11 @@ POOL = 10_000
 
 
 def from_elasticsearch(server: Elastic, since: datetime) -> Iterator[str]:
-    """Yield the texts of low-confidence predictions since then, least certain first."""
+    """Yield the texts of low-confidence predictions since then, least certain first.
+
+    Raises:
+        ElasticError: The server does not answer, or refuses, or answers for a part only.
+    """
     query = {
         "size": POOL,
         "_source": ["text"],
@@ -42,17 +47,21 @@ def from_elasticsearch(server: Elastic, since: datetime) -> Iterator[str]:
             }
         },
     }
-    answer = server.request("POST", f"/{INDEX}/_search?ignore_unavailable=true", query)
-    for hit in answer["hits"]["hits"]:
+    for hit in search(server, query)["hits"]["hits"]:
         yield hit["_source"].get("text") or ""
 
 
 def from_log(path: Path, since: datetime) -> Iterator[str]:
-    """Yield the same from a log file, in its order."""
-    for record in read_log(path):
-        is_uncertain = record["prediction"]["score"] < LOW_CONFIDENCE
-        if is_uncertain and moment(record["@timestamp"]) >= since:
-            yield record.get("text") or ""
+    """Yield the same from a log file, in its order.
+
+    Raises:
+        ColaError: A record lacks a field of the log line.
+    """
+    with one_line_errors():
+        for record in read_log(path):
+            is_uncertain = record["prediction"]["score"] < LOW_CONFIDENCE
+            if is_uncertain and moment(record["@timestamp"]) >= since:
+                yield record.get("text") or ""
 
 
 def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:

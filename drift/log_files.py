@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -77,3 +78,18 @@ def _read_file(path: Path) -> Iterator[LogRecord]:
 
             if isinstance(record, dict) and record.get("event") == "prediction":
                 yield record  # type: ignore[misc]
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what a record lacks into an error of one line; for a block that reads records.
+
+    Raises:
+        ColaError: A record lacks a field of the log line, or has one of another type.
+    """
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise ColaError(
+            f"a prediction record lacks {error}: was the log written by another program?"
+        ) from None

@@ -9,6 +9,7 @@ import numpy as np
 
 from drift.checks import Check
 from drift.verdict import Verdict
+from errors import ColaError
 from monitoring.reference import Reference
 
 matplotlib.use("svg")
@@ -28,7 +29,11 @@ svg { max-width: 100%; height: auto; }
 
 
 def write_report(verdict: Verdict, reference: Reference, path: Path) -> None:
-    """Write the page, and make its folder."""
+    """Write the page, and make its folder.
+
+    Raises:
+        ColaError: It cannot be written there.
+    """
     window = verdict.window
     rows = "".join(map(_row, verdict.checks))
     versions = window.models.most_common()
@@ -37,15 +42,18 @@ def write_report(verdict: Verdict, reference: Reference, path: Path) -> None:
 <html lang="en"><meta charset="utf-8"><title>Drift: {verdict.state}</title>
 <style>{STYLE}</style>
 <h1>Drift: <span class="{verdict.state}">{verdict.state}</span></h1>
-<p>{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC, {window.count:,} predictions,
+<p>{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC, {window.total:,} predictions,
 model expected {html.escape(verdict.expected_version)}, seen {models or "none"}.</p>
 <table><tr><th>check</th><th>reference</th><th>window</th><th>effect</th><th>alarm at</th><th>p</th>
 <th>verdict</th></tr>{rows}</table>
 {_plots(verdict, reference)}
 </html>
 """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ColaError(f"{path}: {error.strerror}: choose another file with --html") from None
     print(f"wrote {path}")
 
 

@@ -16,7 +16,7 @@ class Verdict:
     """The outcome of a drift check."""
 
     state: str
-    """``ok``, ``warning``, ``drift``, ``alarm`` (drift in two windows in a row) or ``unknown``."""
+    """``ok``, ``warning``, ``drift``, ``alarm`` (drift, and the same before) or ``unknown``."""
 
     window: Window
     """The later window."""
@@ -27,16 +27,18 @@ class Verdict:
     expected_version: str
     """The model that should be answering."""
 
+    confirmed: frozenset[str] = frozenset()
+    """The names of the checks that found drift in both windows; an alarm has some."""
+
     @property
     def reasons(self) -> list[str]:
-        """The names of the checks that found drift."""
+        """The names of the checks that found drift in this window."""
         return [check.name for check in self.checks if check.state == "drift"]
 
     @property
     def retrain(self) -> bool:
         """Whether the alarm is of a kind that retraining can fix: a wrong deployment is not."""
-        can_fix = any(check.state == "drift" and check.retrain for check in self.checks)
-        return self.state == "alarm" and can_fix
+        return any(check.retrain for check in self.checks if check.name in self.confirmed)
 
     def document(self) -> JsonObject:
         """Return what is indexed, with the fields of drift_template.json in monitoring/."""
@@ -46,7 +48,7 @@ class Verdict:
             "window": {
                 "start": window.start.isoformat(),
                 "end": window.end.isoformat(),
-                "count": window.count,
+                "count": window.total,
             },
             "model": {"expected": self.expected_version, "seen": sorted(window.models)},
             "verdict": self.state,
@@ -70,18 +72,40 @@ def judge(
         reference: The model's.
         min_sample: Predictions that a window needs.
     """
-    if current.count < min_sample or not current.is_covered:
-        return Verdict("unknown", current, [], reference.version)
+    unknown = Verdict("unknown", current, [], reference.version)
+    if not _is_enough(current, min_sample):
+        return unknown
 
-    checks = assess(current, reference)
-    states = {check.state for check in checks}
-    if "drift" not in states:
-        state = "warning" if "warning" in states else "ok"
-        return Verdict(state, current, checks, reference.version)
+    checks = assess(current, reference, min_sample)
+    drifted = _drifted(checks)
+    if not drifted:
+        if current.count < min_sample:
+            return unknown
+        has_warning = any(check.state == "warning" for check in checks)
+        return Verdict("warning" if has_warning else "ok", current, checks, reference.version)
 
-    # One window of drift may be a bad day; a second one in a row is an alarm.
-    state = "drift"
-    if previous.count >= min_sample and previous.is_covered:
-        before = {check.state for check in assess(previous, reference)}
-        state = "alarm" if "drift" in before else state
-    return Verdict(state, current, checks, reference.version)
+    confirmed: frozenset[str] = frozenset()
+    if _is_enough(previous, min_sample) and not _is_rollout(current, previous):
+        confirmed = drifted & _drifted(assess(previous, reference, min_sample))
+
+    # One window of drift may be a bad day; the same in two windows in a row is an alarm.
+    state = "alarm" if confirmed else "drift"
+    return Verdict(state, current, checks, reference.version, confirmed)
+
+
+def _is_enough(window: Window, min_sample: int) -> bool:
+    """Return whether a window tells anything: it is whole, and has traffic."""
+    return window.is_covered and window.total >= min_sample
+
+
+def _is_rollout(current: Window, previous: Window) -> bool:
+    """Return whether the expected model has given its first answers in the current window.
+
+    That another model answered before is then no sign of a wrong deployment.
+    """
+    return previous.count == 0 and current.count > 0
+
+
+def _drifted(checks: list[Check]) -> frozenset[str]:
+    """Return the names of the checks that found drift."""
+    return frozenset(check.name for check in checks if check.state == "drift")

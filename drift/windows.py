@@ -14,20 +14,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from drift.log_files import LogRecord
-from errors import ColaError
+from drift.log_files import LogRecord, one_line_errors
+from drift.search import search
+from errors import ColaError, ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from prediction.types import LOW_CONFIDENCE
-
-INDEX = "cwl-*"
 
 # The volume of a window is compared with the mean of this many windows before it.
 PREVIOUS_WINDOWS = 7
 
+# Of a window's predictions: Elasticsearch keeps one whose score is no number, but in no bin.
+MIN_BINNED_SHARE = 0.99
+
 
 @dataclass(frozen=True)
 class Edges:
-    """The bin edges of the reference's histograms."""
+    """The bin edges of a reference's histograms, and the model that they are of."""
 
     score: list[float]
     """Of ``probability_acceptable``."""
@@ -35,10 +37,16 @@ class Edges:
     length: list[float]
     """Of the number of tokens."""
 
+    version: str
+    """The model: the scores of another one say nothing about this one's reference."""
+
 
 @dataclass
 class Window:
-    """What one window of predictions looks like: counts and sums over [start, end)."""
+    """What one window of predictions looks like: counts and sums over [start, end).
+
+    They are of the predictions by the reference's model, unless they say otherwise.
+    """
 
     start: datetime
     end: datetime
@@ -46,12 +54,12 @@ class Window:
     length_histogram: list[int]
 
     count: int = 0
-    """Predictions in the window."""
+    """Predictions by the reference's model."""
 
     labels: Counter[str] = field(default_factory=Counter)
 
     models: Counter[str] = field(default_factory=Counter)
-    """Predictions per model version."""
+    """Predictions per model version, of all models."""
 
     tokens: int = 0
     unknown_tokens: int = 0
@@ -66,34 +74,39 @@ class Window:
     """Of the scores: their mean is the accuracy to expect, if scores are calibrated."""
 
     texts: int = 0
-    """Records that carry a text; with LOG_TEXT=none there are none."""
+    """Records of all models that carry a text; with LOG_TEXT=none there are none."""
 
     distinct_texts: int = 0
 
     previous_count: int = 0
-    """Predictions in the ``PREVIOUS_WINDOWS`` windows before this one."""
+    """Predictions by all models in the ``PREVIOUS_WINDOWS`` windows before this one."""
 
     is_covered: bool = True
     """Whether the records reach back to the start of the window."""
+
+    @property
+    def total(self) -> int:
+        """Predictions by all models."""
+        return self.models.total()
 
 
 def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: Edges) -> Window:
     """Count the window [start, end) in one search.
 
     Raises:
-        ElasticError: The server does not answer, or refuses.
+        ElasticError: The server does not answer, or refuses, or does not know all predictions.
     """
-    path = f"/{INDEX}/_search?ignore_unavailable=true"
-    aggregations = server.request("POST", path, query(start, end, edges))["aggregations"]
-    counts = aggregations["window"]
+    aggregations = search(server, query(start, end, edges))["aggregations"]
+    everything = aggregations["window"]
+    counts = everything["expected"]
 
     # A sum over nothing is null.
-    return Window(
+    window = Window(
         start=start,
         end=end,
         count=counts["doc_count"],
         labels=Counter(_terms(counts["labels"])),
-        models=Counter(_terms(counts["models"])),
+        models=Counter(_terms(everything["models"])),
         score_histogram=[bucket["doc_count"] for bucket in counts["score"]["buckets"]],
         length_histogram=[bucket["doc_count"] for bucket in counts["length"]["buckets"]],
         tokens=round(counts["tokens"]["value"] or 0),
@@ -101,10 +114,27 @@ def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: E
         low_confidence=counts["low_confidence"]["doc_count"],
         truncated=counts["truncated"]["doc_count"],
         score_sum=counts["score_sum"]["value"] or 0.0,
-        texts=counts["texts"]["value"],
-        distinct_texts=counts["distinct_texts"]["value"],
+        texts=everything["texts"]["value"],
+        distinct_texts=everything["distinct_texts"]["value"],
         previous_count=aggregations["previous"]["doc_count"],
     )
+    _require_numbers(window)
+    return window
+
+
+def _require_numbers(window: Window) -> None:
+    """Refuse a window whose histograms say too little about its predictions.
+
+    Raises:
+        ElasticError: They lack predictions that are in the window.
+    """
+    binned = min(sum(window.score_histogram), sum(window.length_histogram))
+    if binned < MIN_BINNED_SHARE * window.count:
+        raise ElasticError(
+            f"{window.count - binned} of {window.count} predictions from "
+            f"{window.start:%Y-%m-%d %H:%M} on have no score or no length in Elasticsearch: "
+            "run `make provision`, then delete that day's index or wait for the next day"
+        )
 
 
 def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
@@ -112,9 +142,8 @@ def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
     before = start - PREVIOUS_WINDOWS * (end - start)
 
     # Only counts and sums come back: a window of a million predictions costs what a small one does.
-    inside = {
+    by_the_model = {
         "labels": {"terms": {"field": "prediction.label.keyword", "size": 10}},
-        "models": {"terms": {"field": "model.version", "size": 50}},
         "score": _ranges("prediction.probability_acceptable", edges.score),
         "length": _ranges("input.tokens", edges.length),
         "tokens": {"sum": {"field": "input.tokens"}},
@@ -122,6 +151,10 @@ def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
         "low_confidence": {"filter": {"range": {"prediction.score": {"lt": LOW_CONFIDENCE}}}},
         "truncated": {"filter": {"term": {"input.truncated": True}}},
         "score_sum": {"sum": {"field": "prediction.score"}},
+    }
+    by_all = {
+        "expected": {"filter": {"term": {"model.version": edges.version}}, "aggs": by_the_model},
+        "models": {"terms": {"field": "model.version", "size": 50}},
         "texts": {"value_count": {"field": "text.keyword"}},
         "distinct_texts": {"cardinality": {"field": "text.keyword", "precision_threshold": 40000}},
     }
@@ -131,7 +164,7 @@ def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
         "size": 0,
         "query": {"bool": {"filter": [{"term": {"event": "prediction"}}, _between(before, end)]}},
         "aggs": {
-            "window": {"filter": _between(start, end), "aggs": inside},
+            "window": {"filter": _between(start, end), "aggs": by_all},
             "previous": {"filter": _between(before, start)},
         },
     }
@@ -166,17 +199,13 @@ def from_records(
     before = start - PREVIOUS_WINDOWS * (end - start)
     texts: set[str] = set()
 
-    for record in records:
-        try:
+    with one_line_errors():
+        for record in records:
             at = moment(record["@timestamp"])
             window.is_covered |= at <= start
             window.previous_count += before <= at < start
             if start <= at < end:
                 _count(window, record, edges, texts)
-        except (KeyError, TypeError) as error:
-            raise ColaError(
-                f"a prediction record lacks {error}: was the log written by another program?"
-            ) from None
 
     window.distinct_texts = len(texts)
     return window
@@ -184,12 +213,21 @@ def from_records(
 
 def _count(window: Window, record: LogRecord, edges: Edges, texts: set[str]) -> None:
     prediction, input_ = record["prediction"], record["input"]
+    version = record["model"]["version"]
+
+    window.models[version] += 1
+    if (text := record.get("text")) is not None:
+        window.texts += 1
+        texts.add(text)
+
+    if version != edges.version:
+        return
+
     score_bin = bisect_right(edges.score[1:-1], prediction["probability_acceptable"])
     length_bin = bisect_right(edges.length[1:-1], input_["tokens"])
 
     window.count += 1
     window.labels[prediction["label"]] += 1
-    window.models[record["model"]["version"]] += 1
     window.score_histogram[score_bin] += 1
     window.length_histogram[length_bin] += 1
     window.tokens += input_["tokens"]
@@ -197,10 +235,6 @@ def _count(window: Window, record: LogRecord, edges: Edges, texts: set[str]) -> 
     window.low_confidence += prediction["score"] < LOW_CONFIDENCE
     window.truncated += input_["truncated"]
     window.score_sum += prediction["score"]
-
-    if (text := record.get("text")) is not None:
-        window.texts += 1
-        texts.add(text)
 
 
 def moment(text: str) -> datetime:

@@ -123,10 +123,13 @@ def _send(request: urllib.request.Request) -> tuple[int, bytes]:
     """Return the status and the body of the response, whatever the status is."""
     # API Gateway itself gives up after 29 seconds.
     try:
-        with urllib.request.urlopen(request, timeout=35) as response:  # noqa: S310
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        try:
+            with urllib.request.urlopen(request, timeout=35) as response:  # noqa: S310
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            # A refusal is an answer too, whose body may fail to arrive like any other.
+            with error:
+                return error.code, error.read()
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise DeployError(f"{request.full_url} did not answer: {reason}") from None

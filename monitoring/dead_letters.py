@@ -5,6 +5,7 @@ puts into the queue once it has given up on them; ``replay.py`` reads both.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from errors import DeliveryError
 from monitoring.delivery import Refusals
 from monitoring.log_events import DeadLetter, LogData, encode
+from monitoring.signers import aws_errors
 
 MOST_LETTERS = 100
 """Documents of one batch that may be refused. With more the fault is in the server (a mapping, its
@@ -47,6 +49,7 @@ class DeadLetterQueue:
         Raises:
             DeliveryError: Too many were refused, or letters are left at the deadline, or SQS
                 refused one. The caller delivers the batch again: then a letter may come twice.
+            ElasticError: SQS refused a whole request, or could not be reached.
         """
         if len(refused) > MOST_LETTERS:
             raise DeliveryError(
@@ -60,7 +63,8 @@ class DeadLetterQueue:
             entries = [
                 {"Id": str(number), "MessageBody": letter} for number, letter in enumerate(letters)
             ]
-            answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
+            with aws_errors():
+                answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
             for failed in answer.get("Failed", ()):
                 raise DeliveryError(f"SQS refused a dead letter: {failed.get('Message')}")
 
@@ -103,10 +107,17 @@ def sqs() -> Any:
     """Return an SQS client; AWS_REGION and AWS_ENDPOINT_URL say where.
 
     Making one takes a tenth of a second of a core, so it is made once per process.
+
+    Raises:
+        ElasticError: No region is set.
     """
     from botocore.config import Config
     from botocore.session import Session
 
     # The function has a minute for everything.
     limits = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-    return Session().create_client("sqs", config=limits)
+
+    # botocore itself reads AWS_DEFAULT_REGION only, and the profile.
+    region = os.environ.get("AWS_REGION")
+    with aws_errors():
+        return Session().create_client("sqs", region_name=region, config=limits)

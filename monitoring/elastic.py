@@ -17,6 +17,7 @@ AWS credentials, and requests to another server carry none. Credentials go over 
 to this machine and to hosts of the local network that have no domain (compose's services).
 """
 
+import ipaddress
 import json
 import os
 import urllib.error
@@ -114,9 +115,7 @@ class Elastic:
             return json.loads(answer) if answer else {}
 
         except urllib.error.HTTPError as error:
-            # A proxy may answer with a page of HTML: its beginning is enough.
-            reason = _reason(error.read(2000).decode("utf-8", "replace"))
-            message = f"{method} {url}: HTTP {error.code}: {reason}"
+            message = f"{method} {url}: HTTP {error.code}: {_reason_of(error)}"
             raise ElasticError(message, error.code) from None
 
         except (OSError, HTTPException, ValueError) as error:
@@ -148,9 +147,16 @@ def _check_url(url: str, *, has_credentials: bool) -> None:
             f"{url!r} is not an http(s) URL: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200"
         )
 
-    is_near = host == "::1" or host.startswith("127.") or "." not in host
-    if has_credentials and parts.scheme == "http" and not is_near:
+    if has_credentials and parts.scheme == "http" and not _is_near(host):
         raise ElasticError(f"{url} would take the credentials unencrypted: use https")
+
+
+def _is_near(host: str) -> bool:
+    """Return whether a host is this machine, or has a name without a domain."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -158,6 +164,16 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
+
+
+def _reason_of(error: urllib.error.HTTPError) -> str:
+    """Return why the server refused a request, as far as its answer arrives."""
+    try:
+        # A proxy may answer with a page of HTML: its beginning is enough.
+        with error:
+            return _reason(error.read(2000).decode("utf-8", "replace"))
+    except (OSError, HTTPException) as broken:
+        return f"no reason arrived ({broken})"
 
 
 def _reason(answer: str) -> str:

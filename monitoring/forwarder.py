@@ -7,8 +7,9 @@ It reads a subscription event (``log_events.py``) and writes one document per lo
 index ``cwl-YYYY.MM.DD`` (the event's UTC day), with the event's id as ``_id``. A document holds the
 fields of the JSON found in the message (``log_messages.py``), and ``@id``, ``@timestamp``,
 ``@message``, ``@owner``, ``@log_group`` and ``@log_stream``, which win over the message's own.
-A line of ours that was cut is kept as ``"event": "unreadable"``. Events that hold neither a
-prediction nor an error of our API (START, END, REPORT, other lines) are dropped.
+A line of ours that was cut is kept as ``"event": "unreadable"``; it comes with the stack's
+``ForwardPattern=""`` only, since the default pattern passes whole JSON lines. Events that hold
+neither a prediction nor an error of our API (START, END, REPORT, other lines) are dropped.
 
 Settings:
 
@@ -104,7 +105,8 @@ def forward(
 
     Raises:
         PayloadError: The event cannot be read.
-        DeliveryError: Documents are undelivered at the deadline, or refused with nowhere to go.
+        DeliveryError: Documents are undelivered at the deadline (``status`` is 0), or refused with
+            nowhere to go (400).
         ElasticError: The server refused a whole request: a setting is wrong.
     """
     # All documents are made before the first is sent: what cannot be read delivers nothing.
@@ -121,7 +123,8 @@ def forward(
 
     # Dead letters come last: a batch that raised above is tried again, and would write them twice.
     if refused and queue is None:
-        raise DeliveryError(f"refused, and DEAD_LETTER_QUEUE_URL is not set: {first(refused)}")
+        message = f"refused, and DEAD_LETTER_QUEUE_URL is not set: {first(refused)}"
+        raise DeliveryError(message, status=400)
     if refused and queue is not None:
         queue.send(data, refused, deadline)
 

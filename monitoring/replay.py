@@ -6,7 +6,8 @@
 It reads the SQS queue in DEAD_LETTER_QUEUE_URL and writes to the server in ELASTICSEARCH_URL
 (``elastic.py``). The queue holds single documents that Elasticsearch refused, and whole batches
 that Lambda gave up on; both have the form of a subscription event (``log_events.py``). A dead
-letter is deleted only after its log events are in Elasticsearch.
+letter is deleted only after its log events are in Elasticsearch. At a fault that is not the
+letter's (wrong credentials, no answer) the replay stops.
 """
 
 import argparse
@@ -22,12 +23,19 @@ from errors import ColaError, ElasticError, PayloadError
 from monitoring.dead_letters import sqs
 from monitoring.elastic import Elastic
 from monitoring.forwarder import forward
+from monitoring.signers import aws_errors
 
 SECONDS_PER_DEAD_LETTER = 60.0
 """The time to deliver one dead letter in."""
 
 HIDDEN_WHILE_DELIVERED, HIDDEN_WHILE_SHOWN = 900, 5
 """Seconds until a dead letter that was read and not deleted can be read again."""
+
+MOST_MESSAGES = 10
+"""What one request to SQS may be about."""
+
+NOT_THE_LETTERS = {0, 401, 403, 404}
+"""Statuses of faults that the next dead letter would meet too: no answer, or a wrong setting."""
 
 
 class QueueMessage(TypedDict, total=False):
@@ -48,8 +56,8 @@ class QueueMessage(TypedDict, total=False):
     """``ErrorMessage`` says why Lambda gave up on the batch."""
 
 
-def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[QueueMessage]:
-    """Yield every message that the queue shows, once.
+def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[list[QueueMessage]]:
+    """Yield every message that the queue shows, once; as many at a time as SQS gives.
 
     Args:
         queue: An SQS client.
@@ -61,7 +69,7 @@ def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[QueueMessage]:
     while True:
         answer = queue.receive_message(
             QueueUrl=url,
-            MaxNumberOfMessages=10,
+            MaxNumberOfMessages=MOST_MESSAGES,
             VisibilityTimeout=hide_seconds,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
@@ -75,7 +83,7 @@ def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[QueueMessage]:
             return
 
         seen.update(message["MessageId"] for message in fresh)
-        yield from fresh
+        yield fresh
 
 
 def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
@@ -88,25 +96,66 @@ def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
 
     Returns:
         How many log events were ``delivered`` and how many dead letters were ``refused``.
+
+    Raises:
+        ElasticError: The fault is not in the dead letters: no other one would be delivered.
     """
     counts: Counter[str] = Counter()
 
-    for message in receive(queue, url, HIDDEN_WHILE_DELIVERED):
-        deadline = time.monotonic() + SECONDS_PER_DEAD_LETTER
-        try:
-            # What lies in the queue was wanted: nothing of it is dropped. There is no queue to send
-            # to, so what is refused again raises, and its message stays.
-            event = json.loads(message["Body"])
-            outcome = forward(event, server, deadline, keep_all=True)
-        except (PayloadError, ElasticError, ValueError) as error:
-            counts["refused"] += 1
-            print(f"still refused: {message['MessageId']}: {error}")
-            continue
+    # What to show again, by the messages' ids.
+    handles: dict[str, str] = {}
+    try:
+        for messages in receive(queue, url, HIDDEN_WHILE_DELIVERED):
+            handles.update((message["MessageId"], message["ReceiptHandle"]) for message in messages)
+            for message in messages:
+                if _deliver(message, server, counts):
+                    queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    del handles[message["MessageId"]]
 
-        counts["delivered"] += outcome["forwarded"]
-        queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    except ElasticError as error:
+        done = f"{counts['delivered']} log events were delivered"
+        raise ElasticError(f"stopped, {done}: {error}", error.status) from None
+    finally:
+        _show_again(queue, url, list(handles.values()))
 
     return counts
+
+
+def _deliver(message: QueueMessage, server: Elastic, counts: Counter[str]) -> bool:
+    """Forward one dead letter, count what became of it, and return whether it was delivered.
+
+    Raises:
+        ElasticError: The fault is not in this dead letter.
+    """
+    deadline = time.monotonic() + SECONDS_PER_DEAD_LETTER
+    try:
+        # What lies in the queue was wanted: nothing of it is dropped. There is no queue to send
+        # to, so what is refused again raises, and its message stays.
+        event = json.loads(message["Body"])
+        outcome = forward(event, server, deadline, keep_all=True)
+
+    except (PayloadError, ElasticError, ValueError) as error:
+        if isinstance(error, ElasticError) and error.status in NOT_THE_LETTERS:
+            raise
+        counts["refused"] += 1
+        print(f"still refused: {message['MessageId']}: {error}")
+        return False
+
+    counts["delivered"] += outcome["forwarded"]
+    return True
+
+
+def _show_again(queue: Any, url: str, handles: list[str]) -> None:
+    """Let messages be read again at once.
+
+    SQS may answer that one is not hidden any more, which is as good.
+    """
+    for start in range(0, len(handles), MOST_MESSAGES):
+        entries = [
+            {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+            for number, handle in enumerate(handles[start : start + MOST_MESSAGES])
+        ]
+        queue.change_message_visibility_batch(QueueUrl=url, Entries=entries)
 
 
 def show(queue: Any, url: str) -> Counter[str]:
@@ -116,10 +165,25 @@ def show(queue: Any, url: str) -> Counter[str]:
         How many are ``waiting``.
     """
     counts: Counter[str] = Counter()
-    for message in receive(queue, url, HIDDEN_WHILE_SHOWN):
-        counts["waiting"] += 1
-        print(f"{message['MessageId']}: {_reason(message)}")
+    for messages in receive(queue, url, HIDDEN_WHILE_SHOWN):
+        for message in messages:
+            counts["waiting"] += 1
+            print(f"{message['MessageId']}: {_reason(message)}")
     return counts
+
+
+def summary(queue: Any, url: str, counts: Counter[str]) -> str:
+    """Return the counts in one line; without any, whether the queue is empty or only looks so."""
+    if counts:
+        return " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
+
+    name = "ApproximateNumberOfMessagesNotVisible"
+    answer = queue.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+    hidden = int(answer["Attributes"][name])
+    if hidden:
+        minutes = HIDDEN_WHILE_DELIVERED // 60
+        return f"nothing to read now, hidden={hidden}: another run has them, for {minutes} minutes"
+    return "the queue is empty"
 
 
 def _reason(message: QueueMessage) -> str:
@@ -138,7 +202,11 @@ def _reason(message: QueueMessage) -> str:
 
 
 def main() -> None:
-    """Show or replay the queue, and print the counts."""
+    """Show or replay the queue, and print the counts.
+
+    Raises:
+        ColaError: There is no queue, AWS refuses, or Elasticsearch refuses everything.
+    """
     parser = argparse.ArgumentParser(description="Deliver dead letters again.")
     parser.add_argument("--dry-run", action="store_true", help="only show what waits")
     arguments = parser.parse_args()
@@ -149,13 +217,12 @@ def main() -> None:
             "no queue: set DEAD_LETTER_QUEUE_URL (the stack's output DeadLetterQueueUrl)"
         )
 
-    if arguments.dry_run:
-        counts = show(sqs(), url)
-    else:
-        counts = replay(sqs(), url, Elastic.from_environment())
-
-    figures = " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
-    print(figures or "the queue is empty")
+    with aws_errors():
+        if arguments.dry_run:
+            counts = show(sqs(), url)
+        else:
+            counts = replay(sqs(), url, Elastic.from_environment())
+        print(summary(sqs(), url, counts))
 
 
 if __name__ == "__main__":

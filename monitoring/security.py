@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from errors import ElasticError
+from errors import ConfigError, ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.signers import basic
 from monitoring.steps import Report, current
@@ -29,6 +29,7 @@ def provision_security(server: Elastic, report: Report, key_file: Path | None) -
     password that Kibana itself logs in with.
 
     Raises:
+        ConfigError: ``key_file`` cannot be written.
         ElasticError: The server refused one of them.
     """
     writer_password = os.environ.get("WRITER_PASSWORD")
@@ -78,16 +79,30 @@ def _set_password(server: Elastic, report: Report, user: str, path: str, body: J
 
 
 def _create_key(server: Elastic, report: Report, path: Path) -> None:
-    """Make an API key for the writer's role and write it to a file that only its owner reads."""
-    # Elasticsearch shows a key only once: with the file lost, the next run makes another key.
-    if path.exists():
+    """Make an API key for the writer's role and write it to a file that only its owner reads.
+
+    Raises:
+        ConfigError: The file cannot be made; there is no key then.
+        ElasticError: The server refused the key; there is no file then.
+    """
+    # First the file, never with wider rights: a key that cannot be written stays valid for ever.
+    try:
+        path.touch(0o600, exist_ok=False)
+    except FileExistsError:
+        # Elasticsearch shows a key only once: with the file lost, the next run makes another key.
         report.add(f"writer key in {path}", "unchanged")
         return
+    except OSError as error:
+        raise ConfigError(
+            f"--key-file {path}: {error.strerror}: name a file in a folder that you may write to"
+        ) from None
 
     body = {"name": "cola-forwarder", "role_descriptors": {WRITER: WRITER_ROLE}}
-    key = server.request("POST", "/_security/api_key", body)
-
-    # The file is never there with wider rights: it is created with these.
-    path.touch(0o600, exist_ok=False)
-    path.write_text(key["encoded"] + "\n", encoding="utf-8")
+    try:
+        key = server.request("POST", "/_security/api_key", body)
+        path.write_text(key["encoded"] + "\n", encoding="utf-8")
+    except BaseException:
+        # An empty file would pass for a key at the next run.
+        path.unlink()
+        raise
     report.add(f"writer key in {path}", "created")

@@ -7,7 +7,8 @@ import base64
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from errors import ElasticError
 
@@ -19,6 +20,23 @@ AMAZON_DOMAIN = re.compile(
 )
 """The end of an Amazon domain's host name, of the older and of the newer kind; its region is in
 group 1 or 3."""
+
+
+@contextmanager
+def aws_errors() -> Iterator[None]:
+    """Turn what AWS or its client raises inside the block into an error of one line.
+
+    Raises:
+        ElasticError: No region, no valid credentials, no right, no connection.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        reason = str(error).rstrip(".")
+        hint = "check AWS_REGION, AWS_PROFILE and its login, and what its role may do"
+        raise ElasticError(f"AWS: {reason}: {hint}") from None
 
 
 def basic(username: str, password: str) -> Sign:
@@ -42,20 +60,22 @@ def sigv4(region: str) -> Sign:
     It signs with the credentials that botocore finds; on Lambda these are the function's role.
 
     Raises:
-        ElasticError: There are no AWS credentials.
+        ElasticError: There are no AWS credentials. The signer raises it too, if they have expired.
     """
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.session import Session
 
-    credentials = Session().get_credentials()
+    with aws_errors():
+        credentials = Session().get_credentials()
     if credentials is None:
         raise ElasticError("no AWS credentials to sign with: set AWS_PROFILE or AWS_ACCESS_KEY_ID")
 
     def sign(method: str, url: str, body: bytes) -> dict[str, str]:
         # A role's credentials are replaced every few hours: freeze those of this moment.
         request = AWSRequest(method=method, url=url, data=body)
-        SigV4Auth(credentials.get_frozen_credentials(), "es", region).add_auth(request)
+        with aws_errors():
+            SigV4Auth(credentials.get_frozen_credentials(), "es", region).add_auth(request)
         return dict(request.headers.items())
 
     return sign
@@ -69,7 +89,8 @@ def choose_signer(url: str, environment: Mapping[str, str]) -> Sign | None:
         environment: The credentials, see the module's docstring.
 
     Raises:
-        ElasticError: The secret has the wrong form, or there is nothing to sign with.
+        ElasticError: The secret cannot be read or has the wrong form, or there is nothing to sign
+            with.
     """
     if arn := environment.get("ELASTICSEARCH_SECRET_ARN"):
         environment = {**environment, **_read_secret(arn)}
@@ -84,13 +105,18 @@ def choose_signer(url: str, environment: Mapping[str, str]) -> Sign | None:
 
 
 def _read_secret(arn: str) -> dict[str, str]:
-    """Return a secret's values under the names of the environment variables they stand for."""
+    """Return a secret's values under the names of the environment variables they stand for.
+
+    Raises:
+        ElasticError: It cannot be read, or has the wrong form.
+    """
     from botocore.session import Session
 
     # The secret may be in another region: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
     region = arn.split(":")[3] if arn.count(":") >= 3 else None
-    client = Session().create_client("secretsmanager", region_name=region)
-    answer = client.get_secret_value(SecretId=arn)
+    with aws_errors():
+        client = Session().create_client("secretsmanager", region_name=region)
+        answer = client.get_secret_value(SecretId=arn)
 
     try:
         secret = json.loads(answer["SecretString"])

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drift import label
 from drift.checks import LIMITS, Check, Limits, ks_statistic, psi
 from drift.log_files import read_log
 from drift.verdict import judge
-from drift.windows import Window, duration, from_elasticsearch, from_records, moment
+from drift.windows import Window, duration, from_records, moment
 from errors import ColaError
-from monitoring.elastic import Elastic
 from prediction.types import Prediction
 from tests.helpers.drift_data import (
     EDGES,
@@ -106,6 +106,14 @@ def test_one_window_of_drift_is_no_alarm_yet() -> None:
     assert verdict(drifted, before=drifted).state == "alarm"
     assert verdict(drifted, before=VALIDATION[:50]).state == "drift"  # too few to confirm it
     assert verdict(VALIDATION, before=drifted).state == "ok"
+
+
+def test_an_alarm_needs_the_same_drift_twice() -> None:
+    long, unknown = population(1, length=25.0), population(1, unknown=0.1)
+    found = verdict(list(islice(unknown, 400)), before=list(islice(long, 400)))
+    assert found.reasons == ["unknown_token_rate"]
+    assert found.state == "drift"
+    assert not found.retrain
 
 
 def test_a_wrong_model_is_an_alarm_that_retraining_cannot_mend() -> None:
@@ -232,38 +240,6 @@ def test_a_million_predictions_are_judged_like_a_thousand() -> None:
     assert judge(drifted, drifted, REFERENCE).state == "alarm"
 
 
-def test_elasticsearch_and_the_log_file_give_the_same_window(
-    server: Elastic, tmp_path: Path
-) -> None:
-    rng = random.Random(0)
-    items = list(islice(population(3, unknown=0.05), 300))
-    lines = [record(item, END - rng.uniform(0, 10) * HOUR) for item in [*items, *items[:40]]]
-    lines += [
-        record(VALIDATION[0], END - HOUR / 3, version="ffffffffffff"),
-        record(VALIDATION[1], END + HOUR),
-    ]
-    error = {"@timestamp": (END - HOUR / 2).isoformat(), "event": "error", "error": {"code": "x"}}
-    path = tmp_path / "predictions.jsonl"
-    path.write_text(
-        "".join(json.dumps(line) + "\n" for line in [*lines, error]) + '{"event": "predic', "utf-8"
-    )
-    body = "".join(
-        json.dumps({"create": {"_index": "cwl-2026.11.21"}}) + "\n" + json.dumps(line) + "\n"
-        for line in [*lines, error]
-    )
-    answer = server.request(
-        "POST", "/_bulk?refresh=true", body.encode(), content_type="application/x-ndjson"
-    )
-    assert not answer["errors"]
-    start = END - 4 * HOUR
-    expected = from_records(read_log(path), start, END, EDGES)
-    assert expected.count > 100
-    assert expected.previous_count > 100
-    found = from_elasticsearch(server, start, END, EDGES)
-    assert found.score_sum == pytest.approx(expected.score_sum, rel=1e-6)
-    assert replace(found, score_sum=0.0) == replace(expected, score_sum=0.0)
-
-
 def test_a_record_of_another_program_is_one_line() -> None:
     strange: Any = {
         "@timestamp": (END - HOUR / 2).isoformat(),
@@ -272,6 +248,13 @@ def test_a_record_of_another_program_is_one_line() -> None:
     }
     with pytest.raises(ColaError, match="lacks 'input'"):
         from_records([strange], END - HOUR, END, EDGES)
+
+
+def test_a_record_of_another_program_cannot_be_labelled(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text('{"event": "prediction"}\n', encoding="utf-8")
+    with pytest.raises(ColaError, match="lacks 'prediction'.*another program"):
+        list(label.from_log(path, END))
 
 
 @pytest.mark.parametrize(

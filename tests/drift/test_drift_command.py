@@ -17,7 +17,7 @@ from errors import ColaError
 from monitoring.elastic import Elastic
 from monitoring.reference import Reference
 from tests.helpers.drift_data import END, HOUR, REFERENCE, VALIDATION, population, record
-from tests.helpers.servers import search
+from tests.helpers.servers import FaultyProxy, search
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,8 @@ def test_too_few_predictions_cannot_tell(
 ) -> None:
     log = write_log(tmp_path / "predictions.jsonl", drifted=True, count=20)
     assert command(monkeypatch, "--log", str(log)) == 2
-    assert "error: cannot tell: 20 predictions in the window, 200 needed" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "error: cannot tell: 20 predictions by 0123456789ab in the window, 200 needed" in error
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,7 @@ def test_too_few_predictions_cannot_tell(
         (["--log", "missing.jsonl"], "missing.jsonl: No such file or directory"),
         (["--window", "soon", "--log", "x"], "'soon' is not a time span"),
         (["--until", "today", "--log", "x"], "'today' is not an ISO 8601 time"),
+        (["--min-sample", "0", "--log", "x"], "--min-sample 0: give at least 1"),
         ([], "set ELASTICSEARCH_URL"),
     ],
 )
@@ -95,31 +97,93 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert error.count("\n") == 1
 
 
+def index_predictions(server: Elastic, folder: Path, drifted: bool = True) -> None:
+    """Put the two windows of ``write_log`` into Elasticsearch."""
+    lines = write_log(folder / "predictions.jsonl", drifted).read_text(encoding="utf-8")
+    action = '{"create": {"_index": "cwl-2026.11.21"}}'
+    body = "".join(f"{action}\n{line}\n" for line in lines.splitlines())
+    server.request(
+        "POST", "/_bulk?refresh=true", body.encode(), content_type="application/x-ndjson"
+    )
+
+
+def drift_document(server: Elastic) -> Any:
+    """Return the one document that the check has written."""
+    (hit,) = search(server, {}, "drift-*")["hits"]["hits"]
+    assert hit["_index"] == "drift-2026.11"
+    return hit["_source"]
+
+
 def test_a_check_of_elasticsearch_is_written_for_the_dashboard(
+    monkeypatch: pytest.MonkeyPatch, server: Elastic, tmp_path: Path
+) -> None:
+    index_predictions(server, tmp_path)
+    monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
+
+    for _ in range(2):  # a second check of the same moment replaces the first
+        assert command(monkeypatch) == 3
+    source = drift_document(server)
+    assert source["alarm"] is True
+    assert source["dispatched"] is False
+    assert source["window"]["count"] == 400
+    assert source["metrics"]["score_psi"] > 0.25
+
+
+# What fails beside the check
+
+
+def test_an_alarm_is_told_and_written_though_github_cannot_be_asked(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     server: Elastic,
     tmp_path: Path,
 ) -> None:
-    lines = (
-        write_log(tmp_path / "predictions.jsonl", drifted=True)
-        .read_text(encoding="utf-8")
-        .splitlines()
-    )
-    body = "".join(f'{{"create": {{"_index": "cwl-2026.11.21"}}}}\n{line}\n' for line in lines)
-    server.request(
-        "POST", "/_bulk?refresh=true", body.encode(), content_type="application/x-ndjson"
-    )
+    index_predictions(server, tmp_path)
     monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
-    for _ in range(2):  # a second check of the same moment replaces the first
-        assert command(monkeypatch) == 3
-    (hit,) = search(server, {}, "drift-*")["hits"]["hits"]
-    assert hit["_index"] == "drift-2026.11"
-    source = hit["_source"]
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    page = tmp_path / "drift.html"
+
+    assert command(monkeypatch, "--dispatch", "owner/repo", "--html", str(page)) == 3
+    error = capsys.readouterr().err
+    assert error.startswith("error: cannot ask for a retraining run: set GITHUB_TOKEN")
+    assert error.count("\n") == 1
+
+    source = drift_document(server)
     assert source["alarm"] is True
     assert source["dispatched"] is False
-    assert source["window"]["count"] == 400
-    assert source["metrics"]["score_psi"] > 0.25
+    assert page.exists()
+
+
+def test_an_alarm_is_told_though_the_document_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    server: Elastic,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+) -> None:
+    index_predictions(server, tmp_path)
+    proxy.fault = lambda path, body: (403, b"{}") if path.startswith("/drift-") else body
+    monkeypatch.setenv("ELASTICSEARCH_URL", proxy.url)
+
+    assert command(monkeypatch) == 3
+    assert "HTTP 403" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("drifted", "code"), [(False, 2), (True, 3)])
+def test_a_page_that_cannot_be_written_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    drifted: bool,
+    code: int,
+) -> None:
+    log = write_log(tmp_path / "predictions.jsonl", drifted)
+    page = log / "drift.html"  # the folder is a file
+    assert command(monkeypatch, "--log", str(log), "--html", str(page)) == code
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {page}: ")
+    assert error.endswith("choose another file with --html\n")
+    assert error.count("\n") == 1
 
 
 def test_only_drift_that_retraining_can_mend_starts_a_run(

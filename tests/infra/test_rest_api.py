@@ -13,8 +13,8 @@ from infra import release, rest_api
 from infra.stack import StackOutputs
 
 
-@pytest.fixture
-def cut_off() -> Iterator[str]:
+@pytest.fixture(params=["200 OK", "403 Forbidden"])
+def cut_off(request: pytest.FixtureRequest) -> Iterator[str]:
     """Yield the URL of a server that ends each answer in the middle."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -22,7 +22,8 @@ def cut_off() -> Iterator[str]:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+                head = f"HTTP/1.1 {request.param}\r\ncontent-length: 100\r\n\r\n"
+                connection.sendall(head.encode() + b"{")
 
         thread = threading.Thread(target=answer)
         thread.start()

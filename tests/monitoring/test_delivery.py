@@ -263,7 +263,8 @@ def queue(aws: str) -> DeadLetterQueue:
 
 def letters(queue: DeadLetterQueue) -> list[DeadLetter]:
     """Return the dead letters in the queue."""
-    return [json.loads(message["Body"]) for message in receive(queue.client, queue.url, 60)]
+    received = receive(queue.client, queue.url, 60)
+    return [json.loads(message["Body"]) for messages in received for message in messages]
 
 
 def request_sizes(queue: DeadLetterQueue) -> list[int]:
@@ -370,6 +371,16 @@ def test_a_replay_deletes_only_what_it_delivered(server: Elastic, queue: DeadLet
     assert replay(queue.client, queue.url, server) == {"delivered": 2}
     assert search(server, {})["hits"]["total"]["value"] == 2
     assert letters(queue) == []
+
+
+@on_one_server
+def test_what_a_replay_could_not_deliver_can_be_read_again_at_once(
+    server: Elastic, queue: DeadLetterQueue
+) -> None:
+    for _ in range(12):
+        queue.client.send_message(QueueUrl=queue.url, MessageBody=json.dumps(poisonous(1)))
+    assert replay(queue.client, queue.url, server) == {"refused": 12}
+    assert len(letters(queue)) == 12
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

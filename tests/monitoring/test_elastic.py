@@ -1,6 +1,8 @@
 """The HTTP client: it authenticates, reports errors in one line, and leaks no secret."""
 
 import json
+import socket
+import threading
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -102,6 +104,48 @@ def test_requests_to_an_amazon_domain_are_signed(
     assert sign("POST", url + "/_bulk", b"other")["Authorization"] != headers["Authorization"]
 
 
+def test_a_secret_that_aws_keeps_back_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    exceptions = pytest.importorskip("botocore.exceptions")
+    from botocore.client import BaseClient
+
+    def refuse(client: BaseClient, operation: str, parameters: dict[str, str]) -> None:
+        denied = {"Code": "AccessDeniedException", "Message": "not yours"}
+        raise exceptions.ClientError({"Error": denied}, operation)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+
+    environment = {
+        "ELASTICSEARCH_URL": "http://127.0.0.1:9200",
+        "ELASTICSEARCH_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:cola",
+    }
+    with pytest.raises(ElasticError, match="^AWS: .*AccessDeniedException.*not yours: check"):
+        Elastic.from_environment(environment)
+
+
+def test_credentials_that_have_expired_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    exceptions = pytest.importorskip("botocore.exceptions")
+    from botocore.session import Session
+
+    class Expired:
+        def get_frozen_credentials(self) -> None:
+            raise exceptions.UnauthorizedSSOTokenError
+
+    monkeypatch.setattr(Session, "get_credentials", lambda session: Expired())
+    server = Elastic.from_environment(
+        {"ELASTICSEARCH_URL": "https://search-cola-abc.eu-central-1.es.amazonaws.com"}
+    )
+    with pytest.raises(ElasticError, match="^AWS: The SSO session .* has expired"):
+        server.request("GET", "/")
+
+
+def test_an_aws_profile_that_there_is_not_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("botocore")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    url = "https://search-cola-abc.eu-central-1.es.amazonaws.com"
+    with pytest.raises(ElasticError, match=r"^AWS: .*profile \(nobody\) could not be found"):
+        Elastic.from_environment({"ELASTICSEARCH_URL": url})
+
+
 def test_a_redirect_is_not_followed(echo: str) -> None:
     server = Elastic(echo, signers.api_key(SECRET))
     with pytest.raises(ElasticError, match="HTTP 302"):
@@ -121,6 +165,30 @@ def test_an_error_names_the_request_and_no_secret(echo: str) -> None:
     assert SECRET not in str(caught.value)
 
 
+def test_a_refusal_whose_reason_never_arrives_is_still_that_refusal() -> None:
+    """The server sends the status, and goes silent before the body."""
+    head = b"HTTP/1.1 503 busy\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(head)
+                is_over.wait(10)
+
+        is_over = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ElasticError, match=r"HTTP 503: no reason arrived") as caught:
+            Elastic(url).request("GET", "/", timeout=0.3)
+        is_over.set()
+        thread.join()
+
+    assert caught.value.status == 503
+
+
 @pytest.mark.parametrize(
     "url", [f"https://elastic:{SECRET}@localhost:9200", f"http://{SECRET}@127.0.0.1:9200/a@b"]
 )
@@ -132,11 +200,18 @@ def test_credentials_in_a_url_are_refused_and_not_printed(url: str) -> None:
 
 def test_credentials_go_over_https_only_unless_the_host_is_near() -> None:
     login = signers.basic("elastic", SECRET)
-    with pytest.raises(ElasticError, match="unencrypted: use https"):
-        Elastic("http://search.example.org:9200", login)
+    far = [
+        "http://search.example.org:9200",
+        "http://[2001:db8::1]:9200",
+        "http://127.evil.example:9200",
+    ]
+    for url in far:
+        with pytest.raises(ElasticError, match="unencrypted: use https"):
+            Elastic(url, login)
 
     near = [
         "http://127.0.0.1:9200",
+        "http://127.0.0.2:9200",
         "http://[::1]:9200",
         "http://localhost",
         "http://elasticsearch",

@@ -20,7 +20,9 @@ from tests.helpers.fields import esql, flat, kql, mapped, named
 from tests.helpers.paths import ROOT
 from tests.helpers.reference import DISTRIBUTIONS, REFERENCE
 
-EDGES = Edges(DISTRIBUTIONS.score_histogram.edges, DISTRIBUTIONS.length_histogram.edges)
+EDGES = Edges(
+    DISTRIBUTIONS.score_histogram.edges, DISTRIBUTIONS.length_histogram.edges, REFERENCE.version
+)
 HOUR = timedelta(hours=1)
 
 
@@ -114,7 +116,8 @@ def test_every_field_of_the_old_dashboard_is_mapped() -> None:
 def test_every_field_of_the_drift_query_is_mapped() -> None:
     now = datetime.now(UTC)
     fields = set(named(query(now, now + HOUR, EDGES)))
-    assert {"prediction.probability_acceptable", "input.tokens", "event", "@timestamp"} <= fields
+    some = {"prediction.probability_acceptable", "input.tokens", "model.version", "event"}
+    assert {*some, "@timestamp"} <= fields
     assert fields <= mapped("cwl_template.json")
 
 

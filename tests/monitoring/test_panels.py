@@ -126,6 +126,21 @@ def test_the_limits_are_those_of_the_rules_and_of_the_drift_check() -> None:
     assert lines("drift") == [LIMITS["score_psi"].alarm] == [LIMITS["length_psi"].alarm]
 
 
+def test_the_rule_and_the_panels_divide_errors_by_the_same() -> None:
+    """With FORWARD_ALL there are other lines too, which would dilute the share."""
+    formulas = {item.get("formula", "") for item in objects(PANELS)}
+    (formula,) = (formula for formula in formulas if "event: error" in formula)
+    _, denominator = formula.split(" / ")
+    counted = set(re.findall(r"event: (\w+)", denominator))
+    assert counted == {"prediction", "error"}
+
+    (rule,) = (rule for rule in read("rules.json")["rules"] if rule["name"].startswith("Error"))
+    steps = rule["params"]["esqlQuery"]["esql"].split(" | ")
+    assert steps[1].startswith("WHERE ")
+    assert set(re.findall(r'event == "(\w+)"', steps[1])) == counted
+    assert "total = COUNT(*)," in steps[2]
+
+
 def test_the_limit_of_latency_is_that_of_the_alarm_on_aws() -> None:
     template = (ROOT / "infra/template.yaml").read_text(encoding="utf-8")
     found = re.search(r"\n  SlowMilliseconds:\n(?: {4}.*\n)*?    Default: (\d+)\n", template)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from errors import ElasticError
+from errors import ConfigError, ElasticError
 from monitoring.elastic import Elastic
 from monitoring.kibana_objects import provision_kibana, read, read_dashboard
 from monitoring.provision import provision_elasticsearch
@@ -267,6 +267,31 @@ def test_the_writer_may_create_documents_and_nothing_else(
     assert states(second) == {"unchanged"}
     assert stand_in.writes == []
     assert "secret" not in capsys.readouterr().out
+
+
+def test_no_key_is_made_that_could_not_be_written(stand_in: StandIn, tmp_path: Path) -> None:
+    """Elasticsearch would keep it for ever, and nobody would know it."""
+    key = tmp_path / "missing" / "key"
+    with pytest.raises(ConfigError, match=r"--key-file .*key: No such file or directory: name a"):
+        provision_security(administrator(stand_in), Report(), key)
+    assert "POST /_security/api_key" not in stand_in.writes
+
+
+def test_no_file_stays_for_a_key_that_was_refused(stand_in: StandIn, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    server = Refusing(stand_in.url, basic("elastic", "admin"))
+    with pytest.raises(ElasticError, match="no keys here"):
+        provision_security(server, Report(), key)
+    assert not key.exists()
+
+
+class Refusing(Elastic):
+    """A server that makes no API keys, as OpenSearch."""
+
+    def request(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        if path == "/_security/api_key":
+            raise ElasticError("no keys here", 400)
+        return super().request(method, path, *args, **kwargs)
 
 
 def test_a_wrong_password_is_one_line(stand_in: StandIn) -> None:
