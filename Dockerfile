@@ -52,7 +52,8 @@ COPY models/model.onnx models/model.onnx
 FROM runtime AS api
 ENV HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
+# An opener without a proxy: http_proxy may be set for the service's sake.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
-  CMD ["python", "-S", "-c", "import urllib.request as r, os; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/ready')"]
+  CMD ["python", "-S", "-c", "import urllib.request as r, os; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/ready')"]
 ENTRYPOINT ["python", "app.py"]
 COPY models/model.onnx models/model.onnx

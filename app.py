@@ -56,7 +56,13 @@ def serve(predictor: Predictor, settings: Settings, place: Place | None = None) 
         predictor: What predicts.
         settings: Of this process.
         place: Among several workers; None for the only one.
+
+    Raises:
+        ConfigError: The log file cannot be written.
+        ModelFileError: The other workers have loaded another model.
     """
+    if place:
+        place.board.require_version(predictor.info.version)
     app = create_app(predictor, settings, place)
 
     # uvicorn shuts down in good order and then sends itself the signal again, which would end the

@@ -23,7 +23,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from commands.run import run_command
-from errors import ColaError, Interrupted
+from errors import ColaError, ConfigError, Interrupted
 from prediction.cores import available_cores
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.parquet_parts import Job, Part, predict_part, prepare_output, read_input
@@ -69,16 +69,11 @@ def main() -> None:
     version = ColaONNXPredictor(model, threads=1).info.version
     job = Job(options.input, options.output, options.column, model, version)
     source = read_input(job)
-    parts = prepare_output(job, source, options.resume)
-
-    progress = Progress(sum(part.rows for part in parts))
     try:
+        # Before the output is made: one without anything in it would ask for --resume.
         connect()
-        for done in predict_parts(job, parts):
-            progress.add(done)
-    except KeyboardInterrupt:
-        progress.end_line()
-        raise Interrupted(f"interrupted: {job.output} can be continued with --resume") from None
+        parts = prepare_output(job, source, options.resume)
+        progress = predict_all(job, parts)
     finally:
         # Ray may have its own to say of the tasks that it ends: before the last line, not after it.
         ray.shutdown()
@@ -87,15 +82,39 @@ def main() -> None:
     progress.say_summary(job.output, earlier)
 
 
+def predict_all(job: Job, parts: list[Part]) -> "Progress":
+    """Predict parts, and show how far it is.
+
+    Raises:
+        ColaError: A part failed, or Ctrl-C was pressed.
+    """
+    progress = Progress(sum(part.rows for part in parts))
+    try:
+        for done in predict_parts(job, parts):
+            progress.add(done)
+    except KeyboardInterrupt:
+        progress.end_line()
+        raise Interrupted(f"interrupted: {job.output} can be continued with --resume") from None
+    return progress
+
+
 def connect() -> None:
-    """Join the cluster of RAY_ADDRESS, or start Ray on the cores of this machine."""
+    """Join the cluster of RAY_ADDRESS, or start Ray on the cores of this machine.
+
+    Raises:
+        ConfigError: There is no such cluster.
+    """
     # No reports to Ray's makers, and no stack traces of parts that fail after the first one.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     quiet = {"log_to_driver": False, "logging_level": "error"}
 
     if address := os.environ.get("RAY_ADDRESS"):
-        ray.init(address, **quiet)
+        try:
+            ray.init(address, **quiet)
+        except (ConnectionError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"RAY_ADDRESS={address}: no cluster answers ({reason})") from None
         return
     ray.init(
         "local",

@@ -59,8 +59,8 @@ def main(open_predictor: Callable[[str], TextPredictor], doc: str, default_model
             predictions = predictor.predict_many(options.sentences)
             show([prediction.as_dict() for prediction in predictions], options.json)
     except BrokenPipeError:
-        # The reader has seen enough, as in `| head`. What Python flushes at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough, as in `| head`.
+        discard_output()
 
 
 def parse_arguments(doc: str, default_model: str) -> argparse.Namespace:
@@ -148,13 +148,16 @@ class Stream:
 
     def _write(self, path: Path, records: Iterator[str], file: IO[str]) -> None:
         """Write the answers to a file, batch by batch."""
-        if path.exists():
-            records = self._remaining(path, records)
+        try:
+            if path.exists():
+                records = self._remaining(path, records)
 
-        with _open_output(path) as output:
-            for answers in self._answers(records, file):
-                output.write("".join(json.dumps(answer) + "\n" for answer in answers))
-                output.flush()
+            with path.open("a", encoding="utf-8") as output:
+                for answers in self._answers(records, file):
+                    output.write("".join(json.dumps(answer) + "\n" for answer in answers))
+                    output.flush()
+        except OSError as error:
+            raise ConfigError(f"--output {path}: {error.strerror}") from None
 
     def _answers(self, records: Iterator[str], file: IO[str]) -> Iterator[list[Answer | Failure]]:
         while texts := list(itertools.islice(records, BATCH)):
@@ -193,6 +196,8 @@ class Stream:
         Raises:
             ConfigError: The output must not be continued, or is that of another input.
         """
+        if not output.is_file():
+            raise ConfigError(f"--output {output}: is no regular file; give another name")
         if not self._resume:
             raise ConfigError(f"{output} exists: continue it with --resume, or delete it")
 
@@ -246,22 +251,33 @@ class Stream:
 
 
 def show(answers: Sequence[Answer | Failure], as_json: bool) -> None:
-    """Print answers, one per line: as JSON, or as a table of label, score and text."""
-    for answer in answers:
-        if as_json:
-            print(json.dumps(answer))
-        elif "error" in answer:
-            print(f"{'error':12}         {answer['text']!r}: {answer['error']}")
-        else:
-            label, score = answer["prediction"]["label"], answer["prediction"]["score"]
-            print(f"{label:12}  {score:.4f}  {answer['text']}")
+    """Print answers, one per line: as JSON, or as a table of label, score and text.
 
-
-def _open_output(path: Path) -> IO[str]:
+    Raises:
+        BrokenPipeError: Nobody reads them any more.
+        ConfigError: They cannot be written.
+    """
+    lines = [json.dumps(answer) if as_json else _row_of(answer) for answer in answers]
     try:
-        return path.open("a", encoding="utf-8")
+        # At once: at the exit it would be too late to say what is wrong.
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise ConfigError(f"--output {path}: {error.strerror}") from None
+        discard_output()
+        raise ConfigError(f"standard output: {error.strerror}") from None
+
+
+def discard_output() -> None:
+    """Send what Python still holds for standard output, and flushes at exit, nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _row_of(answer: Answer | Failure) -> str:
+    if "error" in answer:
+        return f"{'error':12}         {answer['text']!r}: {answer['error']}"
+    label, score = answer["prediction"]["label"], answer["prediction"]["score"]
+    return f"{label:12}  {score:.4f}  {answer['text']}"
 
 
 def _text_of(line: bytes) -> str | None:

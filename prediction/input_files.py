@@ -48,27 +48,31 @@ def read_records(file: IO[str], source: str) -> Iterator[str]:
         source: Its name; the suffix says what the file holds.
 
     Raises:
-        ConfigError: A record is malformed, or a .csv file has no column of sentences.
+        ConfigError: A record is malformed, a .csv file has no column of sentences, or the file
+            cannot be read any further.
     """
     suffix = Path(source).suffix
-    if suffix == ".csv":
-        yield from _read_csv(file, source)
-    elif suffix == ".jsonl":
-        for number, line in enumerate(file, 1):
-            yield _read_json(line, f"--input {source}, line {number}")
-    else:
-        for line in file:
-            yield line.rstrip("\r\n")
+    try:
+        if suffix == ".csv":
+            yield from _read_csv(file, source)
+        elif suffix == ".jsonl":
+            for number, line in enumerate(file, 1):
+                yield _read_json(line, f"--input {source}, line {number}")
+        else:
+            for line in file:
+                yield line.rstrip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"--input {source}: {error.strerror}") from None
 
 
 def _read_csv(file: IO[str], source: str) -> Iterator[str]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     rows = csv.DictReader(file)
-    column = next((name for name in COLUMNS if name in (rows.fieldnames or ())), None)
-    if column is None:
-        raise ConfigError(f"--input {source}: no column is named {' or '.join(COLUMNS)}")
-
     try:
+        column = next((name for name in COLUMNS if name in (rows.fieldnames or ())), None)
+        if column is None:
+            raise ConfigError(f"--input {source}: no column is named {' or '.join(COLUMNS)}")
+
         for row in rows:
             yield row[column] or ""
     except csv.Error:

@@ -164,7 +164,7 @@ def prepare_output(job: Job, source: Input, resume: bool) -> list[Part]:
             if info.base_name.startswith(UNFINISHED):
                 filesystem.delete_file(info.path)
         return [part for part in source.parts if part.output_name not in names]
-    except OSError as error:
+    except (OSError, pyarrow.ArrowException) as error:
         raise ConfigError(f"{job.output}: cannot be used ({error})") from None
 
 

@@ -2,15 +2,22 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypedDict
 
+from errors import RequestError
 from prediction.types import Answer, LabelAndScore, Prediction
 
 # A word, apostrophes and hyphens inside it included. Punctuation stays when a word is left out.
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 MAX_WORDS = 200
+
+# Of the variants of all sentences that one process explains at a time. A sentence of 10,000
+# characters and 200 words, one of them an emoji, has 8 MB of them.
+MAX_VARIANT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +53,45 @@ class Explanation(TypedDict):
     words: list[WordEffect]
 
 
-def has_too_many_words(text: str) -> bool:
-    """Say whether a sentence has more than ``MAX_WORDS`` words, without reading on behind them."""
-    return next(itertools.islice(WORD.finditer(text), MAX_WORDS, None), None) is not None
+class VariantMemory:
+    """Knows how much memory the variants of all sentences take that are being explained."""
+
+    def __init__(self) -> None:
+        self._held_bytes = 0
+
+    @contextmanager
+    def hold(self, text: str) -> Iterator[None]:
+        """Count a sentence's variants as held until the context ends. Call it before they are made.
+
+        Raises:
+            RequestError: The sentence has too many words, its variants take too much memory, or
+                those of other sentences leave no room for them.
+        """
+        words = count_words(text)
+        if words > MAX_WORDS:
+            message = f"send one sentence of at most {MAX_WORDS} words as sentence"
+            raise RequestError(422, "invalid_body", message)
+
+        # Each variant is nearly as long as the sentence.
+        variant_bytes = words * sys.getsizeof(text)
+        if variant_bytes > MAX_VARIANT_BYTES:
+            message = "the sentence is too long to be explained: send a shorter one"
+            raise RequestError(422, "text_too_long", message)
+
+        if self._held_bytes + variant_bytes > MAX_VARIANT_BYTES:
+            message = "too much is being explained at one time: try again later"
+            raise RequestError(503, "overloaded", message, {"retry-after": "1"})
+
+        self._held_bytes += variant_bytes
+        try:
+            yield
+        finally:
+            self._held_bytes -= variant_bytes
+
+
+def count_words(text: str) -> int:
+    """Count a sentence's words, without reading on behind the first too many."""
+    return sum(1 for _ in itertools.islice(WORD.finditer(text), MAX_WORDS + 1))
 
 
 def leave_one_out(text: str) -> list[Variant]:

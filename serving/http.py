@@ -1,5 +1,6 @@
 """The routes of the HTTP service: what each path reads, asks of the service and answers."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,13 +16,13 @@ from starlette.types import Receive, Scope, Send
 from errors import RequestError
 from serving import openapi
 from serving.clients import Bodies, cancelled_if_client_leaves
-from serving.explain import MAX_WORDS, explanation, has_too_many_words, leave_one_out
+from serving.explain import VariantMemory, explanation, leave_one_out
 from serving.messages import (
-    MISSING_TEXT,
     NOT_FOUND,
     answer_body,
     check_sentence,
     sentences_of,
+    text_of_query,
 )
 from serving.middleware import answer_error
 from serving.service import Service
@@ -82,13 +83,11 @@ class Predictions:
         self._service = service
         self._settings = settings
         self._bodies = Bodies(settings.max_body_bytes, settings.max_in_flight_bytes)
+        self._variants = VariantMemory()
 
     async def predict_text(self, request: Request) -> Response:
         """Answer ``GET /predict?text=...``."""
-        text = request.query_params.get("text")
-        if text is None:
-            raise RequestError(422, "missing_text", MISSING_TEXT)
-
+        text = text_of_query(request.scope["query_string"])
         check_sentence(text, self._settings)
         return await self._predict(request, [text], many=False)
 
@@ -103,16 +102,15 @@ class Predictions:
         async with self._bodies.read_json(request) as content:
             texts, many = sentences_of(content, self._settings)
 
-            # Before the variants are made: each has the length of the whole sentence.
-            if many or has_too_many_words(texts[0]):
-                message = f"send one sentence of at most {MAX_WORDS} words as sentence"
-                raise RequestError(422, "invalid_body", message)
+            if many:
+                raise RequestError(422, "invalid_body", "send one sentence as sentence")
 
-            variants = leave_one_out(texts[0])
-            shortened = [variant.text for variant in variants if variant.text.strip()]
-            with cancelled_if_client_leaves(request):
+            with self._variants.hold(texts[0]), cancelled_if_client_leaves(request):
+                # In a thread: those of a long sentence take the event loop 20 ms.
+                variants = await asyncio.to_thread(leave_one_out, texts[0])
+                shortened = [variant.text for variant in variants if variant.text.strip()]
                 whole, *without = await self._service.analyze([texts[0], *shortened])
-            return json_response(explanation(whole, variants, without))
+                return json_response(explanation(whole, variants, without))
 
     async def _predict(self, request: Request, texts: list[str], many: bool) -> Response:
         scope = request.scope

@@ -197,6 +197,8 @@ class _Output:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._unsent = bytearray()
+        self._is_within_line = False
+        self._has_dropped_rest = False
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
@@ -211,6 +213,7 @@ class _Output:
         """Forget what was not sent; return how many lines that were."""
         lines = self._unsent.count(b"\n")
         self._unsent.clear()
+        self._has_dropped_rest = self._is_within_line
         return lines
 
     def flush(self, seconds: float | None, lose: Callable[[int, str], None]) -> None:
@@ -223,10 +226,20 @@ class _Output:
         try:
             while self._unsent and self._poll.poll(timeout):
                 with contextlib.suppress(BlockingIOError):
-                    written = os.write(self._descriptor, self._unsent[: select.PIPE_BUF])
-                    del self._unsent[:written]
+                    self._send()
         except OSError as error:
             lose(self.clear(), f"standard output: {error.strerror}")
+
+    def _send(self) -> None:
+        # A line was cut short: the next one must not be glued to it.
+        if self._has_dropped_rest:
+            os.write(self._descriptor, b"\n")
+            self._has_dropped_rest = self._is_within_line = False
+            return
+
+        written = os.write(self._descriptor, self._unsent[: select.PIPE_BUF])
+        self._is_within_line = self._unsent[written - 1] != ord("\n")
+        del self._unsent[:written]
 
 
 class _RotatedFile(logging.handlers.RotatingFileHandler):

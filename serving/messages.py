@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from errors import InvalidText, RequestError
 from prediction.types import Encoded, Prediction
@@ -20,6 +21,7 @@ from serving.settings import Settings
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,127}", re.ASCII)
 UNAUTHORIZED = "the API key is missing or wrong: send it as x-api-key or as a bearer token"
 MISSING_TEXT = "the parameter text is missing: call /predict?text=A+sentence."
+QUERY_NOT_UTF8 = "the parameters are not UTF-8: send a text with \u00e9 as text=%C3%A9"
 BODY_TOO_LARGE = "the body is larger than {} bytes: send fewer sentences"
 NOT_FOUND = "no such page: /docs lists what there is"
 NOT_JSON = "the body is not declared as JSON: send the header content-type: application/json"
@@ -99,6 +101,27 @@ def encode_all(encode: Callable[[str], Encoded], texts: Sequence[str]) -> list[E
             where = f"sentence {index}: " if len(texts) > 1 else ""
             raise RequestError(422, "invalid_text", f"{where}{error}") from None
     return encoded
+
+
+def text_of_query(query: bytes) -> str:
+    """Return the sentence of ``GET /predict?text=...``.
+
+    Starlette would replace what is not UTF-8: the answer would be for another sentence.
+
+    Args:
+        query: What follows the question mark, still escaped.
+
+    Raises:
+        RequestError: There is none, or it is not UTF-8.
+    """
+    try:
+        parameters = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise RequestError(422, "invalid_text", QUERY_NOT_UTF8) from None
+
+    if "text" not in parameters:
+        raise RequestError(422, "missing_text", MISSING_TEXT)
+    return parameters["text"]
 
 
 def parse_json(body: bytes | bytearray | str) -> Any:

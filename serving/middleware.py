@@ -21,6 +21,10 @@ from serving.settings import Settings
 # What an API key is asked for: predictions, and what /model tells of the code behind them.
 PROTECTED = ("/predict", "/explain", "/model")
 
+# What probes and Prometheus ask for, at an address instead of a name. A web page that got at them
+# under a name of its own would learn how much is predicted, and with which version of the model.
+BY_ANY_NAME = ("/health", "/ready", "/metrics")
+
 # A route may answer with its own instead. The policy allows nothing; pages allow what they need.
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -118,7 +122,7 @@ class RequestMiddleware:
 
     def _refuse(self, path: str, headers: dict[bytes, bytes]) -> RequestError | None:
         """Return why a request is not passed on, if it is not."""
-        if self._hosts:
+        if self._hosts and path not in BY_ANY_NAME:
             host = headers.get(b"host", b"").decode("latin-1")
             if PORT.sub("", host) not in self._hosts:
                 return RequestError(400, "invalid_host", INVALID_HOST)

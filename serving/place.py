@@ -1,12 +1,22 @@
 """What one of several workers is given: its number, its socket, its pipe, and what all can see."""
 
+import ctypes
 import mmap
+import os
+import signal
 import socket
+import sys
 from dataclasses import dataclass
 
-from errors import ConfigError
+from errors import ConfigError, ModelFileError
 
 BACKLOG = 2048
+
+# The most that is kept of a model's version.
+VERSION_BYTES = 64
+
+# Of prctl(2): the signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
 
 
 class Board:
@@ -17,8 +27,9 @@ class Board:
     """
 
     def __init__(self, workers: int) -> None:
-        memory = mmap.mmap(-1, 8 * (2 * workers + 2))
-        numbers = memoryview(memory).cast("Q")
+        memory = memoryview(mmap.mmap(-1, VERSION_BYTES + 8 * (3 * workers + 2)))
+        self._version = memory[:VERSION_BYTES]
+        numbers = memory[VERSION_BYTES:].cast("Q")
 
         self.waiting = numbers[:workers]
         """Sentences that wait, by worker."""
@@ -26,25 +37,36 @@ class Board:
         self.is_ready = numbers[workers : 2 * workers]
         """1 for each worker that has come up."""
 
-        self._totals = numbers[2 * workers :]
+        self.lines_lost = numbers[2 * workers : 3 * workers + 1]
+        """Log lines that were lost, by worker; the last number is the supervisor's."""
 
-    @property
-    def lines_lost(self) -> int:
-        """Log lines that the supervisor could not write."""
-        return self._totals[0]
-
-    @lines_lost.setter
-    def lines_lost(self, count: int) -> None:
-        self._totals[0] = count
+        self._restarts = numbers[3 * workers + 1 :]
 
     @property
     def restarts(self) -> int:
         """Workers that had to be replaced."""
-        return self._totals[1]
+        return self._restarts[0]
 
     @restarts.setter
     def restarts(self, count: int) -> None:
-        self._totals[1] = count
+        self._restarts[0] = count
+
+    def require_version(self, version: str) -> None:
+        """Keep the model version of the first worker; all others must have the same.
+
+        Raises:
+            ModelFileError: It is another one.
+        """
+        own = version.encode()[:VERSION_BYTES].ljust(VERSION_BYTES, b"\0")
+        if not any(self._version):
+            self._version[:] = own
+
+        if self._version != own:
+            known = bytes(self._version).rstrip(b"\0").decode()
+            raise ModelFileError(
+                f"this worker has loaded model version {version}, the first one {known}: the model "
+                "file has been changed; start the service again, so that all answer with one model"
+            )
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,18 @@ class Place:
     board: Board
 
 
+def end_with(parent: int) -> None:
+    """Have this process told to end as soon as its parent has, even by SIGKILL. On Linux only.
+
+    Raises:
+        SystemExit: It has ended already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
     """Open several listening sockets on one address.
 
@@ -72,6 +106,12 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listeners = []
     try:
+        # The kernel would let another service with SO_REUSEPORT join the port, and spread its
+        # connections over both. A socket without it is refused where anybody listens.
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+
         for _ in range(count):
             listener = socket.socket(family)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

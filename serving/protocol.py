@@ -7,6 +7,7 @@ connection is closed.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from serving.messages import error_body
 
 HEAD = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+
+# uvicorn warns of each request that it cannot parse, from the event loop. Where nobody reads
+# standard error, clients could stop the service with that. A filter, as uvicorn resets levels.
+logger = logging.getLogger("uvicorn.error.connections")
+logger.addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -76,14 +82,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
         connected -> head -> body -> complete -> head (the next request) ...
 
-    ``_deadline`` is the one timer of a connection; it runs in ``head`` and ``body`` only. A request
-    that arrives whole in one piece, as nearly all do, never starts it.
+    ``_deadline`` limits how long a request takes to arrive; it runs in ``head`` and ``body``, and
+    in ``complete`` once bytes have come that begin no request. A request that arrives whole in one
+    piece, as nearly all do, never starts it. ``_write_deadline`` limits how long an answer stays
+    unread; it runs while the client is behind, and from the end of a connection.
     """
 
     limits = Limits()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.logger = logger
         self._connection = Connection()
         self._in_head = True
         self._is_complete = False
@@ -124,12 +133,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._raw_bytes += len(part)
             super().data_received(part)
 
-        if self._is_complete or self.transport.is_closing():
+        # Bytes behind an answer that begin no request (a line break, the rest of a refused body)
+        # have ended uvicorn's timer: ours goes on.
+        is_answering = self._is_complete and not self.cycle.response_complete
+        if is_answering or self.transport.is_closing():
             self._stop_deadline()
         elif self._deadline is None:
-            self._start_deadline(
-                self.limits.head_seconds if self._in_head else self.limits.body_seconds
-            )
+            is_body = not self._in_head and not self._is_complete
+            self._start_deadline(self.limits.body_seconds if is_body else self.limits.head_seconds)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refused: one of our limits, or bytes that are no HTTP."""
@@ -170,16 +181,29 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_complete = True
         self._raw_bytes = 0
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request, or wait for the client to read the last answer."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._start_write_deadline()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that is not used any more."""
+        self._close()
+
     def pause_writing(self) -> None:
         """Wait for a client that does not read its answer, but not for ever."""
         super().pause_writing()
-        self._stop_write_deadline()
-        self._write_deadline = self.loop.call_later(self.limits.write_seconds, self.transport.abort)
+        self._start_write_deadline()
 
     def resume_writing(self) -> None:
         """Go on writing."""
         super().resume_writing()
         self._stop_write_deadline()
+
+        # What is left in the buffer may stay there.
+        if self.transport.is_closing():
+            self._start_write_deadline()
 
     def _raw_limit(self) -> int:
         """Return how many raw bytes the current part of the request may have."""
@@ -201,8 +225,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
 
         # Browsers connect in advance: an answer to no request would confuse them.
-        if self._in_head and self._raw_bytes == 0:
-            self.transport.close()
+        if self._is_complete or (self._in_head and self._raw_bytes == 0):
+            self._close()
             return
 
         part = "headers" if self._in_head else "body"
@@ -218,7 +242,12 @@ class BoundedProtocol(HttpToolsProtocol):
             head = HEAD % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
 
+        self._close()
+
+    def _close(self) -> None:
+        """Close once the client has read everything, but do not wait for that for ever."""
         self.transport.close()
+        self._start_write_deadline()
 
     def _may_answer(self) -> bool:
         """Return whether the connection's next bytes would answer the refused request."""
@@ -235,6 +264,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _start_write_deadline(self) -> None:
+        if self._write_deadline is None:
+            write_seconds = self.limits.write_seconds
+            self._write_deadline = self.loop.call_later(write_seconds, self.transport.abort)
 
     def _stop_write_deadline(self) -> None:
         if self._write_deadline is not None:

@@ -36,9 +36,11 @@ class Service:
         predictor: What predicts.
         settings: Of this process.
         place: Among several workers; None for the only one.
+
+    Raises:
+        ConfigError: The log file cannot be written.
     """
 
-    log: PredictionLog
     _batcher: Batcher
 
     def __init__(
@@ -51,22 +53,26 @@ class Service:
         self._place = place
         self._is_cold = True
 
+        # Here and not in ``start``: what is wrong with the file is said before the server starts.
+        if place is None:
+            self.log = PredictionLog(
+                "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
+            )
+        else:
+            descriptor = place.log_descriptor
+            self.log = PredictionLog("api", self.info, settings.log_text, descriptor=descriptor)
+
+            # Those of the workers whose place this one has taken.
+            self._lost_before = place.board.lines_lost[place.number]
+
     async def start(self) -> None:
-        """Start the log's thread and the workers, and try one prediction.
+        """Start the threads that predict, and try one prediction.
 
         Raises:
             RequestError: The model does not predict.
         """
         settings = self._settings
-        # Here and not when the service is made: threads and futures belong to the running loop.
-        if self._place is None:
-            self.log = PredictionLog(
-                "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
-            )
-        else:
-            descriptor = self._place.log_descriptor
-            self.log = PredictionLog("api", self.info, settings.log_text, descriptor=descriptor)
-
+        # Here and not when the service is made: its futures belong to the running loop.
         self._batcher = Batcher(
             self._predictor.predict_encoded,
             workers=settings.threads,
@@ -137,20 +143,26 @@ class Service:
         """Count a request that has ended."""
         self.metrics.record_request(route, status, seconds)
         if self._place is not None:
-            self._place.board.waiting[self._place.number] = self._batcher.waiting
+            self._share_numbers(self._place)
 
     def lines_lost(self) -> int:
-        """Return how many log lines were lost so far, also on their way to the supervisor."""
+        """Return how many log lines were lost so far, by all workers and by the supervisor."""
         if self._place is None:
             return self.log.dropped
-        return self.log.dropped + self._place.board.lines_lost
+        self._share_numbers(self._place)
+        return sum(self._place.board.lines_lost)
 
     def _count_waiting(self) -> int:
-        """Return how many sentences wait; those of other workers as of their last request."""
+        """Return how many sentences wait, for all workers."""
         if self._place is None:
             return self._batcher.waiting
-        self._place.board.waiting[self._place.number] = self._batcher.waiting
+        self._share_numbers(self._place)
         return sum(self._place.board.waiting)
+
+    def _share_numbers(self, place: Place) -> None:
+        """Show all workers this one's numbers; they know them as of its last request."""
+        place.board.waiting[place.number] = self._batcher.waiting
+        place.board.lines_lost[place.number] = self._lost_before + self.log.dropped
 
     def record_refusal(self, status: int, code: str, message: str, request_id: str) -> None:
         """Log a request that was answered with an error."""

@@ -9,7 +9,7 @@
 Each worker has a listening socket of its own on the port (SO_REUSEPORT), so that the kernel spreads
 the connections. The supervisor keeps all sockets open: what connects while a worker is replaced
 waits for the next one. Only the supervisor writes the log, so that lines of several processes
-cannot mix and the file is rotated once.
+cannot mix and the file is rotated once. Workers end with the supervisor, however that ends.
 """
 
 import contextlib
@@ -25,11 +25,16 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 
+from commands.run import FAILED
 from serving.log_writer import Batch, LineWriter
-from serving.place import Board, Place
+from serving.place import Board, Place, end_with
 
 # A worker that dies at once is not replaced faster than this.
 RESTART_SECONDS = 1.0
+
+# A worker that could not come up so many times in a row ends the service: until it comes up, its
+# share of the connections waits for nobody. Whoever runs the service starts all of it again.
+MAX_FAILED_STARTS = 5
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 READ_BYTES = 1 << 16
@@ -67,8 +72,14 @@ class Supervisor:
         self._log = log
         self._board = Board(len(listeners))
         self._workers: dict[int, _Worker] = {}
+
+        # By number of the worker: when it is started again, and how often in a row it has failed.
+        self._due: dict[int, float] = {}
+        self._failed_starts = [0] * len(listeners)
+
         self._exit_code = 0
         self._is_ending = False
+        self._has_told_workers = False
         self._selector = selectors.DefaultSelector()
         self._wake_up, self._waker = socket.socketpair()
 
@@ -76,59 +87,78 @@ class Supervisor:
         """Run until SIGTERM or Ctrl-C and the end of all workers.
 
         Returns:
-            The exit code: that of the first worker if it could not come up, else 0.
+            The exit code: 0 if it was told to end; else what ended it was said before.
         """
         self._listen_for_signals()
 
         # The first one alone: what is wrong with the model or the settings is said once.
         self._start(0)
-        while self._workers and not self._board.is_ready[0]:
+        while not self._is_over and not self._board.is_ready[0]:
             self._turn()
 
         for number in range(1, len(self._listeners)):
-            if self._workers and not self._is_ending:
+            if not self._is_ending:
                 self._start(number)
-        while self._workers:
+        while not self._is_over:
             self._turn()
 
         self._log.close()
         return self._exit_code
 
+    @property
+    def _is_over(self) -> bool:
+        return not self._workers and not self._due
+
     def _turn(self) -> None:
-        """Wait a moment; write what was logged, and see to workers that have ended."""
+        """Wait a moment; write what was logged; end, replace and start workers as need be."""
         for key, _ in self._selector.select(timeout=0.1):
             key.data()
+        self._board.lines_lost[-1] = self._log.dropped
+
+        if self._is_ending and not self._has_told_workers:
+            self._end_workers()
 
         for number, worker in list(self._workers.items()):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
-            if pid == 0:
-                continue
+            if pid != 0:
+                self._bury(number, worker)
+                if not self._is_ending:
+                    self._replace(number, worker, os.waitstatus_to_exitcode(status))
 
-            self._bury(number, worker)
-            code = os.waitstatus_to_exitcode(status)
-            if not self._board.is_ready[0] and not self._is_ending:
-                # The first one, which has said why it cannot come up.
-                self._exit_code = code if code > 0 else 1
-            elif not self._is_ending:
-                self._replace(number, worker, code)
+        for number, moment in list(self._due.items()):
+            if moment <= time.monotonic():
+                del self._due[number]
+                self._start(number)
 
     def _start(self, number: int) -> None:
         """Fork a worker. The supervisor has no model and, but for the log's, no threads."""
-        pipe, log_descriptor = os.pipe()
+        supervisor = os.getpid()
 
         # A signal in between would find the supervisor's handlers in the worker.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        pid = os.fork()
+        try:
+            pipe, log_descriptor = os.pipe()
+            pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            _say(
+                f"error: worker {number} cannot be started ({error.strerror}): lower WORKERS, or "
+                "allow more processes and open files"
+            )
+            self._give_up(FAILED)
+            return
+
         if pid == 0:
             os.close(pipe)
-            self._become_worker(Place(number, self._listeners[number], log_descriptor, self._board))
+            place = Place(number, self._listeners[number], log_descriptor, self._board)
+            self._become_worker(place, supervisor)
 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(log_descriptor)
         worker = self._workers[number] = _Worker(pid, pipe, time.monotonic())
         self._selector.register(pipe, selectors.EVENT_READ, partial(self._relay, worker))
 
-    def _become_worker(self, place: Place) -> None:
+    def _become_worker(self, place: Place, supervisor: int) -> None:
         """Work, and end this process. Never returns."""
         code = 1
         try:
@@ -136,6 +166,7 @@ class Supervisor:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            end_with(supervisor)
 
             # Not the other workers' sockets: their connections would wait for this process.
             for listener in self._listeners:
@@ -152,15 +183,27 @@ class Supervisor:
             os._exit(code)
 
     def _replace(self, number: int, worker: _Worker, code: int) -> None:
-        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        message = f"warning: worker {number} has ended ({reason}): a new one takes its place"
-        with contextlib.suppress(OSError, ValueError):
-            print(message, file=sys.stderr, flush=True)
+        """Start a worker again a moment later, unless that is in vain."""
+        # The first one of all has said why it cannot come up.
+        if not self._board.is_ready[0] and not self._board.restarts:
+            self._give_up(code if code > 0 else 1)
+            return
 
+        was_ready, self._board.is_ready[number] = self._board.is_ready[number], 0
+        self._failed_starts[number] = 0 if was_ready else self._failed_starts[number] + 1
+        if self._failed_starts[number] == MAX_FAILED_STARTS:
+            _say(
+                f"error: worker {number} could not come up {MAX_FAILED_STARTS} times in a row, for "
+                "the reason above: the service ends, so that all of it can be started again"
+            )
+            self._give_up(FAILED)
+            return
+
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        _say(f"warning: worker {number} has ended ({reason}): a new one takes its place")
         self._board.restarts += 1
         self._board.waiting[number] = 0
-        time.sleep(max(0.0, worker.started + RESTART_SECONDS - time.monotonic()))
-        self._start(number)
+        self._due[number] = worker.started + RESTART_SECONDS
 
     def _bury(self, number: int, worker: _Worker) -> None:
         """Write what a worker has left in its pipe; half a line cannot be completed any more."""
@@ -181,7 +224,6 @@ class Supervisor:
         if newline:
             text = (lines + newline).decode("ascii", "backslashreplace")
             self._log.put(Batch(text.count("\n"), len(text), lambda: [text]))
-            self._board.lines_lost = self._log.dropped
 
     def _listen_for_signals(self) -> None:
         """End at SIGTERM or Ctrl-C; wake up for these and for a worker's end."""
@@ -195,7 +237,26 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     def _end(self, signal_number: int, frame: FrameType | None) -> None:
+        # The next turn tells the workers. Here, one that is just being started would be missed.
         self._is_ending = True
+
+    def _give_up(self, code: int) -> None:
+        """End the service, which cannot be kept up."""
+        self._exit_code = code
+        self._is_ending = True
+
+    def _end_workers(self) -> None:
+        """Close the port, and tell all workers to finish what they have accepted."""
+        self._has_told_workers = True
+        self._due.clear()
+
+        # While there is a copy of a worker's socket, connections are accepted on it.
+        for listener in self._listeners:
+            listener.close()
         for worker in self._workers.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, signal.SIGTERM)
+            os.kill(worker.pid, signal.SIGTERM)
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(message, file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ import httpx
 import uvicorn
 
 from app import create_app
+from serving.protocol import Limits, bounded_by
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor
 
@@ -22,12 +23,15 @@ def serving(
     """The application on a free port of 127.0.0.1, with its predictor."""
     fake = fake or FakePredictor()
     app = create_app(fake, settings)
+    limits = Limits(
+        max_connections=settings.max_connections, max_body_bytes=settings.max_body_bytes
+    )
     config = uvicorn.Config(
         app,
         "127.0.0.1",
         0,
         loop="uvloop",
-        http="httptools",
+        http=bounded_by(limits),
         ws="none",
         access_log=False,
         log_level="critical",

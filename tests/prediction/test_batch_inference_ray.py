@@ -87,6 +87,19 @@ def test_a_folder_gets_the_predictor_s_answers(tmp_path: Path) -> None:
         assert rows[position]["error"] is None
 
 
+# Not of a port where nobody listens: Ray knocks at it for minutes.
+@pytest.mark.parametrize("address", ["auto", "nonsense"])
+def test_a_cluster_that_is_not_there_is_named_and_leaves_no_output(
+    source: Path, tmp_path: Path, address: str
+) -> None:
+    job = start_job(source, tmp_path / "out", *MODEL, address=address)
+    _, stderr = job.communicate(timeout=100)
+    assert job.returncode == 2
+    assert stderr.splitlines()[-1].startswith(f"error: RAY_ADDRESS={address}: no cluster answers (")
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_interrupted_job_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     job = start_job(source, output, *MODEL)

@@ -1,6 +1,7 @@
 """The command line of both predictors, run as a person runs it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
 SENTENCES = [f"The cat sees dog number {number}." for number in range(3 * BATCH + 17)]
+
+# As a person's Python writes: what is left is written at the exit.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 Predict = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -138,6 +142,11 @@ def test_an_output_is_neither_overwritten_nor_mixed_up(predict: Predict, tmp_pat
             'sentence\nfine\n"open\n' + "a sentence\n" * 200_000,
             "is a quote not closed?",
         ),
+        (
+            ["--input", "in.csv"],
+            'id,"sentence\n' + "a sentence\n" * 200_000,
+            "is a quote not closed?",
+        ),
         (["--input", "in.jsonl"], '{"words": 1}\n', "line 1: neither a string nor an object"),
         (["--model", "nowhere.onnx", "A cat."], None, "nowhere.onnx: No such file"),
         ([""], None, "text is empty"),
@@ -145,6 +154,16 @@ def test_an_output_is_neither_overwritten_nor_mixed_up(predict: Predict, tmp_pat
             ["--input", "in.txt", "--output", "nowhere/out.jsonl"],
             "A cat.",
             "--output nowhere/out.jsonl: No such file",
+        ),
+        (
+            ["--input", "in.txt", "--output", "/", "--resume"],
+            "A cat.",
+            "--output /: is no regular file",
+        ),
+        (
+            ["--input", "in.txt", "--output", "/dev/null", "--resume"],
+            "A cat.",
+            "--output /dev/null: is no regular file",
         ),
         (["--resume", "A cat."], None, "--resume needs --input and --output"),
         (["--output", "out.jsonl", "A cat."], None, "--output needs --input"),
@@ -167,11 +186,50 @@ def test_help_shows_how_to_use_it(predict: Predict) -> None:
     assert "python inference_onnx.py" in help_text
 
 
-def test_a_reader_may_stop_early(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "reader"),
+    [("--input in.txt", "head -1"), ("--input in.txt", "true"), ("'The cat sleeps.'", "true")],
+)
+def test_a_reader_may_stop_early(tmp_path: Path, arguments: str, reader: str) -> None:
     (tmp_path / "in.txt").write_text("\n".join(SENTENCES))
     script = ROOT / "inference_onnx.py"
-    command = f"{sys.executable} {script} --model {TINY_MODEL} --input in.txt | head -1"
+    command = f"{sys.executable} {script} --model {TINY_MODEL} {arguments} | {reader}"
     result = subprocess.run(
-        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=tmp_path,
+        env=BUFFERED,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "Error" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["The cat sleeps."], "standard output: File too large"),
+        (["--input", "in.txt", "--json"], "standard output: File too large"),
+        (["--input", "in.txt", "--output", "out.jsonl"], "--output out.jsonl: File too large"),
+    ],
+)
+def test_a_disk_that_is_full_is_said_in_one_line(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(SENTENCES))
+    script = str(ROOT / "inference_onnx.py")
+    command = [sys.executable, script, "--model", str(TINY_MODEL), *arguments]
+
+    # A limit on the size of files stands in for the end of the disk.
+    with (tmp_path / "table").open("wb") as table:
+        result = subprocess.run(
+            ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", *command],
+            cwd=tmp_path,
+            env=BUFFERED,
+            stdout=table,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (2, f"error: {message}\n")

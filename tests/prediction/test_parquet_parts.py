@@ -109,3 +109,9 @@ def test_a_missing_input_is_named(job: Job, tmp_path: Path) -> None:
     other = Job(str(tmp_path / "no"), job.output, job.column, job.model, job.model_version)
     with pytest.raises(ConfigError, match="cannot be read as Parquet"):
         read_input(other)
+
+
+def test_an_output_in_a_place_that_is_not_known_is_named(job: Job) -> None:
+    other = Job(job.source, "foo://bar", job.column, job.model, job.model_version)
+    with pytest.raises(ConfigError, match="foo://bar: cannot be used"):
+        prepare_output(other, read_input(job), resume=False)

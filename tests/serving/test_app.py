@@ -110,6 +110,23 @@ def test_get_without_text_or_with_too_much_of_it(client):
     )
 
 
+@pytest.mark.parametrize("query", ["text=Caf%C3%A9+is", "text=a&text=Caf%c3%a9%20is"])
+def test_a_text_in_the_address_is_utf_8(client, query):
+    assert client.get(f"/predict?{query}").json()["text"] == "Caf\u00e9 is"
+
+
+def test_a_text_in_another_encoding_is_not_taken_for_another_text(client):
+    error = error_of(client.get("/predict?text=Caf%E9"), 422)
+    assert (error["code"], "not UTF-8" in error["message"]) == ("invalid_text", True)
+
+
+@pytest.mark.parametrize("text", [b"Caf\xc3\xa9", b"Caf\xe9"])
+def test_a_text_that_is_not_escaped_is_not_taken_for_another_text(client, text):
+    with socket.create_connection((client.base_url.host, client.base_url.port), 10) as connection:
+        connection.sendall(b"GET /predict?text=%s HTTP/1.1\r\nhost: localhost\r\n\r\n" % text)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
 def test_unknown_pages_and_methods_have_the_same_error_shape(client):
     assert error_of(client.get("/nothing"), 404)["code"] == "not_found"
     assert error_of(client.get("/static/../app.py"), 404)["code"] == "not_found"
@@ -156,6 +173,38 @@ def test_explain_takes_one_sentence_of_bounded_length():
         assert error_of(client.post("/explain", json={"sentences": ["a", "b"]}), 422)
         assert error_of(client.post("/explain", json={"sentence": "a " * 201}), 422)
         assert client.post("/explain", json={"sentence": "a " * 200}).status_code == 200
+
+
+def test_the_longest_explanations_are_held_two_at_a_time(monkeypatch):
+    # The fake's gate would hold the event loop.
+    monkeypatch.setattr("serving.service.PREDICT_INLINE", 0)
+    # 8 MB of variants: the emoji makes four bytes of every character.
+    longest = {"sentence": ("\U0001f600 " + ("x" * 49 + " ") * 200)[:10_000]}
+    with serving(Settings(threads=1)) as (client, fake):
+        fake.gate.clear()
+        with ThreadPoolExecutor(2) as pool:
+            held = [pool.submit(client.post, "/explain", json=longest) for _ in range(2)]
+            wait_until(lambda: waiting_sentences(client) > 300)
+
+            refused = client.post("/explain", json=longest)
+            assert error_of(refused, 503)["code"] == "overloaded"
+            assert refused.headers["retry-after"] == "1"
+
+            fake.gate.set()
+            assert [answer.result().status_code for answer in held] == [200, 200]
+        assert client.post("/explain", json=longest).status_code == 200
+
+
+def waiting_sentences(client):
+    (count,) = re.findall(r"^cola_waiting_sentences (\S+)$", client.get("/metrics").text, re.M)
+    return float(count)
+
+
+def test_a_sentence_whose_variants_could_never_be_held_is_refused_for_good():
+    settings = Settings(max_characters=100_000)
+    with serving(settings) as (client, _):
+        response = client.post("/explain", json={"sentence": ("x" * 499 + " ") * 200})
+        assert error_of(response, 422)["code"] == "text_too_long"
 
 
 # Operations
@@ -346,7 +395,7 @@ def test_past_the_queue_503_at_once_with_retry_after(monkeypatch):
             pool.submit(client.get, "/predict?text=running")
             wait_until(lambda: fake.running)
             waiting = pool.submit(client.post, "/predict", json={"sentences": ["w"] * 5})
-            wait_until(lambda: "cola_waiting_sentences 5.0" in client.get("/metrics").text)
+            wait_until(lambda: waiting_sentences(client) == 5)
             started = time.perf_counter()
             response = client.post("/predict", json={"sentences": ["w"] * 5})
             assert time.perf_counter() - started < 1
@@ -369,16 +418,22 @@ def test_concurrent_clients_get_their_own_answers():
         assert max(map(len, fake.rows)) > 1, "nothing was batched"
 
 
-def test_a_client_that_leaves_harms_nobody(client):
-    address = client.base_url.host, client.base_url.port
-    for cut in (10, 60, 90):
-        with socket.create_connection(address) as connection:
-            request = (
-                b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 19\r\n\r\n"
-                + b'{"sentence": "one"}'
-            )
-            connection.sendall(request[:cut])
-    assert client.get("/predict?text=one").json() == expected("one").as_dict()
+def test_a_client_that_leaves_harms_nobody():
+    request = (
+        b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"content-length: 19\r\n\r\n"
+        b'{"sentence": "one"}'
+    )
+    with serving() as (client, _):
+        address = client.base_url.host, client.base_url.port
+        for sent in (request[:10], request[:60], request[:-5]):
+            with socket.create_connection(address) as connection:
+                connection.sendall(sent)
+
+        # Only the last one was a request already.
+        left = 'cola_requests_total{route="/predict",status="0"} 1.0'
+        wait_until(lambda: left in client.get("/metrics").text)
+        assert client.get("/predict?text=one").json() == expected("one").as_dict()
 
 
 # Description and page

@@ -32,15 +32,22 @@ def test_a_local_service_answers_to_its_own_names_only(client, host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000"])
 def test_a_local_service_has_several_names(client, host):
-    assert client.get("/health", headers={"host": host}).status_code == 200
+    assert client.get("/predict?text=a", headers={"host": host}).status_code == 200
 
 
 def test_a_service_for_others_may_be_called_by_any_name_unless_told():
     with serving(replace(SMALL, host="0.0.0.0")) as (client, _):
-        assert client.get("/health", headers={"host": "cola.example"}).status_code == 200
+        assert client.get("/predict?text=a", headers={"host": "cola.example"}).status_code == 200
     with serving(replace(SMALL, allowed_hosts=("cola.example",))) as (client, _):
-        assert client.get("/health", headers={"host": "cola.example:443"}).status_code == 200
-        assert client.get("/health").status_code == 400
+        named = {"host": "cola.example:443"}
+        assert client.get("/predict?text=a", headers=named).status_code == 200
+        assert client.get("/predict?text=a").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+def test_probes_may_call_the_service_by_its_address(path):
+    with serving(replace(SMALL, allowed_hosts=("cola.example",))) as (client, _):
+        assert client.get(path, headers={"host": "10.0.0.7:8000"}).status_code == 200
 
 
 def test_no_answer_repeats_the_host(client):

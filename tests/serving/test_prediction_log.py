@@ -175,6 +175,44 @@ def test_a_slow_reader_delays_nobody_and_the_loss_is_counted(monkeypatch, capsys
     os.close(writer)
 
 
+def test_a_line_that_is_cut_short_spoils_no_other(monkeypatch):
+    monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 100_000)
+    reader, writer = os.pipe()
+    log = PredictionLog("api", INFO, descriptor=writer)
+    # Each is held while it is made, and too large to be kept until the pipe takes it.
+    long = replace(expected("x"), text=chr(0x1F600) * 15_000)
+    for _ in range(4):
+        log.write([long], request_id="r", latency_ms=1)
+        wait_until(lambda: log._writer._held_bytes == 0)
+    lost = log.dropped
+    assert lost > 0
+
+    received = bytearray()
+
+    def read():
+        while chunk := os.read(reader, 65536):
+            received.extend(chunk)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for number in range(5):
+        log.write([expected(f"{number}")], request_id="r", latency_ms=1)
+    log.close()
+    os.close(writer)
+    thread.join(5)
+    os.close(reader)
+
+    # Whole lines, and one that was begun and is counted as lost.
+    lines = received.splitlines()
+    texts = []
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):
+            texts.append(json.loads(line)["text"])
+    assert texts[-5:] == [str(number) for number in range(5)]
+    assert len(texts) == len(lines) - 1 == 4 - lost + 5
+    assert log.dropped == lost
+
+
 def test_a_pipe_set_to_non_blocking_loses_nothing():
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -242,6 +280,37 @@ def test_a_full_disk_is_counted(tmp_path, capsys):
         assert len(lines()) == 1
         assert log.dropped == 1
     assert "[Errno 28] No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_file_that_cannot_be_written_is_said_in_one_line(tmp_path, workers):
+    script = """
+from functools import partial
+from app import serve, serve_with_workers
+from commands.run import run_command
+from serving.settings import Settings
+from tests.helpers.fake_predictor import FakePredictor
+
+settings = Settings.from_environment()
+if settings.workers > 1:
+    run_command(partial(serve_with_workers, FakePredictor, settings))
+else:
+    run_command(partial(serve, FakePredictor(), settings))
+"""
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "logs" / "log.jsonl"
+    environment = {**os.environ, "LOG_FILE": str(path), "WORKERS": workers, "PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == f"error: LOG_FILE={path} cannot be written (Not a directory)\n"
+    assert done.returncode == 2
 
 
 # What breaks must not end the log

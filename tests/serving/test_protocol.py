@@ -1,7 +1,9 @@
 """What one client may send, and for how long, on a real uvicorn over real sockets."""
 
+import asyncio
 import contextlib
 import json
+import logging.handlers
 import socket
 import threading
 import time
@@ -11,6 +13,7 @@ import pytest
 import uvicorn
 
 from serving.protocol import Limits, bounded_by
+from tests.helpers.net import wait_until
 
 LIMITS = Limits(
     max_connections=20,
@@ -25,13 +28,19 @@ LIMITS = Limits(
 REQUEST = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
 LARGE = 20_000_000
 
+# Two fit into a connection's own buffer of 64 KiB, beyond which uvicorn is told of it.
+MEDIUM = 30_000
+
 
 async def application(scope, receive, send) -> None:
-    """Answer with the size of the body; ``/large`` with more than any socket buffers."""
+    """Answer with the size of the body; ``/large`` with more than any socket buffers.
+
+    ``/early`` is answered before the body is read.
+    """
     if scope["type"] != "http":
         return
 
-    size, more = 0, True
+    size, more = 0, scope["path"] != "/early"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -39,21 +48,22 @@ async def application(scope, receive, send) -> None:
         size += len(message["body"])
         more = message["more_body"]
 
-    body = b"x" * LARGE if scope["path"] == "/large" else b"%d" % size
+    sizes = {"/large": LARGE, "/medium": MEDIUM}
+    body = b"x" * sizes[scope["path"]] if scope["path"] in sizes else b"%d" % size
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def server() -> Iterator[uvicorn.Server]:
     config = uvicorn.Config(
         application,
         port=0,
         http=bounded_by(LIMITS),
         ws="none",
         lifespan="off",
-        log_level="critical",
+        timeout_keep_alive=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -61,10 +71,15 @@ def port() -> Iterator[int]:
     while not server.started:
         time.sleep(0.01)
 
-    yield server.servers[0].sockets[0].getsockname()[1]
+    yield server
 
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def port(server: uvicorn.Server) -> int:
+    return int(server.servers[0].sockets[0].getsockname()[1])
 
 
 def connect(port: int) -> socket.socket:
@@ -173,6 +188,81 @@ def test_an_answer_that_is_not_read_is_given_up(port: int) -> None:
         connection.sendall(REQUEST.replace(b"/echo", b"/large"))
         time.sleep(1.5)
         assert len(read_to_end(connection)) < LARGE
+
+
+@pytest.mark.parametrize(
+    ("request_", "rest"),
+    [
+        (REQUEST, b"\r\n"),
+        (b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n", b"hello"),
+    ],
+    ids=["a line break", "the rest of a body"],
+)
+def test_bytes_behind_an_answer_do_not_keep_a_connection_open(
+    port: int, request_: bytes, rest: bytes
+) -> None:
+    with connect(port) as connection:
+        connection.sendall(request_)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(rest)
+        assert read_to_end(connection) == b""
+
+
+@pytest.mark.parametrize("last", [b"", b"connection: close\r\n"], ids=["idle", "ended"])
+def test_a_few_bytes_that_are_not_read_do_not_keep_a_connection_open(
+    server: uvicorn.Server, port: int, last: bytes
+) -> None:
+    """Neither the connection that is not used any more nor the one that is asked to be closed."""
+    state = server.server_state
+    wait_until(lambda: not state.connections)
+
+    request = b"GET /medium HTTP/1.1\r\nhost: x\r\n%s\r\n"
+    with connect(port) as connection:
+
+        def unread_after(head: bytes) -> int:
+            answered = state.total_requests
+            connection.sendall(head)
+            wait_until(lambda: state.total_requests > answered)
+            return unread_bytes(server)
+
+        # The kernel's buffers hold many answers; then one waits in the server's own.
+        while not (unread := unread_after(request % b"")):
+            pass
+        assert unread <= MEDIUM
+
+        if last:
+            connection.sendall(request % last)
+        wait_until(lambda: not state.connections, seconds=5)
+
+
+def unread_bytes(server: uvicorn.Server) -> int:
+    """What the only connection's buffer holds, asked for on the event loop."""
+    (protocol,) = server.server_state.connections
+
+    async def size() -> int:
+        return int(protocol.transport.get_write_buffer_size())
+
+    return asyncio.run_coroutine_threadsafe(size(), protocol.loop).result(5)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"no HTTP\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 100 + b"\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n",
+    ],
+    ids=["no HTTP", "too many headers", "upgrade"],
+)
+def test_what_clients_do_wrong_is_not_written_to_standard_error(port: int, sent: bytes) -> None:
+    """Nobody may read it, and then the event loop would wait for ever."""
+    handler = logging.handlers.BufferingHandler(capacity=100)
+    logging.getLogger("uvicorn").addHandler(handler)
+    try:
+        assert ask(port, sent)
+    finally:
+        logging.getLogger("uvicorn").removeHandler(handler)
+    assert handler.buffer == []
 
 
 def test_a_flood_of_requests_on_one_connection_is_refused(port: int) -> None:

@@ -1,10 +1,12 @@
 """Several processes behind one port: they answer, count, log and end as one does."""
 
+import asyncio
 import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,8 +19,10 @@ import httpx
 import psutil
 import pytest
 
+from serving.place import Board, Place
+from serving.service import Service
 from serving.settings import Settings
-from tests.helpers.fake_predictor import expected
+from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
 
@@ -29,7 +33,7 @@ class Workers:
     """``tests/helpers/fake_predictor.py`` with several workers."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        port = free_port()
+        self.port = port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log, self.errors = folder / "log", folder / "errors"
         settings = {"WORKERS": "2", "PORT": str(port), "PYTHONPATH": str(ROOT), **environment}
@@ -46,6 +50,13 @@ class Workers:
     @property
     def pids(self) -> set[int]:
         return {child.pid for child in psutil.Process(self.process.pid).children()}
+
+    def takes_connections(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def is_up(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):
@@ -152,6 +163,32 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_else_is_lost(
     assert re.search(warning, workers.errors.read_text())
 
 
+def test_workers_that_end_finish_what_they_have_and_take_no_more(
+    start: Callable[..., Workers],
+) -> None:
+    workers = start()
+    body = b'{"sentence": "the last one"}'
+    head = (
+        "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", workers.port), timeout=30) as connection:
+        # A request whose body a worker waits for.
+        connection.sendall(head.encode())
+        assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+        workers.process.send_signal(signal.SIGTERM)
+
+        wait_until(lambda: not workers.takes_connections())
+        assert workers.process.poll() is None
+
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+    assert workers.process.wait(30) == 0
+    assert workers.texts() == ["the last one"]
+
+
 def test_the_log_file_of_several_workers_is_rotated_once(
     start: Callable[..., Workers], tmp_path: Path
 ) -> None:
@@ -188,6 +225,45 @@ def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("No such file or directory") == done.stderr.count("\n") == 1
+
+
+def test_lost_log_lines_are_added_up_over_workers_and_kept_over_a_replacement() -> None:
+    asyncio.run(lose_lines())
+
+
+async def lose_lines() -> None:
+    # Nobody reads what the workers log.
+    reader, writer = os.pipe()
+    os.close(reader)
+    board = Board(2)
+
+    async def start(number: int) -> Service:
+        with socket.socket() as listener:
+            place = Place(number, listener, writer, board)
+        service = Service(FakePredictor(), Settings(), place)
+        await service.start()
+        return service
+
+    def lose_one(service: Service) -> None:
+        before = service.log.dropped
+        service.record_refusal(503, "overloaded", "too much", "r")
+        wait_until(lambda: service.log.dropped == before + 1)
+        service.record_request("/predict", 503, 0.1)
+
+    first, second = await start(0), await start(1)
+    lose_one(first)
+    lose_one(second)
+    lose_one(second)
+    board.lines_lost[-1] = 10
+    assert first.lines_lost() == second.lines_lost() == 1 + 2 + 10
+
+    third = await start(1)
+    lose_one(third)
+    assert first.lines_lost() == third.lines_lost() == 1 + 3 + 10
+
+    for service in (first, second, third):
+        service.close()
+    os.close(writer)
 
 
 def test_each_worker_has_its_part_of_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
