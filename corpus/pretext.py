@@ -1,7 +1,7 @@
 """Sentences for the pretext task: written one by one, as varied as a grammar's never are.
 
 ``pretext.tsv`` has CoLA's format. Its sources ``everyday`` and ``examples`` are plain English, the
-others minimal pairs; README.md says more. Training on this corpus goes on learning from them.
+others minimal pairs; README.md says more. Training on this corpus learns them in all epochs.
 """
 
 import re
