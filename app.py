@@ -22,12 +22,13 @@ from starlette.types import ASGIApp
 from commands.run import run_command
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Predictor
+from serving.connections import Limits
 from serving.http import Routes
 from serving.log_writer import LineWriter
 from serving.metrics import share_counters
 from serving.middleware import RequestMiddleware
 from serving.place import Place, listen
-from serving.protocol import Limits, bounded_by
+from serving.protocol import bounded_by
 from serving.service import Service
 from serving.settings import Settings
 from serving.workers import Supervisor

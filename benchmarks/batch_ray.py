@@ -26,8 +26,8 @@ from benchmarks import results
 from benchmarks.documents import BatchRay
 from benchmarks.results import ROOT
 from corpus.format import read_folder
-from prediction.command_line import BATCH
 from prediction.onnx_predictor import ColaONNXPredictor
+from prediction.stream import BATCH
 
 RAY_PYTHON = ROOT / ".venv-ray" / "bin" / "python"
 

@@ -23,10 +23,10 @@ from benchmarks.documents import CommandLine
 from benchmarks.results import ROOT
 from corpus.format import read_folder
 from export.feeds import Feed, packed_rows
-from prediction.command_line import BATCH
 from prediction.onnx_predictor import SLICE_SENTENCES, ColaONNXPredictor
 from prediction.rows import plan
 from prediction.session import open_session
+from prediction.stream import BATCH
 
 LINES = 200_000
 POLL_SECONDS = 0.25

@@ -14,7 +14,8 @@ http.py            the routes of app.py
 clients.py         request bodies, and clients that leave
 openapi.py         their description
 middleware.py      what every HTTP request passes: id, key, time, last catch
-protocol.py        what one client may send, and for how long
+connections.py     what one client may take up, and what the routes know of it
+protocol.py        holds a client to that, from the first byte on
 lambda_events.py   the events of lambda_handler.py
 web/               the page to try it on
 """

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from errors import RequestError
+from serving.connections import Connection
 from serving.messages import BODY_TOO_LARGE, NOT_JSON, parse_json
-from serving.protocol import Connection
 
 
 class Bodies:

@@ -9,7 +9,8 @@ import httpx
 import uvicorn
 
 from app import create_app
-from serving.protocol import Limits, bounded_by
+from serving.connections import Limits
+from serving.protocol import bounded_by
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prediction.command_line import BATCH
+from prediction.stream import BATCH
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 
-from serving.protocol import Limits, bounded_by
+from serving.connections import Limits
+from serving.protocol import bounded_by
 from tests.helpers.net import wait_until
 
 LIMITS = Limits(

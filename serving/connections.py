@@ -1,0 +1,47 @@
+"""A client's connection: what it may take up, and what the routes know of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may take up. Sizes in bytes, times in seconds."""
+
+    max_connections: int = 1000
+    """Open connections; one more is answered with 503."""
+
+    max_head_bytes: int = 32 * 1024
+    """Request line and headers together."""
+
+    max_headers: int = 100
+    """Number of headers, trailers included."""
+
+    max_body_bytes: int = 2 * 1024 * 1024
+    """Payload of a body. The application answers 413 for more; here the connection is cut at twice
+    as many raw bytes, which leaves room for the framing of chunks."""
+
+    max_pipelined: int = 16
+    """Requests that wait on one connection while an earlier one is answered."""
+
+    head_seconds: float = 10.0
+    """From the connection, or the first byte of a request, to the end of its headers."""
+
+    body_seconds: float = 30.0
+    """From the end of the headers to the end of the body."""
+
+    write_seconds: float = 30.0
+    """How long a client may leave an answer unread."""
+
+
+class Connection:
+    """What a route knows of its client: the scope's ``connection``.
+
+    Only one request of a connection is answered at a time.
+    """
+
+    __slots__ = ("is_lost", "on_lost")
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self.on_lost: Callable[[], object] | None = None
