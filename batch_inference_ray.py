@@ -13,11 +13,15 @@ on the cores of this machine.
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -90,12 +94,35 @@ def predict_all(job: Job, parts: list[Part]) -> "Progress":
     """
     progress = Progress(sum(part.rows for part in parts))
     try:
-        for done in predict_parts(job, parts):
-            progress.add(done)
+        with remembered_interrupt() as was_pressed:
+            for done in predict_parts(job, parts):
+                progress.add(done)
+                if was_pressed.is_set():
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
         progress.end_line()
         raise Interrupted(f"interrupted: {job.output} can be continued with --resume") from None
     return progress
+
+
+@contextmanager
+def remembered_interrupt() -> Iterator[threading.Event]:
+    """Yield what tells whether Ctrl-C was pressed.
+
+    Python raises KeyboardInterrupt wherever it is just then, and in a callback of Ray's it gets
+    lost.
+    """
+    was_pressed = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        was_pressed.set()
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield was_pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def connect() -> None:

@@ -26,6 +26,14 @@ def start_job(*arguments: str | Path, address: str = "") -> "subprocess.Popen[st
     )
 
 
+def run_ray_python(program: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program where Ray is installed; skip the test where it is not."""
+    require_ray()
+    return subprocess.run(
+        [RAY_PYTHON, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
 def require_ray() -> None:
     """Skip the test where Ray is not installed."""
     # Not above: the cluster's process, which has Ray, has no pytest.

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.parquet_parts import PART_ROWS
 from tests.helpers.net import wait_until
-from tests.helpers.ray_cluster import Cluster, start_job
+from tests.helpers.ray_cluster import Cluster, run_ray_python, start_job
 from tests.helpers.tiny_model import TINY_MODEL
 
 pytestmark = pytest.mark.slow
@@ -117,6 +117,30 @@ def test_an_interrupted_job_goes_on_where_it_was(source: Path, tmp_path: Path) -
     assert f"after {len(earlier) * PART_ROWS:,} of an earlier run" in said
     assert {path: path.stat().st_mtime_ns for path in earlier} == earlier
     require_every_row_once(output)
+
+
+LOSES_INTERRUPT = """
+import signal
+from types import SimpleNamespace
+
+import batch_inference_ray
+from prediction.parquet_parts import Job
+
+def predict_parts(job, parts):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        yield batch_inference_ray.Done(1, 0, "node")
+
+batch_inference_ray.predict_parts = predict_parts
+job = Job("in", "out", "sentence", "model", "version")
+batch_inference_ray.predict_all(job, [SimpleNamespace(rows=2)])
+"""
+
+
+def test_an_interrupt_that_ray_swallows_is_not_lost() -> None:
+    done = run_ray_python(LOSES_INTERRUPT)
+    assert done.stderr.splitlines()[-1].endswith("out can be continued with --resume")
 
 
 # The cluster's tests, in this order: the last one leaves one machine.
