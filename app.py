@@ -72,15 +72,12 @@ def serve(predictor: Predictor, settings: Settings, place: Place | None = None) 
     signal.signal(signal.SIGINT, _exit)
 
     allow_connections(settings.max_connections)
-    limits = Limits(
-        max_connections=settings.max_connections, max_body_bytes=settings.max_body_bytes
-    )
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=bounded_by(limits),
+        http=bounded_by(Limits.of(settings)),
         ws="none",
         access_log=False,
         server_header=False,

@@ -80,8 +80,13 @@ def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Resu
 
 def exit_with(error: BaseException) -> NoReturn:
     """End the process with the error in one line; exit code 2, or 130 for an interrupted run."""
-    print(f"error: {_one_line(error)}", file=sys.stderr)
+    print_error(error)
     sys.exit(INTERRUPTED if isinstance(error, Interrupted) else FAILED)
+
+
+def print_error(error: BaseException) -> None:
+    """Print ``error: ...``, one line, to standard error."""
+    print(f"error: {_one_line(error)}", file=sys.stderr)
 
 
 def _one_line(error: BaseException) -> str:

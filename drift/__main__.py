@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from commands.run import FAILED, run_command
+from commands.run import FAILED, print_error, run_command
 from drift import dispatch
 from drift.log_files import read_log
 from drift.verdict import MIN_SAMPLE, Verdict, judge
@@ -157,7 +157,7 @@ def main() -> None:
 def finish(verdict: Verdict, failures: list[ColaError]) -> NoReturn:
     """End the command: an alarm is told by the exit code, whatever has failed beside it."""
     for failure in failures:
-        print("error:", " ".join(str(failure).split()), file=sys.stderr)
+        print_error(failure)
 
     if verdict.state == "alarm":
         sys.exit(ALARM_EXIT)

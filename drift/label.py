@@ -47,6 +47,7 @@ def from_elasticsearch(server: Elastic, since: datetime) -> Iterator[str]:
             }
         },
     }
+
     for hit in search(server, query)["hits"]["hits"]:
         yield hit["_source"].get("text") or ""
 

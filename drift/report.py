@@ -38,6 +38,7 @@ def write_report(verdict: Verdict, reference: Reference, path: Path) -> None:
     rows = "".join(map(_row, verdict.checks))
     versions = window.models.most_common()
     models = ", ".join(f"{html.escape(name)} ({count:,})" for name, count in versions)
+
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Drift: {verdict.state}</title>
 <style>{STYLE}</style>
@@ -49,6 +50,7 @@ model expected {html.escape(verdict.expected_version)}, seen {models or "none"}.
 {_plots(verdict, reference)}
 </html>
 """
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")

@@ -50,6 +50,7 @@ class Facts:
             StoreError: It was written without metrics.
         """
         lineage = ColaONNXPredictor(model, threads=1).info.lineage
+
         try:
             return cls(
                 mcc=lineage.mcc,

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
+
+from serving.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Limits:
 
     write_seconds: float = 30.0
     """How long a client may leave an answer unread."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the limits of a service with these settings."""
+        return cls(max_connections=settings.max_connections, max_body_bytes=settings.max_body_bytes)
 
 
 class Connection:

@@ -178,7 +178,8 @@ def test_a_page_that_cannot_be_written_is_one_line(
     code: int,
 ) -> None:
     log = write_log(tmp_path / "predictions.jsonl", drifted)
-    page = log / "drift.html"  # the folder is a file
+    # Its folder is a file.
+    page = log / "drift.html"
     assert command(monkeypatch, "--log", str(log), "--html", str(page)) == code
     error = capsys.readouterr().err
     assert error.startswith(f"error: {page}: ")

@@ -24,15 +24,12 @@ def serving(
     """The application on a free port of 127.0.0.1, with its predictor."""
     fake = fake or FakePredictor()
     app = create_app(fake, settings)
-    limits = Limits(
-        max_connections=settings.max_connections, max_body_bytes=settings.max_body_bytes
-    )
     config = uvicorn.Config(
         app,
         "127.0.0.1",
         0,
         loop="uvloop",
-        http=bounded_by(limits),
+        http=bounded_by(Limits.of(settings)),
         ws="none",
         access_log=False,
         log_level="critical",

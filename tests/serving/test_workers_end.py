@@ -74,6 +74,13 @@ def read_until(process: subprocess.Popen[str], *wanted: str) -> None:
         missing = {text for text in missing if text not in line}
 
 
+def require_good_end(process: subprocess.Popen[str]) -> None:
+    """Tell a service to end, and wait for it."""
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+
+
 def test_a_signal_while_a_worker_is_being_replaced_ends_the_service(start: Start) -> None:
     process = start("""
         def work(place):
@@ -83,9 +90,7 @@ def test_a_signal_while_a_worker_is_being_replaced_ends_the_service(start: Start
             come_up_and_wait(place)
     """)
     read_until(process, "worker 1 has ended (exit code 3)")
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
+    require_good_end(process)
 
 
 def test_a_signal_while_a_worker_is_being_started_ends_it_too(start: Start) -> None:
@@ -160,9 +165,7 @@ def test_a_worker_that_comes_up_now_and_then_is_replaced_for_ever(start: Start) 
             come_up_and_wait(place)
     """)
     read_until(process, "1 is up")
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
+    require_good_end(process)
 
 
 def test_a_worker_with_another_model_does_not_serve(start: Start) -> None:
