@@ -34,6 +34,9 @@ from training.sampler import BucketBatchSampler
 from training.schedule import Steps
 from training.sources import Splits, UnavailableError, read_source, source_of
 
+# Beside the corpus, an epoch has one in so many of the written sentences, drawn anew each time.
+RECALLED_PART = 3
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -127,7 +130,7 @@ class DataModule(pl.LightningDataModule):
     The first epochs are the pretext task: acceptable sentences, of the corpus and of
     ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and paradigms drawn
     afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; training on
-    ``corpus/`` adds the sentences of ``corpus/pretext.tsv`` to them.
+    ``corpus/`` adds some of the sentences of ``corpus/pretext.tsv`` to each.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -172,8 +175,7 @@ class DataModule(pl.LightningDataModule):
 
         # What a grammar writes is narrow: with nothing else after the pretext task, a model soon
         # doubts plain English that it had right before.
-        keeps_written = self._is_own and self.pretext_epochs > 0
-        self.to_learn = everything if keeps_written else self.corpus.splits[TRAIN]
+        self.to_recall = written if self._is_own and self.pretext_epochs > 0 else []
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return the batches of the current epoch; the trainer asks anew for each."""
@@ -184,7 +186,7 @@ class DataModule(pl.LightningDataModule):
         if epoch < self.pretext_epochs:
             examples = self._pretext_examples(rng)
         else:
-            examples = self.encoder.encode(self._with_names(self.to_learn, rng))
+            examples = self.encoder.encode(self._with_names(self.to_learn(rng), rng))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
     def _pretext_examples(self, rng: Random) -> Examples:
@@ -193,6 +195,13 @@ class DataModule(pl.LightningDataModule):
 
         judged = [*self._with_names(self.to_judge, rng), *self._paradigms(rng)]
         return join(broken, self.encoder.encode(judged))
+
+    def to_learn(self, rng: Random) -> list[Sentence]:
+        """Return what an epoch after the pretext task learns; ``rng`` draws a part of it."""
+        recalled = rng.sample(self.to_recall, len(self.to_recall) // RECALLED_PART)
+
+        # The corpus comes first: what training remembers of a sentence goes by its position.
+        return [*self.corpus.splits[TRAIN], *recalled]
 
     def _with_names(self, sentences: Sequence[Sentence], rng: Random) -> list[Sentence]:
         """Return the sentences with other names in them, if that is asked for."""
@@ -217,10 +226,10 @@ class DataModule(pl.LightningDataModule):
             batches = math.ceil(sentences / self.processing.batch_size)
             return int(math.ceil(batches / world_size) * limit_batches)
 
-        # The number of paradigms does not depend on the random numbers.
+        # How many sentences are drawn does not depend on the random numbers.
         paradigm_sentences = len(self._paradigms(Random()))
         pretext_steps = steps(2 * len(self.to_break) + len(self.to_judge) + paradigm_sentences)
-        corpus_steps = steps(len(self.to_learn))
+        corpus_steps = steps(len(self.to_learn(Random())))
 
         corpus_epochs = max_epochs - self.pretext_epochs
         return Steps(self.pretext_epochs * pretext_steps, corpus_epochs * corpus_steps)

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -252,15 +253,20 @@ def test_a_corpus_is_learned_as_it_is(compose: Compose) -> None:
 def test_the_own_corpus_is_learned_with_written_sentences(compose: Compose) -> None:
     module = module_for(compose, "data.sources=[own]", pretext_epochs=1)
 
-    written = pretext_sentences(for_own_corpus=True)
-    every = [*module.corpus.splits["train"], *written]
-    assert module.to_learn == every
-    assert module.training_steps(2, 1, 1.0).corpus == batches_of(every)
+    train, written = module.corpus.splits["train"], pretext_sentences(for_own_corpus=True)
+    first, second = module.to_learn(Random(1)), module.to_learn(Random(2))
+    assert first[: len(train)] == second[: len(train)] == train
+
+    recalled, others = first[len(train) :], second[len(train) :]
+    assert len(recalled) == len(others) == len(written) // 3
+    assert {*recalled, *others} <= {*written}
+    assert len({*recalled} & {*others}) < len(recalled) / 2
+    assert module.training_steps(2, 1, 1.0).corpus == batches_of(first)
 
 
 def test_the_own_corpus_is_learned_alone_without_the_pretext_task(compose: Compose) -> None:
     module = module_for(compose, "data.sources=[own]", pretext_epochs=0)
-    assert module.to_learn == module.corpus.splits["train"]
+    assert module.to_learn(Random(1)) == module.corpus.splits["train"]
 
 
 def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose) -> None:
