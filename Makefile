@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 TOOLS := .venv-tools/bin
 TEXT ?= The boy is sitting on a bench
 REMOTE ?= model-store
+CORPUS ?= corpus
 IMAGE ?= cola
 
 .DEFAULT_GOAL := help
@@ -87,8 +88,8 @@ SHIPPING_SECONDS := 15
 
 # The drift check ends with an alarm: two windows of 45 seconds in a row have drifted.
 demo: $(VENV)/.train up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
-	$(BIN)/python -m drift.simulate --kind normal --seconds 30
-	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90
+	$(BIN)/python -m drift.simulate --kind normal --seconds 30 --corpus $(CORPUS)
+	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90 --corpus $(CORPUS)
 	@sleep $(SHIPPING_SECONDS)
 	-@$(MAKE) --no-print-directory drift ARGS="--window 45s"
 	@echo "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola"

@@ -8,8 +8,8 @@ and models/export_report.json. The model file holds all that a predictor needs: 
 labels, limits, lineage, reference distributions.
 
 Corpus and settings are those that the checkpoint recorded, unless a ``data.`` override says
-otherwise. The old file is replaced only when the new one has passed every gate; a gate that fails
-says which one it is, and by how much.
+otherwise (``data.path=path/to/cola`` validates on that folder). The old file is replaced only when
+the new one has passed every gate; a gate that fails says which one it is, and by how much.
 """
 
 from collections.abc import Mapping
@@ -62,9 +62,9 @@ def export(config: ExportConfig, data_overrides: Mapping[str, object]) -> Export
         data_overrides: Values of the ``data`` group that replace the recorded ones.
 
     Raises:
-        ExportError: A gate failed; ``config.output`` then is what it was, as after any error.
-        CheckpointError: The checkpoint is missing or damaged.
-        CorpusError: The corpus cannot be found.
+        ExportError: A gate failed; both files then are what they were, as after any error.
+        CheckpointError: The checkpoint is missing or damaged, or was just replaced.
+        CorpusError: The corpus cannot be found, or has changed since the training run.
         ConfigError: The folder of ``config.output`` cannot be written.
     """
     output = Path(config.output)
@@ -78,7 +78,9 @@ def export(config: ExportConfig, data_overrides: Mapping[str, object]) -> Export
         # A server may run as somebody else.
         temporary.chmod(0o644)
 
-    write_json(output.with_name("export_report.json"), report.to_json())
+        # First, as it is the step that can fail: a new model never stands beside an old report.
+        write_json(output.with_name("export_report.json"), report.to_json())
+
     print_report(report)
     return report
 
@@ -95,8 +97,8 @@ def make_model_file(
 
     Raises:
         ExportError: A gate failed.
-        CheckpointError: The checkpoint is missing or damaged.
-        CorpusError: The corpus cannot be found.
+        CheckpointError: The checkpoint is missing or damaged, or was just replaced.
+        CorpusError: The corpus cannot be found, or has changed since the training run.
     """
     checkpoint, precision = Path(config.checkpoint), config.precision.value
     measured: dict[str, Variant] = {}
@@ -132,7 +134,8 @@ def make_model_file(
             largest_margin=evaluation.calibration.largest_margin,
             parity=difference,
             metrics=exported.metrics,
-            checkpoint_sha256=sha256_of(checkpoint),
+            checkpoint_sha256=evaluation.checkpoint_sha256,
+            validated_on=evaluation.other_corpus,
         )
         distributions = reference.describe(exported.predictions, evaluation.label_names)
         model_file.write(path, graph, provenance, lineage, distributions)

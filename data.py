@@ -26,6 +26,7 @@ from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
 from corpus.generate import paradigms
 from corpus.pretext import pretext_sentences
 from errors import CorpusError
+from training.checks import require_same_corpus
 from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
 from training.names import exchange_names
@@ -163,7 +164,15 @@ class DataModule(pl.LightningDataModule):
         _ = self.corpus
 
     def setup(self, stage: str | None = None) -> None:
-        """Tokenize the validation set; the training set is tokenized in each epoch."""
+        """Tokenize the validation set; the training set is tokenized in each epoch.
+
+        Raises:
+            CorpusError: The processes that train together have found different corpora.
+        """
+        if self.trainer is not None:
+            digest = corpus_format.digest(self.corpus.splits)
+            require_same_corpus(self.trainer, self.corpus.name, digest)
+
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
         # The pretext task: what it breaks, with the words of all, and what it takes as it is.

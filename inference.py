@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from commands.files import sha256_of
 from commands.run import run_command
 from errors import CheckpointError
 from export.calibration import NO_CALIBRATION, Calibration
-from model import load_checkpoint
+from export.checkpoint import load_with_digest
 from prediction.command_line import main
 from prediction.encoder import TextEncoder
 from prediction.types import Answer, Encoded, Prediction
@@ -33,15 +32,15 @@ class ColaPredictor:
         path: The checkpoint.
 
     Raises:
-        CheckpointError: It is missing or damaged, or the report of its export is.
+        CheckpointError: It is missing, damaged or just replaced, or its export's report is damaged.
     """
 
     def __init__(self, path: str | Path = "models/best-checkpoint.ckpt") -> None:
-        self._model = load_checkpoint(path)
+        self._model, sha256 = load_with_digest(Path(path))
         provenance = self._model.provenance
         self.labels = provenance.labels
         self._encoder = TextEncoder(provenance.tokenizer, provenance.max_length)
-        self._calibration = fitted_calibration(Path(path))
+        self._calibration = fitted_calibration(Path(path), sha256)
 
     def predict(self, text: str) -> Answer:
         """Predict one text.
@@ -96,10 +95,14 @@ class ColaPredictor:
         ]
 
 
-def fitted_calibration(checkpoint: Path) -> Calibration:
-    """Return the calibration that the export fitted for this checkpoint.
+def fitted_calibration(checkpoint: Path, sha256: str) -> Calibration:
+    """Return the calibration that the export fitted for a checkpoint.
 
     ``NO_CALIBRATION`` if it was not exported yet, or if the report is another checkpoint's.
+
+    Args:
+        checkpoint: Its path; the report lies beside it.
+        sha256: Of the file that was loaded.
 
     Raises:
         CheckpointError: The report is damaged.
@@ -110,7 +113,7 @@ def fitted_calibration(checkpoint: Path) -> Calibration:
 
     try:
         lineage = json.loads(report.read_text(encoding="utf-8"))["lineage"]
-        if lineage["checkpoint_sha256"] != sha256_of(checkpoint):
+        if lineage["checkpoint_sha256"] != sha256:
             return NO_CALIBRATION
         return Calibration.from_json(lineage)
     except (OSError, ValueError, KeyError, TypeError) as error:

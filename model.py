@@ -15,15 +15,11 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from configs.schema import TrainingConfig
 from corpus.format import IN_DOMAIN, TRAIN
-from errors import CheckpointError
+from errors import CheckpointError, ConfigError
 from prediction.model_file import Metrics
 from training.adversarial import WorstDirections
 from training.examples import NO_LABEL, Batch
@@ -31,7 +27,7 @@ from training.last_layer import LastLayer
 from training.metrics import evaluate
 from training.optimization import make_optimizer
 from training.provenance import Provenance, require_same_settings
-from training.schedule import NO_STEPS, Steps
+from training.schedule import NO_STEPS, Steps, peak_at
 from training.validation import Validation, ValidationRows, offset_to_rate
 
 
@@ -167,9 +163,19 @@ class ColaModel(pl.LightningModule):
         self.validation_rows.update(batch["index"], batch["label"], logits)
 
     def on_validation_epoch_end(self) -> None:
-        """Evaluate all predictions at once; log the metrics and keep them for the checkpoint."""
+        """Evaluate all predictions at once; log the metrics and keep them for the checkpoint.
+
+        Raises:
+            ConfigError: A prediction is not a number.
+        """
         result = Validation.from_rows(self.validation_rows.compute())
         self.validation_rows.reset()
+
+        # Such a model would call each sentence unacceptable, with an MCC of 0.
+        if not result.logits.isfinite().all():
+            peak = peak_at(self.global_step - 1, self.steps, self.config)
+            raise ConfigError(f"training diverged, a prediction is not a number; lower {peak}")
+
         splits = [self.validation_splits[index] for index in result.index]
 
         if self.config.match_rate:
@@ -181,8 +187,10 @@ class ColaModel(pl.LightningModule):
         metrics = evaluate(result.probability, result.label, splits)
         self.provenance = replace(self.provenance, validation_metrics=metrics)
 
+        # As a number, which Lightning puts where the processes can exchange it: NCCL takes no
+        # tensor of the CPU. All of them have the same one; Lightning warns if they do not compare.
         loss = functional.cross_entropy(result.logits, result.label)
-        self.log("val/loss", loss, sync_dist=True)
+        self.log("val/loss", float(loss), sync_dist=True)
         self._log_metrics(metrics)
 
     def _match_rate(self, logits: Tensor) -> None:
@@ -212,17 +220,26 @@ class ColaModel(pl.LightningModule):
         """Add the provenance, and to a checkpoint to resume from the worst directions."""
         checkpoint["cola"] = self.provenance.to_json()
         if "optimizer_states" in checkpoint:
-            checkpoint["worst_directions"] = self.worst_directions.by_index
+            checkpoint["worst_directions"] = self.worst_directions.of_all_processes()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the worst directions of the interrupted run.
 
         Raises:
-            CheckpointError: That run had other settings.
+            CheckpointError: That run had other settings, or another number of processes.
         """
-        if "optimizer_states" in checkpoint:
-            require_same_settings(Provenance.from_json(checkpoint["cola"]), self.provenance)
-        self.worst_directions.by_index = checkpoint.get("worst_directions", {})
+        if "optimizer_states" not in checkpoint:
+            return
+        require_same_settings(Provenance.from_json(checkpoint["cola"]), self.provenance)
+
+        # Batches are dealt out by the number of processes.
+        directions = checkpoint["worst_directions"]
+        if len(directions) != self.trainer.world_size:
+            raise CheckpointError(
+                f"training.resume={self.config.resume}: that run had {len(directions)} "
+                "process(es); resume it with as many"
+            )
+        self.worst_directions.by_index = directions[self.trainer.global_rank]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its schedule."""
@@ -238,25 +255,26 @@ def load_checkpoint(path: str | Path) -> ColaModel:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        provenance, weights = Provenance.from_json(checkpoint["cola"]), checkpoint["state_dict"]
+        provenance = Provenance.from_json(checkpoint["cola"])
+
+        network = AutoModelForSequenceClassification.from_config(
+            AutoConfig.for_model(**provenance.network)
+        )
+        model = ColaModel(network, provenance.config.training, provenance)
+
+        # An older checkpoint has no offset.
+        model.load_state_dict({"offset": torch.zeros(2), **checkpoint["state_dict"]})
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no checkpoint {path}; run `make train` to make one"
         ) from error
     except Exception as error:
-        # torch raises errors of many kinds for a damaged file.
+        # torch and transformers raise errors of many kinds for what is damaged.
         raise CheckpointError(
             f"{path} is not a checkpoint of train.py ({type(error).__name__}); "
             "run `make train` to make one"
         ) from error
 
-    network = AutoModelForSequenceClassification.from_config(
-        AutoConfig.for_model(**provenance.network)
-    )
-    model = ColaModel(network, provenance.config.training, provenance)
-
-    # An older checkpoint has no offset.
-    model.load_state_dict({"offset": torch.zeros(2), **weights})
     _fold_offset(model)
     return model.eval()
 

@@ -16,6 +16,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -27,12 +28,12 @@ from omegaconf import DictConfig
 
 from commands import files
 from commands.run import exit_on_error, run_command
+from configs.limits import require_limits
 from configs.schema import Config, as_config
 from corpus.format import Sentence
 from data import DataModule
-from errors import CheckpointError
 from model import ColaModel
-from training import pictures, provenance, report, tracking, weights
+from training import checks, pictures, provenance, report, tracking, weights
 from training.callbacks import LearningCurves, Throughput
 from training.metrics import evaluate
 from training.precision import multiply_with_onednn
@@ -82,12 +83,13 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
     Raises:
         ColaError: See ``errors.py``. ``models_dir`` then holds what it held before.
     """
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), cpu_seconds()
     quieten()
 
     # Refuse now what would only fail after an hour of training.
+    require_limits(config)
     files.require_writable(models_dir, f"models_dir={models_dir}")
-    checkpoint_dir = resume_folder(config.training.resume) or run_dir
+    checkpoint_dir = checks.resume_folder(config.training.resume) or run_dir
 
     # All random numbers follow from the seed. Deterministic algorithms need not fill new memory,
     # which costs time and which nothing here reads before it is written.
@@ -102,6 +104,9 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
     )
     data.prepare_data()
     data.setup()
+    checks.require_monitor(
+        config.training.monitor, data.corpus.validation, data.corpus.validation_splits
+    )
 
     # The pretrained network, and what its checkpoint will say about itself.
     network = weights.load_network(config.model, tokenizer)
@@ -116,7 +121,9 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
         # The trainer, which knows the number of processes, and so of steps.
         throughput, curves = Throughput(), LearningCurves()
         callbacks = [tracking.TrackValidation(data.corpus.validation), throughput, curves]
-        trainer = make_trainer(config, checkpoint_dir, logger, callbacks)
+        with checks.report_refused_settings(TypeError, ValueError):
+            trainer = make_trainer(config, checkpoint_dir, logger, callbacks)
+        origin = replace(origin, precision=trainer.precision)
 
         # The model with the network in it.
         model = ColaModel(
@@ -130,21 +137,36 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
         )
 
         # Train; then validate the best checkpoint once more, for the report.
-        trainer.fit(model, data, ckpt_path=config.training.resume, weights_only=True)
+        with checks.report_refused_settings():
+            trainer.fit(model, data, ckpt_path=config.training.resume, weights_only=True)
         best = best_checkpoint(trainer)
         trainer.validate(model, data, ckpt_path=best, verbose=False, weights_only=True)
 
-        # Publish. Of several processes, one does it.
+        # Of several processes, one writes. It publishes last: whatever fails before that leaves the
+        # published model alone.
         published, picture_dir = models_dir / "best-checkpoint.ckpt", run_dir / "pictures"
-        seconds = time.perf_counter() - started
-        result = summarize(model, trainer, throughput, seconds, picture_dir, published)
+        result = summarize(
+            model,
+            trainer,
+            throughput,
+            seconds=time.perf_counter() - started,
+            cpu=cpu_seconds() - cpu_started,
+            picture_dir=picture_dir,
+            published=published,
+        )
         if trainer.is_global_zero:
-            publish(best, result)
             draw(model, data.corpus.validation, curves, picture_dir)
-            tracking.log_checkpoint(logger, published)
+            tracking.log_checkpoint(logger, best)
+            publish(best, result)
             (checkpoint_dir / "resume.ckpt").unlink(missing_ok=True)
             report.print_summary(result)
     return result
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process so far, which in a grid has made other runs before."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def quieten() -> None:
@@ -154,26 +176,13 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def resume_folder(resume: str | None) -> Path | None:
-    """Return the folder of the run that is resumed, which holds its best checkpoint so far.
-
-    Raises:
-        CheckpointError: There is no file ``resume``.
-    """
-    if resume is None:
-        return None
-    if not Path(resume).is_file():
-        raise CheckpointError(
-            f"training.resume={resume}: there is no such file; give a run's resume.ckpt"
-        )
-    return Path(resume).parent
-
-
 def summarize(
     model: ColaModel,
     trainer: pl.Trainer,
     throughput: Throughput,
+    *,
     seconds: float,
+    cpu: float,
     picture_dir: Path,
     published: Path,
 ) -> TrainingReport:
@@ -184,11 +193,11 @@ def summarize(
         trainer: Its trainer.
         throughput: The speed of its steps.
         seconds: Duration of the run.
+        cpu: CPU seconds of this process in that time.
         picture_dir: Folder of the pictures.
         published: Where the checkpoint will be.
     """
     origin = model.provenance
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     return TrainingReport(
         metrics=origin.validation_metrics,
         epochs=trainer.current_epoch,
@@ -196,7 +205,7 @@ def summarize(
         processes=trainer.world_size,
         sentences_per_second=throughput.sentences_per_second,
         # Linux counts it in KiB.
-        peak_memory_mb=usage.ru_maxrss / 1024,
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         base_model=origin.base_model,
         corpus=origin.corpus,
         git_commit=origin.git_commit,
@@ -204,7 +213,7 @@ def summarize(
         packages=origin.packages,
         config=origin.config,
         seconds=seconds,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        cpu_seconds=cpu,
         pictures=str(picture_dir),
         checkpoint=str(published),
     )

@@ -13,14 +13,14 @@
 ``batch_ray``        the Ray job, against the predictor in one process
 ``lambda_cost``      what a million predictions cost on AWS Lambda
 ``forwarder``        log events per second that the forwarder makes into documents
-``drift``            one check of a window of a million predictions
 ``walk``             what a newcomer does, in a fresh clone, with its times and its output
 ``fill_readme``      writes the tables and samples of the README and of ``docs/`` from the results
 ==================== ===============================================================================
 
 Each is run as ``python -m benchmarks.NAME`` and writes ``benchmarks/results/NAME.json`` (see
-``results``). ``servers``, ``server_process`` and ``peer_weights`` are parts of ``serving``,
-``matrix_product`` is a part of ``inference``, ``walk_commands`` of ``walk``; ``result_rows``,
-``chapter_tables``, ``training_tables`` and ``walk_samples`` make what ``fill_readme`` writes;
-``serving_peers/`` holds the scripts of the other servers, which run in environments of their own.
+``results`` and ``machine``). ``servers``, ``server_process`` and ``peer_weights`` are parts of
+``serving``, ``matrix_product`` is a part of ``inference``, ``walk_commands`` of ``walk``,
+``quality_groups`` and ``quality_documents`` of ``quality``; ``result_rows``, ``chapter_tables``,
+``training_tables`` and ``walk_samples`` make what ``fill_readme`` writes; ``serving_peers/`` holds
+the scripts of the other servers, which run in environments of their own.
 """

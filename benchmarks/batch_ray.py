@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=Path, default="models/model.onnx")
     parser.add_argument("--rows", type=int, default=ROWS, help="default: %(default)s")
     options = parser.parse_args()
+    results.refuse_trial(options.rows < ROWS)
 
     texts = [sentence.text for split in read_folder(ROOT / "corpus").values() for sentence in split]
     texts = random.Random(0).choices(texts, k=options.rows)

@@ -6,18 +6,18 @@ Reads the three files of corpus/; writes ``benchmarks/results/corpus_baseline.js
 worth training on only where these numbers stay far below those of a fine-tuned transformer.
 """
 
-import json
-from pathlib import Path
+import argparse
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from benchmarks import results
+from benchmarks.documents import CorpusBaseline
+from benchmarks.results import ROOT
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, read_folder
 
-FOLDER = Path(__file__).parents[1] / "corpus"
-RESULT = Path(__file__).parent / "results" / "corpus_baseline.json"
 FEATURES = {
     "words": {"analyzer": "word", "ngram_range": (1, 3), "token_pattern": r"\S+"},
     "characters": {"analyzer": "char", "ngram_range": (2, 5)},
@@ -34,7 +34,7 @@ def pipeline(features: str) -> Pipeline:
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
     """Return MCC and accuracy by features and split."""
-    splits = read_folder(FOLDER)
+    splits = read_folder(ROOT / "corpus")
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for features in FEATURES:
         model = pipeline(features)
@@ -52,10 +52,10 @@ def measure() -> dict[str, dict[str, dict[str, float]]]:
 
 def main() -> None:
     """Measure, print and record."""
-    result = json.dumps({"benchmark": "corpus_baseline", "features": measure()})
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(result + "\n", encoding="utf-8")
-    print(result)
+    # There are no options: this refuses any, and answers --help.
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
+    result: CorpusBaseline = {"features": measure()}
+    results.record("corpus_baseline", result)
 
 
 if __name__ == "__main__":

@@ -1,66 +1,10 @@
 """What the files of ``benchmarks/results/`` hold, besides the machine and the command.
 
-The classes come in the order of the chapters.
+The classes come in the order of the chapters. Those of ``quality`` are in ``quality_documents``,
+those of walk.json in ``walk_commands``.
 """
 
 from typing import NotRequired, TypedDict
-
-from benchmarks.machine import Machine
-
-
-class SeedSpread(TypedDict):
-    """The mean over seeds, and the lowest and highest of them."""
-
-    mean: float
-    min: float
-    max: float
-
-
-class Int8Run(TypedDict):
-    """The exported model of one seed, on its validation set."""
-
-    scheme: str
-    """How it was quantized."""
-    megabytes: float
-    mcc: float
-    label_changes: float
-    """Share of the sentences that have another label than with PyTorch."""
-    company_difference: float
-    """Largest change of a probability that strangers in its row give a sentence."""
-    company_label_changes: int
-    """How often they change a label, of four times all sentences."""
-
-
-class QualityRun(TypedDict):
-    """One seed, trained and exported."""
-
-    seed: int
-    mcc: dict[str, float]
-    """Matthews correlation per split: overall, in_domain, out_of_domain."""
-    int8: Int8Run
-    calibration_error: float
-    """Of the scores of the int8 file, on the split that they were not fitted on; of PyTorch's
-    where ``export_git_commit`` is missing."""
-    calibration_error_by_chance: float
-    """What exact probabilities would show on so few sentences."""
-    minutes: float
-    cpu_minutes: float
-    """Of all threads together, which other programs do not lengthen."""
-    git_commit: str | None
-    """Of the training."""
-    export_git_commit: NotRequired[str | None]
-
-
-class Quality(TypedDict):
-    """Several seeds, in quality.json by ``EXPERIMENT on CORPUS, PRECISION``."""
-
-    model: str
-    sentences: dict[str, int]
-    mcc: dict[str, SeedSpread]
-    int8_mcc: SeedSpread
-    calibration_error: SeedSpread
-    runs: list[QualityRun]
-    machine: Machine
 
 
 class Group(TypedDict):
@@ -282,30 +226,3 @@ class Forwarder(TypedDict):
     rounds: int
     python: NotRequired[str]
     cores: NotRequired[int | None]
-
-
-class WalkStep(TypedDict):
-    """One command of a newcomer's walk."""
-
-    command: str
-    seconds: float
-    """Until it ended; of a server, until it listened."""
-    exit_code: int | None
-    """None for a server, which is ended when the walk needs it no more."""
-    output: list[str]
-    """The lines that documents show, "..." for those that they leave out."""
-    parts: NotRequired[dict[str, float]]
-    """Seconds of each script that a target ran, and of the set-up before them."""
-
-
-class Walk(TypedDict):
-    """What walk.json holds."""
-
-    git_commit: str
-    """What was cloned."""
-    environment_mb: float
-    """Of .venv, once installed."""
-    steps: dict[str, WalkStep]
-    """By the name of the command (benchmarks/walk_commands.py)."""
-    machine: NotRequired[Machine]
-    """Added when the walk is recorded."""

@@ -46,6 +46,9 @@ PADDED_SENTENCES = 32
 TUTORIAL_LENGTH = 128
 """Tokens that the tutorial pads each sentence to."""
 
+Speeds = dict[tuple[str, int, int], list[float]]
+"""Sentences/s of each round, by variant, batch and threads."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -82,7 +85,7 @@ class Variant:
             "threads": threads,
             "sentences_per_second": statistics.median(self.speeds),
             "p50_ms": 1000 * statistics.median(self.latencies),
-            "p99_ms": 1000 * statistics.quantiles(self.latencies, n=100)[98],
+            "p99_ms": 1000 * float(np.percentile(self.latencies, 99)),
         }
 
 
@@ -101,6 +104,7 @@ def main() -> None:
     sentences = [evaluation.sentences[position] for position in order]
 
     rows: list[InferenceRow] = []
+    speeds: Speeds = {}
     with tempfile.TemporaryDirectory() as folder:
         files = export_both(evaluation, Path(folder))
         for threads in track(THREADS, description="threads"):
@@ -110,9 +114,11 @@ def main() -> None:
                 *onnx_variants(files, threads, sentences),
                 *predictor_variants(files, threads, texts),
             ]
-            rows += measure(ways, threads)
+            measure(ways)
+            rows += [way.row(threads) for way in ways]
+            speeds |= {(way.name, way.batch, threads): way.speeds for way in ways}
 
-    report(rows, gemm_share(evaluation, sentences, rows))
+    report(rows, speed_ratios(speeds), gemm_share(evaluation, sentences, speeds))
 
 
 def export_both(evaluation: EvaluationSet, folder: Path) -> dict[str, Path]:
@@ -184,53 +190,52 @@ def padded_to_128(sentences: list[list[int]], size: int) -> Iterator[Feed]:
         }
 
 
-def measure(ways: list[Variant], threads: int) -> list[InferenceRow]:
+def measure(ways: list[Variant]) -> None:
     """Run all variants in turn, the first time to warm up."""
     # In turn, because a machine's speed changes within minutes.
     for number in range(ROUNDS + 1):
         for way in ways:
             way.run_round(is_warm_up=number == 0)
 
-    return [way.row(threads) for way in ways]
-
 
 def gemm_share(
-    evaluation: EvaluationSet, sentences: list[list[int]], rows: list[InferenceRow]
+    evaluation: EvaluationSet, sentences: list[list[int]], speeds: Speeds
 ) -> dict[str, float]:
     """Return the share of this machine's best matrix product that fp32 reaches.
 
     In packed rows of 32 sentences, on one thread.
     """
-    speed = find_speed(rows, "ONNX fp32, packed", 32, 1)
+    speed = statistics.median(speeds["ONNX fp32, packed", 32, 1])
     reached = speed * network_flops(evaluation.model.network.config, sentences)
     peak = peak_flops()
     return {"gemm_peak_gflops": peak / 1e9, "fp32_gflops": reached / 1e9, "share": reached / peak}
 
 
-def find_speed(rows: list[InferenceRow], variant: str, batch: int, threads: int) -> float:
-    """Return the sentences/s of one variant."""
-    key = (variant, batch, threads)
-    (speed,) = (
-        row["sentences_per_second"]
-        for row in rows
-        if (row["contestant"], row["batch"], row["threads"]) == key
-    )
-    return speed
+def speed_ratios(speeds: Speeds) -> dict[str, float]:
+    """Return how many times as fast one variant is as another: the median of the rounds' ratios."""
 
+    def ratio(fast: tuple[str, int, int], slow: tuple[str, int, int]) -> float:
+        rounds = zip(speeds[fast], speeds[slow], strict=True)
+        return statistics.median(one / other for one, other in rounds)
 
-def report(rows: list[InferenceRow], gemm: dict[str, float]) -> None:
-    """Print the table and the ratios, and record them."""
-    int8 = find_speed(rows, "ONNX int8", 1, 1)
+    int8 = ("ONNX int8", 1, 1)
     ratios = {
-        "int8_over_eager_batch_1": int8 / find_speed(rows, "eager", 1, 1),
-        "int8_over_padded_to_128_batch_1": int8 / find_speed(rows, "eager, padded to 128", 1, 1),
+        "int8_over_eager_batch_1": ratio(int8, ("eager", 1, 1)),
+        "int8_over_padded_to_128_batch_1": ratio(int8, ("eager, padded to 128", 1, 1)),
     }
     for precision in ("fp32", "int8"):
         for threads in THREADS:
-            packed = find_speed(rows, f"ONNX {precision}, packed", 8, threads)
-            padded = find_speed(rows, f"ONNX {precision}", 8, threads)
-            ratios[f"packed_over_padded_8_{precision}_{threads}_threads"] = packed / padded
+            # Not of 1: a single sentence has nothing to be packed with.
+            for size in BATCH_SIZES[1:]:
+                packed = (f"ONNX {precision}, packed", size, threads)
+                padded = (f"ONNX {precision}", size, threads)
+                name = f"packed_over_padded_{size}_{precision}_{threads}_threads"
+                ratios[name] = ratio(packed, padded)
+    return ratios
 
+
+def report(rows: list[InferenceRow], ratios: dict[str, float], gemm: dict[str, float]) -> None:
+    """Print the table and the ratios, and record them."""
     table = Table("variant", "batch", "threads", "sentences/s", "p50 ms", "p99 ms")
     for row in rows:
         table.add_row(

@@ -5,11 +5,11 @@
 
 In corpus/ a sentence's source is the phenomenon that it shows, in CoLA the publication that it
 comes from. Sentences are kept of corpus/ only: CoLA's are other people's. Writes
-benchmarks/results/mistakes.json, by corpus, and prints it as the last line.
+benchmarks/results/mistakes.json, by corpus, with the model file that made the mistakes; prints it
+as the last line.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from configs.schema import Source, as_config
 from corpus.format import Sentence
 from data import load_corpus
 from prediction.onnx_predictor import ColaONNXPredictor
-from prediction.types import LABELS, Prediction
+from prediction.types import LABELS, ModelInfo, Prediction
 
 RESAMPLES = 1000
 
@@ -54,10 +54,20 @@ def main() -> None:
         "groups": groups(sentences, predictions, corpus.validation_splits),
         "mistakes": mistakes(sentences, predictions) if is_own else [],
     }
-    everything: dict[str, Mistakes] = results.read("mistakes") or {}
-    everything[corpus.name.removeprefix("folder:")] = result
-    results.write("mistakes", everything)
-    print(json.dumps(everything))
+    group = corpus.name.removeprefix("folder:")
+    results.record("mistakes", {**result, "file": file_facts(predictor.info)}, group=group)
+
+
+def file_facts(info: ModelInfo) -> dict[str, object]:
+    """Return which file was asked, and which training run it comes from."""
+    lineage = info.lineage
+    return {
+        "version": info.version,
+        "seed": lineage.config.get("seed"),
+        "trained_git_commit": lineage.trained.git_commit,
+        "exported_git_commit": lineage.git_commit,
+        "checkpoint_sha256": lineage.checkpoint_sha256,
+    }
 
 
 def groups(

@@ -8,35 +8,39 @@ One seed is not a result: the same settings give MCCs that differ by several hun
 precision: training in bf16 gives others than in fp32, so a CPU that computes in both measures both.
 
 Each seed is trained and exported by the commands that people run, into --folder; one that has
-finished there with the same configuration is not run again. After a change of the export,
---export-again exports finished seeds again. Writes benchmarks/results/quality.json,
-by experiment, corpus and precision, and prints it as the last line.
+finished there with the same configuration and corpus is not run again. After a change of the
+export, --export-again exports finished seeds again. Writes
+benchmarks/results/quality_vnni.json or quality_no_vnni.json, by experiment, corpus, other overrides
+and precision, and prints it as the last line. Seeds are added to those of earlier runs with the
+same settings.
+
+What is recorded has a commit: code that was changed since is refused, so commit the file before the
+next run.
 """
 
 import argparse
 import json
-import statistics
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks import documents, results
-from benchmarks.documents import Int8Run, Quality, QualityRun
-from benchmarks.machine import machine
+from benchmarks.quality_groups import Measured, record, summary
 from benchmarks.results import ROOT
 from configs.schema import Config, as_config
+from data import load_corpus
 from training.precision import choose_precision
+from training.provenance import CorpusFacts, git_commit
 from training.report import TrainingReport
 
 NAMES = {"32-true": "fp32", "bf16-mixed": "bf16"}
-SPLITS = ("overall", "in_domain", "out_of_domain")
+
+# What the experiment's and the corpus's names tell of the overrides.
+NAMED = ("experiment=", "data.path=", "data.sources=")
 
 
 def main() -> None:
@@ -49,33 +53,60 @@ def main() -> None:
     parser.add_argument("--export-again", action="store_true", help="finished seeds, too")
     arguments = parser.parse_intermixed_args()
 
+    corpus = corpus_facts(composed(arguments.overrides))
+    name = group_name(arguments.overrides, corpus)
+    folder = arguments.folder / re.sub(r"[^\w.-]+", "-", name)
+
     # What `auto` chooses is the faster one, if there are two.
     precisions = dict.fromkeys(["32-true", choose_precision("auto")])
+    groups: dict[str, list[Measured]] = {}
     for precision in [arguments.precision] if arguments.precision else precisions:
-        runs = [
-            finished_run([*arguments.overrides, f"training.precision={precision}"], seed, arguments)
+        overrides = [*arguments.overrides, f"training.precision={precision}"]
+        groups[f"{name}, {NAMES[precision]}"] = [
+            finished_run(
+                [*overrides, f"seed={seed}", "logger=none"],
+                corpus,
+                folder / precision / f"seed-{seed}",
+                export_again=arguments.export_again,
+            )
             for seed in map(int, arguments.seeds.split(","))
         ]
-        record(runs, NAMES[precision])
+
+    # At the end: once the results are written, the code has no commit that trains the rest.
+    for group, measured in groups.items():
+        record(measured, group)
+
+
+def group_name(overrides: Sequence[str], corpus: CorpusFacts) -> str:
+    """Return experiment and corpus, and the overrides that neither of them stands for."""
+    name = f"{composed(overrides).experiment_name} on {corpus.name.removeprefix('folder:')}"
+    others = [override for override in overrides if not override.startswith(NAMED)]
+    # Paths are of this machine alone.
+    return ", ".join([name, *(re.sub(r"/\S*/", "", override) for override in others)])
 
 
 def finished_run(
-    overrides: Sequence[str], seed: int, arguments: argparse.Namespace
-) -> tuple[TrainingReport, QualityRun]:
-    """Return a seed's results; train and export first if it has none with this configuration."""
-    overrides = [*overrides, f"seed={seed}", "logger=none"]
-    config = composed(overrides)
+    overrides: Sequence[str], corpus: CorpusFacts, folder: Path, *, export_again: bool
+) -> Measured:
+    """Return a seed's results; train and export first where that has not been done.
 
-    corpus = Path(config.data.path or "own").name
-    group = f"{config.experiment_name}-on-{corpus}"
-    folder = arguments.folder / group / config.training.precision / f"seed-{seed}"
-    overrides.append(f"models_dir={folder}")
+    Args:
+        overrides: Of the configuration, the seed included.
+        corpus: What it is trained on.
+        folder: Where the checkpoint, the model file and the reports are.
+        export_again: Whether to export a finished seed, too.
 
+    Raises:
+        SystemExit: The code, or that of a finished run, was changed since its commit.
+    """
+    overrides = [*overrides, f"models_dir={folder}"]
     report, export_report = folder / "training_report.json", folder / "export_report.json"
-    is_finished = is_trained(report, composed(overrides))
-    if not is_finished or arguments.export_again:
+    is_finished = is_trained(report, composed(overrides), corpus)
+    if not is_finished or export_again:
         export_report.unlink(missing_ok=True)
 
+    if not export_report.is_file():
+        require_clean(git_commit())
     if not is_finished:
         run("train.py", *overrides, f"hydra.run.dir={folder}/run")
     if not export_report.is_file():
@@ -83,13 +114,49 @@ def finished_run(
         export += [f"export.checkpoint={folder}/best-checkpoint.ckpt"]
         run("convert_model_to_onnx.py", *export, f"export.output={folder}/model.onnx")
 
-    return read_report(report), summary(read_report(report), export_report)
+    training = read_report(report)
+    result = summary(training, export_report)
+    for commit in (result["git_commit"], result["export_git_commit"]):
+        require_clean(commit)
+    return training, result
 
 
-def is_trained(report: Path, config: Config) -> bool:
-    """Return whether the run of a report trained with this configuration."""
+def is_trained(report: Path, config: Config, corpus: CorpusFacts) -> bool:
+    """Return whether the run of a report trained so, on these sentences, from committed code."""
+    if not report.is_file():
+        return False
+
     # How it is exported is not training's concern.
-    return report.is_file() and replace(read_report(report).config, export=config.export) == config
+    run = read_report(report)
+    return (
+        replace(run.config, export=config.export) == config
+        and run.corpus.sha256 == corpus.sha256
+        and run.corpus.pretext_sha256 == corpus.pretext_sha256
+        and not is_dirty(run.git_commit)
+    )
+
+
+def is_dirty(commit: str | None) -> bool:
+    """Return whether code was changed since its commit."""
+    return commit is not None and commit.endswith("-dirty")
+
+
+def require_clean(commit: str | None) -> None:
+    """Refuse results of code that nobody else can have.
+
+    Raises:
+        SystemExit: It was changed since its commit.
+    """
+    if is_dirty(commit):
+        raise SystemExit(
+            f"error: the code was changed since its commit ({commit}): "
+            "commit, then run this again with --export-again"
+        )
+
+
+def corpus_facts(config: Config) -> CorpusFacts:
+    """Return the digests of what a configuration trains on."""
+    return load_corpus(config.data).describe()
 
 
 def composed(overrides: Sequence[str]) -> Config:
@@ -110,76 +177,6 @@ def run(script: str, *arguments: str) -> None:
 def read_report(path: Path) -> TrainingReport:
     """Return a finished run's report."""
     return TrainingReport.from_json(json.loads(path.read_text(encoding="utf-8")))
-
-
-def summary(training: TrainingReport, export_report: Path) -> QualityRun:
-    """Return what is kept of one seed."""
-    export = json.loads(export_report.read_text(encoding="utf-8"))
-    return {
-        "seed": training.config.seed,
-        "mcc": {split: float(training.metrics[split]["mcc"] or 0) for split in SPLITS},
-        "int8": int8_of(export),
-        "calibration_error": export["calibration"]["error_after"],
-        "calibration_error_by_chance": export["calibration"]["error_by_chance"],
-        "minutes": training.seconds / 60,
-        "cpu_minutes": training.cpu_seconds / 60,
-        "git_commit": training.git_commit,
-        "export_git_commit": export["lineage"]["git_commit"],
-    }
-
-
-def int8_of(export_report: dict[str, Any]) -> Int8Run:
-    """Return what chapter 5 shows of the exported model."""
-    variant, company = export_report["contestants"]["int8"], export_report["company"]
-    return {
-        "scheme": variant["scheme"],
-        "megabytes": variant["megabytes"],
-        "mcc": variant["metrics"]["overall"]["mcc"],
-        "label_changes": variant["flips"],
-        "company_difference": company["largest_difference"],
-        "company_label_changes": company["label_changes"],
-    }
-
-
-def record(runs: Sequence[tuple[TrainingReport, QualityRun]], precision: str) -> None:
-    """Print a table of the seeds, and record them with their mean and range."""
-    report, seeds = runs[0][0], [seed for _, seed in runs]
-    corpus = report.corpus.name.removeprefix("folder:")
-    name = f"{report.config.experiment_name} on {corpus}, {precision}"
-
-    result: Quality = {
-        "model": report.base_model.name,
-        "sentences": {split: int(report.metrics[split]["sentences"] or 0) for split in SPLITS},
-        "mcc": {split: spread([seed["mcc"][split] for seed in seeds]) for split in SPLITS},
-        "int8_mcc": spread([seed["int8"]["mcc"] for seed in seeds]),
-        "calibration_error": spread([seed["calibration_error"] for seed in seeds]),
-        "runs": seeds,
-        "machine": machine(),
-    }
-
-    table = Table(title=f"MCC, {name}")
-    for column in ("seed", *SPLITS, "int8", "ECE", "min", "CPU min"):
-        table.add_column(column, justify="right")
-    for seed in seeds:
-        table.add_row(
-            str(seed["seed"]),
-            *(f"{seed['mcc'][split]:.3f}" for split in SPLITS),
-            f"{seed['int8']['mcc']:.3f}",
-            f"{seed['calibration_error']:.3f}",
-            f"{seed['minutes']:.0f}",
-            f"{seed['cpu_minutes']:.0f}",
-        )
-    Console().print(table)
-
-    everything: dict[str, Quality] = results.read("quality") or {}
-    everything[name] = result
-    results.write("quality", everything)
-    print(json.dumps(everything))
-
-
-def spread(values: Sequence[float]) -> documents.SeedSpread:
-    """Return the mean and the extremes."""
-    return {"mean": statistics.mean(values), "min": min(values), "max": max(values)}
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """Where measured results are kept: ``benchmarks/results/NAME.json``; ``documents`` has their types.
 
 ``BENCHMARK_RESULTS`` names another folder, for a run that shall not replace the committed results.
+A trial run, smaller than the one that the documents show, is refused without it.
 """
 
 import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from training.provenance import git_commit
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks" / "results"
@@ -21,20 +24,46 @@ FOLDER = ROOT / "benchmarks" / "results"
 VNNI_SUFFIX, NO_VNNI_SUFFIX = "_vnni", "_no_vnni"
 
 
-def record(name: str, result: Mapping[str, object], *, by_processor: bool = False) -> None:
-    """Write a result with the machine and the command that gave it; print it as the last line.
+def refuse_trial(is_smaller: bool) -> None:
+    """End a run that would replace the committed results with less than they hold.
+
+    Args:
+        is_smaller: Whether its options leave out something that a whole run measures.
+    """
+    if is_smaller and _folder().resolve() == FOLDER:
+        raise SystemExit(
+            "error: a trial run would replace the committed results; leave out the options that "
+            "shorten it, or put BENCHMARK_RESULTS=FOLDER before the command"
+        )
+
+
+def record(
+    name: str, result: Mapping[str, object], *, by_processor: bool = False, group: str | None = None
+) -> None:
+    """Write a result with what gave it; print it as the last line.
 
     Args:
         name: Of the benchmark.
         result: What it measured.
-        by_processor: Whether CPUs with and without VNNI have a file each, because int8 is
-            faster on the former.
+        by_processor: Whether CPUs with and without VNNI have a file each: int8 is faster on the
+            former, and what is trained on one is not what is trained on another.
+        group: Of several results that share a file, the one to replace.
     """
     # No date: git knows it, and the same result shall give the same file.
     here = machine()
-    document = {"benchmark": name, **result, "machine": here, "command": command(name)}
+    document: dict[str, object] = {
+        "benchmark": name,
+        # Before the result: the walk runs a clone, and says itself of which commit.
+        "git_commit": code_commit(),
+        **result,
+        "machine": here,
+        "matrix_product_gflops": matrix_product_gflops(),
+        "command": command(name),
+    }
     if by_processor:
-        name += VNNI_SUFFIX if here["has_vnni"] else NO_VNNI_SUFFIX
+        name = name_here(name)
+    if group is not None:
+        document = {**(read(name) or {}), group: document}
     write(name, document)
 
     # The last line of output is for programs; what comes before it is for people.
@@ -54,10 +83,38 @@ def read(name: str) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+def name_here(name: str) -> str:
+    """Return the name of this CPU's file, where those with and without VNNI have one each."""
+    return name + (VNNI_SUFFIX if machine()["has_vnni"] else NO_VNNI_SUFFIX)
+
+
 def read_by_processor(name: str) -> list[Any]:
     """Return the results of CPUs with and without VNNI, as far as there are any."""
     documents = [read(name + suffix) for suffix in (VNNI_SUFFIX, NO_VNNI_SUFFIX)]
     return [document for document in documents if document is not None]
+
+
+def matrix_product_gflops() -> float:
+    """Return how fast the machine multiplies matrices right now, on one thread.
+
+    Its speed changes within minutes: results of different days are compared by this.
+    """
+    # Not above: this loads PyTorch, and the documents are filled without it.
+    from benchmarks.matrix_product import peak_flops
+
+    return round(peak_flops() / 1e9, 1)
+
+
+def code_commit() -> str | None:
+    """Return the commit of the running code, ``-dirty`` if it was changed, None without git."""
+    described = git_commit()
+    if described is None or not described.endswith("-dirty"):
+        return described
+
+    # Each benchmark changes results, and those change documents: neither is code that ran.
+    others = ["--", ".", ":!benchmarks/results", ":!*.md"]
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", *others], cwd=ROOT, check=False)
+    return described if changed.returncode else described.removesuffix("-dirty")
 
 
 def command(name: str) -> str:
@@ -68,4 +125,8 @@ def command(name: str) -> str:
 
 
 def _path(name: str) -> Path:
-    return Path(os.environ.get("BENCHMARK_RESULTS", FOLDER)) / f"{name}.json"
+    return _folder() / f"{name}.json"
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("BENCHMARK_RESULTS") or FOLDER)

@@ -1,7 +1,7 @@
 """How the API grows with cores: what a request costs, where, and what more processes give.
 
     python -m benchmarks.scaling --model models/model.onnx
-    python -m benchmarks.scaling --rounds 5 --seconds 3
+    BENCHMARK_RESULTS=trial python -m benchmarks.scaling --rounds 1
 
 Measures one process pinned to one core and two processes pinned to two, in turn, under 1, 8, 32 and
 128 closed-loop clients (Debian's ``wrk``, on whatever core is free), and the CPU time of each
@@ -25,14 +25,14 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.documents import Scaling, ScalingLoad, Spread
 from benchmarks.results import ROOT
-from benchmarks.server_process import Running, running
+from benchmarks.server_process import Running, load, running
 from benchmarks.servers import Server, own
-from benchmarks.serving import load
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, read_folder
 from serving.settings import CORES_PER_WORKER
 
 CLIENTS = (1, 8, 32, 128)
 PROJECTED_CORES = (4, 16, 64)
+ROUNDS, SECONDS = 5, 3
 
 # Under this many clients a worker's rows never run on its event loop, so that the two are apart.
 BUSY_CLIENTS = 32
@@ -53,10 +53,11 @@ def main() -> None:
     add = parser.add_argument
     add("--model", type=Path, default=ROOT / "models/model.onnx")
     add("--corpus", type=Path, default=ROOT / "corpus", help="its *_dev.tsv give the sentences")
-    add("--rounds", type=int, default=5)
-    add("--seconds", type=int, default=3, help="of load for each number of clients")
+    add("--rounds", type=int, default=ROUNDS)
+    add("--seconds", type=int, default=SECONDS, help="of load for each number of clients")
     options = parser.parse_args(namespace=Options())
 
+    results.refuse_trial(options.rounds < ROUNDS or options.seconds < SECONDS)
     if not shutil.which("wrk"):
         raise SystemExit("error: wrk is not on PATH: apt-get install wrk")
     cores = sorted(os.sched_getaffinity(0))

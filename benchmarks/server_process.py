@@ -1,4 +1,4 @@
-"""A server's process: installed, started, asked, and ended."""
+"""A server's process: installed, started, asked, loaded, and ended."""
 
 import contextlib
 import json
@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.documents import Load
 from benchmarks.results import ROOT
 from benchmarks.servers import Server
 
@@ -31,6 +32,8 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_OFFLINE": "1",
 }
+LEAST_AGREEMENT = 0.96
+"""Int8 may turn one or two labels of that many; a server with other weights turns many."""
 START_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
@@ -140,6 +143,51 @@ def ask(server: Server, port: int, sentence: str) -> str:
     request = urllib.request.Request(url, body.encode() or None, headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as response:
         return server.label(json.loads(response.read()))
+
+
+def agreement(started: Running, sentences: list[str], labels: list[str]) -> float:
+    """Return the share of the labels that the server gives, too; end the benchmark if it is low."""
+    checked = zip(sentences, labels, strict=False)
+    try:
+        same = sum(started.ask(text) == label for text, label in checked) / len(labels)
+    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        name = started.server.name
+        raise SystemExit(f"error: {name}: {error}; start it by hand to see why") from None
+
+    if same < LEAST_AGREEMENT:
+        raise SystemExit(
+            f"error: {started.server.name} gives {same:.0%} of the model's labels: it serves "
+            "another model, or reads sentences differently; mend it before it is timed"
+        )
+    return same
+
+
+def load(started: Running, clients: int, seconds: int, requests: Path) -> Load:
+    """Let clients ask one question after another, each as soon as it has the last answer.
+
+    An answer that is an error costs next to nothing and would count as any other, so that one ends
+    the benchmark.
+    """
+    # One thread of wrk can ask much more than any of the servers can answer.
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s"]
+    command += ["-s", str(PEERS / "load.lua"), f"http://127.0.0.1:{started.port}"]
+    run = subprocess.run(
+        [*command, "--", str(requests)], check=True, capture_output=True, text=True
+    )
+
+    # The script's last line is JSON.
+    measured = json.loads(run.stdout.splitlines()[-1])
+    if measured["errors"]:
+        raise SystemExit(
+            f"error: {started.server.name} failed {measured['errors']} times under {clients} "
+            "clients, so its speed says nothing; start it by hand to see why"
+        )
+    return {
+        "requests_per_second": round(measured["requests"] / measured["seconds"], 1),
+        "p50_ms": measured["p50_ms"],
+        "p99_ms": measured["p99_ms"],
+        "errors": measured["errors"],
+    }
 
 
 def end(process: "subprocess.Popen[Any]") -> None:

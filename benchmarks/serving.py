@@ -1,18 +1,18 @@
 """Requests per second, latency and memory of this API and of other servers of the same model.
 
     python -m benchmarks.serving --checkpoint models/best-checkpoint.ckpt --model models/model.onnx
-    python -m benchmarks.serving --only ours_int8,bentoml_batches --rounds 1
+    BENCHMARK_RESULTS=trial python -m benchmarks.serving --only ours_int8,bentoml --rounds 1
 
 Every server gets the same fine-tuned weights and the same sentences, one per request, from
 closed-loop clients (Debian's ``wrk``). Peers run in virtual environments of their own, made on
 first use in --work (about 4 GB), at fp32; a peer with two sensible settings is measured with both.
 Servers are measured in turn, --rounds times, and the medians are reported. Before timing, each must
-give the labels that the model gives in process. Prints a table; the last line is one JSON document,
-also written to benchmarks/results/serving_vnni.json (or _no_vnni).
+give the labels that the model gives in process; one error under load ends the benchmark. Prints a
+table; the last line is one JSON document, also written to benchmarks/results/serving_vnni.json (or
+_no_vnni).
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -24,13 +24,15 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.documents import Load, ServerResult, Serving
 from benchmarks.results import ROOT
-from benchmarks.server_process import PEERS, Running, install, running
+from benchmarks.server_process import agreement, install, load, running
 from benchmarks.servers import Server, servers
+from commands.files import sha256_of
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, read_folder
 from prediction.onnx_predictor import ColaONNXPredictor
 
 AGREEMENT_SENTENCES = 50
-"""Sentences whose labels each server must give as the model in process does."""
+"""Sentences whose labels each server must give as the model in process does at fp32."""
+ROUNDS, SECONDS = 3, 5
 WARM_UP_CLIENTS, WARM_UP_SECONDS = 8, 1
 
 
@@ -50,6 +52,8 @@ class Options(argparse.Namespace):
 def main() -> None:
     """Prepare all servers, and measure them unless only preparation is wanted."""
     options = read_options()
+    is_smaller = bool(options.only) or options.rounds < ROUNDS or options.seconds < SECONDS
+    results.refuse_trial(is_smaller and not options.prepare)
     if not shutil.which("wrk"):
         raise SystemExit("error: wrk is not on PATH: apt-get install wrk")
 
@@ -81,15 +85,23 @@ def read_options() -> Options:
     add("--corpus", type=Path, default=ROOT / "corpus", help="its *_dev.tsv give the sentences")
     add("--work", type=Path, default=cache, help="environments, weights, logs")
     add("--only", default="", help="names or prefixes, separated by commas")
-    add("--rounds", type=int, default=3)
-    add("--seconds", type=int, default=5, help="of load for each number of clients")
+    add("--rounds", type=int, default=ROUNDS)
+    add("--seconds", type=int, default=SECONDS, help="of load for each number of clients")
     add("--prepare", action="store_true", help="install and convert, measure nothing")
     return parser.parse_args(namespace=Options())
 
 
 def prepare_weights(options: Options) -> Path:
-    """Return the folder with the model in the forms that the peers read, made on first use."""
-    weights = options.work / "weights"
+    """Return the folder with the checkpoint in the forms that the peers read, made on first use."""
+    digest = sha256_of(options.checkpoint)
+    if ColaONNXPredictor(options.model).info.lineage.checkpoint_sha256 != digest:
+        raise SystemExit(
+            f"error: {options.model} is not of {options.checkpoint}: the servers would have "
+            "different weights; make it with convert_model_to_onnx.py"
+        )
+
+    # A folder for each checkpoint: after new training nothing of the last one is measured.
+    weights = options.work / f"weights-{digest[:16]}"
     if not (weights / "onnx" / "model.onnx").exists():
         checkpoint = str(options.checkpoint.absolute())
         command = [sys.executable, "-m", "benchmarks.peer_weights", checkpoint, str(weights)]
@@ -148,38 +160,18 @@ def measure(
     requests.write_text("".join(lines), encoding="utf-8")
 
     with running(server, options.work, weights, sentences[0]) as started:
-        checked = zip(sentences, labels, strict=False)
-        same = sum(started.ask(text) == label for text, label in checked)
+        same = agreement(started, sentences, labels)
 
         # The first requests fill caches and start workers, which is not what is compared.
         load(started, WARM_UP_CLIENTS, WARM_UP_SECONDS, requests)
         return {
             "start_s": round(started.start_seconds, 2),
-            "agreement": same / len(labels),
+            "agreement": same,
             "1": load(started, 1, options.seconds, requests),
             "8": load(started, 8, options.seconds, requests),
             "32": load(started, 32, options.seconds, requests),
             "memory_mb": round(started.memory_mb(), 1),
         }
-
-
-def load(started: Running, clients: int, seconds: int, requests: Path) -> Load:
-    """Let clients ask one question after another, each as soon as it has the last answer."""
-    # One thread of wrk can ask much more than any of the servers can answer.
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s"]
-    command += ["-s", str(PEERS / "load.lua"), f"http://127.0.0.1:{started.port}"]
-    run = subprocess.run(
-        [*command, "--", str(requests)], check=True, capture_output=True, text=True
-    )
-
-    # The script's last line is JSON.
-    measured = json.loads(run.stdout.splitlines()[-1])
-    return {
-        "requests_per_second": round(measured["requests"] / measured["seconds"], 1),
-        "p50_ms": measured["p50_ms"],
-        "p99_ms": measured["p99_ms"],
-        "errors": measured["errors"],
-    }
 
 
 def in_process(path: Path, sentences: list[str], seconds: float) -> float:

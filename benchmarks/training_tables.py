@@ -1,9 +1,11 @@
 """The tables of chapters 3 and 5 and of EXPERIMENTS.md, about trained and exported models."""
 
+from collections.abc import Iterator
 from typing import TypedDict
 
 from benchmarks import documents, results
 from benchmarks.chapter_tables import table
+from benchmarks.quality_documents import QualityRun
 
 
 class Experiments(TypedDict):
@@ -17,25 +19,40 @@ class Experiments(TypedDict):
 
 def seeds() -> str:
     """Return the table of chapter 3: each seed that was trained and exported."""
-    groups: dict[str, documents.Quality] = results.read("quality") or {}
-    head = ["experiment", "seed", "MCC", "in-domain", "out-of-domain"]
+    head = ["experiment", "CPU", "seed", "MCC", "in-domain", "out-of-domain"]
     head += ["int8", "calibration error", "of exact scores", "minutes", "CPU minutes"]
 
     rows = [
         [
             name,
+            cpu,
             str(run["seed"]),
             *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
             f"{run['int8']['mcc']:.3f}",
-            f"{run['calibration_error']:.3f}",
-            f"{run['calibration_error_by_chance']:.3f}",
+            *calibration(run),
             f"{run['minutes']:.0f}",
             f"{run['cpu_minutes']:.0f}",
         ]
-        for name, group in groups.items()
-        for run in group["runs"]
+        for name, cpu, run in trained_and_exported()
     ]
     return table([head, ["---"] * len(head), *rows])
+
+
+def trained_and_exported() -> Iterator[tuple[str, str, QualityRun]]:
+    """Yield the name of each seed's group, whether its CPU has VNNI, and the seed."""
+    for groups in results.read_by_processor("quality"):
+        for name, group in groups.items():
+            cpu = "VNNI" if group["machine"]["has_vnni"] else "no VNNI"
+            for run in group["runs"]:
+                yield name, cpu, run
+
+
+def calibration(run: QualityRun) -> list[str]:
+    """Return the calibration error of a seed's int8 file, and that of exact scores."""
+    # Without the export's commit they are of PyTorch, which is another quantity.
+    if "export_git_commit" not in run:
+        return ["", ""]
+    return [f"{run[key]:.3f}" for key in ("calibration_error", "calibration_error_by_chance")]
 
 
 def phenomena() -> str:
@@ -95,13 +112,13 @@ def cell(value: str | float, digits: int = 3) -> str:
 
 def int8() -> str:
     """Return the table of chapter 5: what 8 bits change, seed by seed."""
-    everything: dict[str, documents.Quality] = results.read("quality") or {}
-    head = ["experiment", "seed", "MCC of PyTorch", "MCC of int8", "other labels"]
+    head = ["experiment", "CPU", "seed", "MCC of PyTorch", "MCC of int8", "other labels"]
     head += ["score moved by company", "labels changed by company", "MB", "scheme"]
 
     rows = [
         [
             name,
+            cpu,
             str(run["seed"]),
             f"{run['mcc']['overall']:.3f}",
             f"{run['int8']['mcc']:.3f}",
@@ -111,7 +128,6 @@ def int8() -> str:
             f"{run['int8']['megabytes']:.1f}",
             run["int8"]["scheme"],
         ]
-        for name, group in everything.items()
-        for run in group["runs"]
+        for name, cpu, run in trained_and_exported()
     ]
     return table([head, ["---"] * len(head), *rows])

@@ -1,10 +1,11 @@
 """A newcomer's walk: a fresh clone, and the commands of the README and the chapters in their order.
 
     python -m benchmarks.walk --folder runs/walk
-    python -m benchmarks.walk --folder /tmp/trial --venv .venv --skip test \
-        --train-args "ARGS='experiment=smoke logger=none' EXPORT_ARGS=export.min_mcc=-1"
+    BENCHMARK_RESULTS=/tmp/trial python -m benchmarks.walk --folder /tmp/trial --venv .venv \
+        --skip test --train-args "ARGS='experiment=smoke logger=none' EXPORT_ARGS=export.min_mcc=-1"
 
-Clones this repository's HEAD into --folder and runs there what needs neither Docker nor an account.
+Clones this repository's HEAD into --folder and runs there what needs neither Docker nor an account,
+on corpus/, without the Hub. A trial with the other options has to be recorded somewhere else.
 A walk that was interrupted goes on in its clone: commands that have finished are not run again. All
 output goes to FOLDER/walk.log. Prints a table; the last line is one JSON document, also written to
 benchmarks/results/walk.json, from which `make readme` fills the times and samples of the documents.
@@ -25,7 +26,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.documents import Walk, WalkStep
 from benchmarks.results import ROOT
 from benchmarks.server_process import end, free_port
 from benchmarks.walk_commands import (
@@ -35,6 +35,8 @@ from benchmarks.walk_commands import (
     SERVE,
     WHILE_SERVING,
     Command,
+    Walk,
+    WalkStep,
     trim,
 )
 from commands.tables import print_table
@@ -67,6 +69,7 @@ def main() -> None:
     add("--venv", type=Path, help="link this environment instead of installing one")
     add("--skip", nargs="*", default=[], help="names of commands to leave out, such as test")
     options = parser.parse_args(namespace=Options())
+    results.refuse_trial(bool(options.train_args or options.venv or options.skip))
 
     walk = started(options.folder, options.venv)
     go(walk, options.folder, options.train_args, options.skip)
@@ -99,7 +102,7 @@ def started(folder: Path, venv: Path | None) -> Walk:
             os.utime(requirements, (0, 0))
 
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=clone, text=True).strip()
-    return keep({"git_commit": commit, "environment_mb": 0.0, "steps": {}}, folder)
+    return keep({"cloned_commit": commit, "environment_mb": 0.0, "steps": {}}, folder)
 
 
 def keep(walk: Walk, folder: Path) -> Walk:
@@ -125,6 +128,8 @@ def go(walk: Walk, folder: Path, train_args: str, skip: Sequence[str]) -> None:
             keep(walk, folder)
 
     run_all(missing(BEFORE_SERVING))
+    report = json.loads((folder / "clone" / "models" / "training_report.json").read_text("utf-8"))
+    walk["corpus"] = report["corpus"]["name"]
     walk["environment_mb"] = size_mb(folder / "clone" / ".venv")
 
     # The check reads the last seconds of the log, so the traffic is sent again.
@@ -213,6 +218,8 @@ def process(text: str, folder: Path, output: int) -> "Iterator[subprocess.Popen[
     clone = folder.absolute() / "clone"
     environment = {name: value for name, value in os.environ.items() if name not in INHERITED}
     environment["PATH"] = f"{clone}/.venv/bin{os.pathsep}{environment['PATH']}"
+    # The documents' samples are of corpus/, where CoLA can be reached, too.
+    environment["HF_HUB_OFFLINE"] = "1"
     # Whoever clones has told git who they are.
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "newcomer", f"GIT_{role}_EMAIL": "newcomer@invalid"}

@@ -1,8 +1,11 @@
-"""The commands of a newcomer's walk, as the README and the chapters have them."""
+"""The commands of a newcomer's walk, as the documents have them, and what walk.json holds."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
+
+from benchmarks.machine import Machine
 
 ADDRESS = "127.0.0.1:8000"
 """Where the documents' commands find the API; a walk's API has a port of its own."""
@@ -20,6 +23,36 @@ class Command:
     """A pattern of the output's lines that are recorded; all are, if it is empty."""
     exit_codes: tuple[int, ...] = (0,)
     """What it may end with."""
+
+
+class WalkStep(TypedDict):
+    """One command of a newcomer's walk."""
+
+    command: str
+    seconds: float
+    """Until it ended; of a server, until it listened."""
+    exit_code: int | None
+    """None for a server, which is ended when the walk needs it no more."""
+    output: list[str]
+    """The lines that documents show, "..." for those that they leave out."""
+    parts: NotRequired[dict[str, float]]
+    """Seconds of each script that a target ran, and of the set-up before them."""
+
+
+class Walk(TypedDict):
+    """What walk.json holds."""
+
+    cloned_commit: NotRequired[str]
+    """In walks of earlier versions, it is ``git_commit``."""
+    corpus: NotRequired[str]
+    """What it trained on; walks of earlier versions do not tell."""
+    environment_mb: float
+    """Of .venv, once installed."""
+    steps: dict[str, WalkStep]
+    """By the name of the command."""
+    machine: NotRequired[Machine]
+    """Added when the walk is recorded, as is ``git_commit``, of the code that walked."""
+    git_commit: NotRequired[str]
 
 
 CURL = f"curl -s {ADDRESS}/predict --json "

@@ -8,9 +8,9 @@ import re
 import textwrap
 from collections.abc import Callable
 
-from benchmarks import documents, results
+from benchmarks import results
 from benchmarks.chapter_tables import table
-from benchmarks.walk_commands import trim
+from benchmarks.walk_commands import Walk, trim
 
 WIDTH = 100
 
@@ -25,7 +25,7 @@ def transcript(*names: str, pattern: str = "") -> Sample:
         pattern: Of the lines to show; all that are recorded, if it is empty.
     """
 
-    def sample(walk: documents.Walk) -> str:
+    def sample(walk: Walk) -> str:
         steps = [walk["steps"][name] for name in names]
         texts = [[f"$ {step['command']}", *trim(step["output"], pattern)] for step in steps]
         return fenced("\n\n".join(map("\n".join, texts)))
@@ -41,7 +41,7 @@ def output(*names: str, pattern: str = "") -> Sample:
         pattern: Of the lines to show; all that are recorded, if it is empty.
     """
 
-    def sample(walk: documents.Walk) -> str:
+    def sample(walk: Walk) -> str:
         lines = [line for name in names for line in walk["steps"][name]["output"]]
         return fenced("\n".join(trim(lines, pattern)))
 
@@ -51,7 +51,7 @@ def output(*names: str, pattern: str = "") -> Sample:
 def json_output(*names: str) -> Sample:
     """Return a function that shows the JSON lines that commands print, wrapped."""
 
-    def sample(walk: documents.Walk) -> str:
+    def sample(walk: Walk) -> str:
         lines = [line for name in names for line in walk["steps"][name]["output"]]
         return fenced("\n".join(map(wrapped, lines)), "json")
 
@@ -63,7 +63,7 @@ def times() -> Sample:
     return with_walk(table_of_times)
 
 
-def table_of_times(walk: documents.Walk) -> str:
+def table_of_times(walk: Walk) -> str:
     """Return chapter 0's table."""
     steps, parts = walk["steps"], walk["steps"]["train"]["parts"]
     machine = walk["machine"]
@@ -72,11 +72,13 @@ def table_of_times(walk: documents.Walk) -> str:
     environment = f"`.venv/` ({walk['environment_mb'] / 1000:.1f} GB)"
     api = "the page on <http://127.0.0.1:8000>"
 
-    # A trial may leave them out.
-    tests = steps.get("test")
-    tests_row = [] if tests is None else [("`make test`", duration(tests["seconds"]), "")]
+    tests = duration(steps["test"]["seconds"]) if "test" in steps else "not measured"
 
-    return table(
+    # Samples are of the model that this code trained, which may not be today's.
+    code = f"\nMeasured at commit `{commit_of(walk)[:12]}`"
+    code += f", training on the corpus `{walk['corpus']}`.\n" if "corpus" in walk else ".\n"
+
+    times_of_steps = table(
         [
             ("step", f"takes ({machine['cpu']}, {machine['cores']} cores)", "leaves"),
             ("---",) * 3,
@@ -91,16 +93,22 @@ def table_of_times(walk: documents.Walk) -> str:
                 "Kibana on <http://127.0.0.1:5601>",
             ),
             ("drift report, without Docker", duration(report), "one HTML page"),
-            *tests_row,
+            ("`make test`", tests, ""),
         ]
     )
+    return times_of_steps + code
 
 
-def with_walk(sample: Callable[[documents.Walk], str]) -> Sample:
+def commit_of(walk: Walk) -> str:
+    """Return the commit of the code that was walked through."""
+    return walk.get("cloned_commit") or walk["git_commit"]
+
+
+def with_walk(sample: Callable[[Walk], str]) -> Sample:
     """Return a function that makes a sample of the recorded walk, and None without one."""
 
     def read_and_sample() -> str | None:
-        walk: documents.Walk | None = results.read("walk")
+        walk: Walk | None = results.read("walk")
         return None if walk is None else sample(walk)
 
     return read_and_sample

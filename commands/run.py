@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -29,10 +30,11 @@ def run_command(main: Callable[[], object]) -> None:
     """Run a command; report what it raises on purpose in one line.
 
     Prints ``error: ...`` and ends with exit code 2 for a ColaError, and likewise for the errors of
-    Hydra and OmegaConf (an unknown key, a wrong type); ends with 130 after Ctrl-C. With
-    HYDRA_FULL_ERROR=1 in the environment nothing is caught, for those who want the stack trace.
+    Hydra and OmegaConf (an unknown key, a wrong type) and of the operating system (a full disk);
+    ends with 130 after Ctrl-C. With HYDRA_FULL_ERROR=1 in the environment nothing is caught, for
+    those who want the stack trace.
     """
-    if os.environ.get("HYDRA_FULL_ERROR") == "1" and _MARK not in os.environ:
+    if _wants_stack_trace():
         main()
         return
 
@@ -44,8 +46,7 @@ def run_command(main: Callable[[], object]) -> None:
         print("error: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
-        is_configuration = type(error).__module__.startswith(("hydra.", "omegaconf."))
-        if not (isinstance(error, ColaError) or is_configuration):
+        if not _fits_one_line(error):
             raise
         exit_with(error)
     finally:
@@ -55,27 +56,68 @@ def run_command(main: Callable[[], object]) -> None:
                 os.environ[name] = before[name]
 
 
-def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorate a function under ``@hydra.main``: end the process where a ColaError is raised.
+def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result | Exception]:
+    """Decorate a function under ``@hydra.main``: end the process where an error is raised.
 
     Left to ``run_command``, the error would pass through Hydra, which prints lines of its own on
-    the way. Only in a grid (``-m``) it is left to it, so that the other runs go on.
+    the way. In a grid (``-m``) the error is printed and returned in place of the result: Hydra
+    would forget the other runs' results over it (see ``training.report.RankRuns``).
     """
 
     @functools.wraps(main)
-    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result | Exception:
         # Not above: a server, which has no Hydra, imports this module too.
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        if _wants_stack_trace():
+            return main(*args, **kwargs)
+
+        failure: Exception
         try:
             return main(*args, **kwargs)
-        except ColaError as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Lightning answers Ctrl-C with an exit of its own, with code 1.
+            if isinstance(error, SystemExit) and not isinstance(
+                error.__context__, KeyboardInterrupt
+            ):
                 raise
-            exit_with(error)
+            failure = Interrupted("interrupted")
+        except Exception as error:
+            failure = error
+
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            _print_failure_of_grid(failure)
+            return failure
+        if _fits_one_line(failure):
+            exit_with(failure)
+        raise failure
 
     return wrapper
+
+
+def _wants_stack_trace() -> bool:
+    """Return whether a person, not ``run_command``, has set HYDRA_FULL_ERROR=1."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1" and _MARK not in os.environ
+
+
+def _fits_one_line(error: Exception) -> bool:
+    """Return whether the message says all: the error is ours, the configuration's or the system's.
+
+    Anything else is a mistake in the code, which is found by its stack trace.
+    """
+    is_configuration = type(error).__module__.startswith(("hydra.", "omegaconf."))
+    return is_configuration or isinstance(error, (ColaError, OSError))
+
+
+def _print_failure_of_grid(failure: Exception) -> None:
+    # How to continue a single run is no advice for a grid, which ends here.
+    if isinstance(failure, Interrupted):
+        return
+    if _fits_one_line(failure):
+        print_error(failure)
+    else:
+        traceback.print_exception(failure)
 
 
 def exit_with(error: BaseException) -> NoReturn:

@@ -1,1 +1,4 @@
-"""What may be configured: Hydra's YAML files by group, and ``schema.py`` with their types."""
+"""What may be configured: Hydra's YAML files by group, and ``schema.py`` with their types.
+
+``limits.py`` has the values that are possible, where a type allows more.
+"""

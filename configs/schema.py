@@ -207,7 +207,9 @@ class TrainingConfig:
     """``max`` or ``min``: which values of ``monitor`` are better."""
 
     patience: int | None = MISSING
-    """Validations without improvement before training stops. null: it never stops early."""
+    """Validations without improvement before training stops, but for those of the pretext task, if
+    there are others. null: it never stops early.
+    """
 
     deterministic: bool = MISSING
     """Whether to use deterministic algorithms only."""

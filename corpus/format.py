@@ -5,7 +5,9 @@ mark of the linguist who wrote the example (``*``, ``?``, ``??`` or nothing), se
 format of the public release of CoLA (Warstadt, Singh and Bowman 2019).
 """
 
+import codecs
 import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +53,8 @@ def read_file(path: Path) -> list[Sentence]:
         CorpusError: with file and line, for a row that is not in the format. Nothing is skipped.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        # Some editors begin a file with a byte order mark, which is of no row.
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as error:
         raise CorpusError(
             f"{path}: cannot be read ({error.strerror}); set data.path to a folder with it"
@@ -86,10 +89,20 @@ def _parse_row(line: bytes, where: str) -> Sentence:
             f"{where}: label {label!r} is neither 0 (unacceptable) nor 1 (acceptable); correct it"
         )
 
-    if not text.strip():
-        raise CorpusError(f"{where}: the sentence is empty; write one or remove the row")
+    # What no prediction can be made for would be refused only after hours of training.
+    if "\0" in text:
+        raise CorpusError(f"{where}: the sentence has a NUL character; remove it")
+    if not any(_is_visible(character) for character in text):
+        raise CorpusError(
+            f"{where}: the sentence is empty or invisible; write one or remove the row"
+        )
 
     return Sentence(source, int(label), mark, text)
+
+
+def _is_visible(character: str) -> bool:
+    """Tell letters, digits, signs from spaces, control characters, and accents without a letter."""
+    return unicodedata.category(character)[0] in "LNPS"
 
 
 def write_file(path: Path, sentences: Iterable[Sentence]) -> None:

@@ -5,7 +5,8 @@
 
 Kinds: ``normal`` (the validation sentences of --corpus), and drifted ones: ``domain`` (log lines
 and tickets), ``shuffled`` (the normal words in another order), ``long`` (paragraphs), ``language``
-(German, Spanish, French). The same seed sends the same sentences. Reads --corpus (CoLA's format);
+(German, Spanish, French). The same seed sends the same sentences. Reads --corpus (CoLA's format),
+and warns if the model that answers was validated on another one: to it, all of this is drift.
 API_KEY from the environment is sent as ``x-api-key``. The demo and the tests use it.
 """
 
@@ -16,6 +17,7 @@ import json
 import os
 import random
 import statistics
+import sys
 import threading
 import time
 import urllib.parse
@@ -24,8 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from commands.run import run_command
-from corpus.format import read_file
-from errors import ColaError
+from corpus.format import digest, read_file, read_folder
+from errors import ColaError, CorpusError
 
 SPLITS = ("in_domain_dev.tsv", "out_of_domain_dev.tsv")
 CLIENTS = 16
@@ -143,7 +145,7 @@ class Client:
 
         is_secure = parts.scheme == "https"
         self._connect = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
-        self._host, self._path = parts.netloc, parts.path.rstrip("/") + "/predict"
+        self._host, self._root = parts.netloc, parts.path.rstrip("/")
         self._headers = {"Content-Type": "application/json"}
         if key := os.environ.get("API_KEY"):
             self._headers["x-api-key"] = key
@@ -169,7 +171,10 @@ class Client:
         start = time.perf_counter()
         try:
             connection.request(
-                "POST", self._path, json.dumps({"sentence": sentence}), self._headers
+                "POST",
+                f"{self._root}/predict",
+                json.dumps({"sentence": sentence}),
+                self._headers,
             )
             response = connection.getresponse()
             response.read()
@@ -178,6 +183,34 @@ class Client:
             return None
 
         return (time.perf_counter() - start) * 1000 if response.status == 200 else None
+
+    def validated_on(self) -> str | None:
+        """Return the digest of the corpus that is normal to the model; None if it does not tell."""
+        connection = self._connection()
+        try:
+            connection.request("GET", f"{self._root}/model", headers=self._headers)
+            lineage = json.loads(connection.getresponse().read())["lineage"]
+            corpus = lineage.get("validated_on") or lineage["corpus"]
+            return str(corpus["sha256"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            connection.close()
+            return None
+
+
+def warn_of_another_corpus(client: Client, folder: Path) -> None:
+    """Say in one line if the model that answers was validated on another corpus than this one."""
+    try:
+        own = digest(read_folder(folder))
+    except CorpusError:
+        # The validation files alone do not tell which corpus it is.
+        return
+
+    if client.validated_on() not in (None, own):
+        print(
+            f"warning: the model that answers was validated on another corpus than {folder}: "
+            "even normal sentences are drift to it; give its corpus's folder with --corpus",
+            file=sys.stderr,
+        )
 
 
 def send_all(client: Client, stream: Iterator[str], count: int, rate: float) -> list[float | None]:
@@ -229,7 +262,9 @@ def main() -> None:
 
     count = round(arguments.seconds * arguments.rate) if arguments.seconds else arguments.count
     stream = sentences(arguments.kind, read_sentences(arguments.corpus), arguments.seed)
-    times = send_all(Client(arguments.url), stream, count, arguments.rate)
+    client = Client(arguments.url)
+    warn_of_another_corpus(client, arguments.corpus)
+    times = send_all(client, stream, count, arguments.rate)
 
     answered = sorted(taken for taken in times if taken is not None)
     if not answered:

@@ -9,6 +9,7 @@ matrix_inputs.py  what enters the matrices: its range, smoothing, the levels of 
 calibration.py    scores that can be taken for probabilities
 gates.py          what a model file must pass
 feeds.py          feeds for the network in its different forms; logits, latency
+checkpoint.py     a checkpoint, and the digest of the file that it was loaded from
 evaluation.py     the sentences that everything is measured on, and PyTorch's logits
 comparison.py     an exported model against PyTorch; a sentence alone against in company
 variants.py       PyTorch and the exported models, measured

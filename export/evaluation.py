@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.schema import DataConfig
+from configs.schema import DataConfig, Source
 from corpus.format import IN_DOMAIN, TRAIN
 from data import Corpus, load_corpus
+from errors import CorpusError
 from export import feeds
 from export.calibration import NO_CALIBRATION, Calibration, fit_calibration
-from model import ColaModel, load_checkpoint
+from export.checkpoint import load_with_digest
+from model import ColaModel
 from prediction.encoder import TextEncoder
+from prediction.model_file import LineageCorpus
 from training.provenance import Provenance
 from training.sources import source_of
 
@@ -31,7 +34,14 @@ class EvaluationSet:
     """A trained model, and the sentences that its variants are measured on."""
 
     model: ColaModel
+
+    checkpoint_sha256: str
+    """Of the file that the model was loaded from, which may have been replaced since."""
+
     corpus: Corpus
+
+    other_corpus: LineageCorpus | None
+    """What is recorded of the corpus; None if it is the one that the model was trained on."""
 
     texts: list[str]
     """The validation set."""
@@ -84,11 +94,20 @@ def prepare(
         calibrate: Whether to fit a calibration, on the in-domain sentences.
 
     Raises:
-        CheckpointError: The checkpoint is missing or damaged.
-        CorpusError: The corpus cannot be found.
+        CheckpointError: The checkpoint is missing or damaged, or was just replaced.
+        CorpusError: The corpus cannot be found, or is another one though none was named.
     """
-    model = load_checkpoint(checkpoint)
+    model, checkpoint_sha256 = load_with_digest(checkpoint)
     corpus = load_corpus(_data_config(model.provenance, data_overrides))
+
+    # Only on request are the figures those of another corpus than the recorded one.
+    other_corpus = _other_corpus(corpus, model.provenance)
+    if other_corpus and not data_overrides:
+        raise CorpusError(
+            f"the corpus {corpus.name} is not what it was when {checkpoint} was trained; train "
+            f"again, or set data.sources=[{corpus.source.value}] to validate on it as it is now"
+        )
+
     encoder = TextEncoder(model.provenance.tokenizer, model.provenance.max_length)
 
     # The sentences, as the model reads them.
@@ -109,7 +128,9 @@ def prepare(
 
     return EvaluationSet(
         model=model,
+        checkpoint_sha256=checkpoint_sha256,
         corpus=corpus,
+        other_corpus=other_corpus,
         texts=texts,
         sentences=sentences,
         quantization_sentences=quantization_sentences,
@@ -121,7 +142,21 @@ def prepare(
 
 def _data_config(provenance: Provenance, overrides: Mapping[str, object]) -> DataConfig:
     """Return the recorded configuration, with the source pinned to the one of the corpus."""
-    config = replace(provenance.config.data, sources=[source_of(provenance.corpus.name)])
+    source = source_of(provenance.corpus.name)
+
+    # A folder that is named is read, whatever the checkpoint was trained on.
+    if overrides.get("path") is not None:
+        source = Source.folder
+
+    config = replace(provenance.config.data, sources=[source])
     for key, value in overrides.items():
         setattr(config, key, value)
     return config
+
+
+def _other_corpus(corpus: Corpus, provenance: Provenance) -> LineageCorpus | None:
+    """Return what is recorded of the corpus; None if the model was trained on it."""
+    facts = corpus.describe()
+    if facts.sha256 == provenance.corpus.sha256:
+        return None
+    return LineageCorpus(facts.name, facts.sha256, facts.sentences)

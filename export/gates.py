@@ -101,14 +101,17 @@ def _refusal(variant: Variant, mcc_loss: float, *, is_static: bool) -> str:
     """Return why a scheme is refused, nothing if it is accepted."""
     company, reasons = variant.company, []
 
-    if mcc_loss > MAX_MCC_LOSS:
+    # Not `>`, which a nan would pass.
+    if not mcc_loss <= MAX_MCC_LOSS:
         reasons.append(f"the MCC falls by {mcc_loss:.3f} (limit {MAX_MCC_LOSS})")
-    if variant.label_changes > MAX_LABEL_CHANGES:
+    if not variant.label_changes <= MAX_LABEL_CHANGES:
         limit = f"{MAX_LABEL_CHANGES:.1%}"
         reasons.append(f"{variant.label_changes:.1%} other labels (limit {limit})")
 
-    if is_static and company.largest_difference > MAX_COMPANY_DIFFERENCE:
-        moved = f"{company.largest_difference:.4f} (limit {MAX_COMPANY_DIFFERENCE})"
+    # Company may move the scores of a dynamic scheme, but to nan.
+    limit_of_scheme = MAX_COMPANY_DIFFERENCE if is_static else 1.0
+    if not company.largest_difference <= limit_of_scheme:
+        moved = f"{company.largest_difference:.4f} (limit {limit_of_scheme})"
         reasons.append(f"company moves scores by {moved}")
     if is_static and company.label_changes:
         reasons.append(f"company changes {company.label_changes} labels")
@@ -122,7 +125,7 @@ def require_quality(exported: Variant, min_mcc: float) -> None:
     Raises:
         ExportError: Its MCC is less than ``min_mcc``.
     """
-    if exported.mcc < min_mcc:
+    if not exported.mcc >= min_mcc:
         raise ExportError(
             f"quality: the MCC is {exported.mcc:.3f}, less than export.min_mcc={min_mcc}; "
             "train longer or on more data, or lower export.min_mcc"

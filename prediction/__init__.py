@@ -8,6 +8,7 @@ cores.py           how many cores this process may use
 session.py         a model file in ONNX Runtime
 onnx_predictor.py  predictions from model.onnx
 command_line.py    the command line of both scripts
+parquet_parts.py   a Parquet input in parts, predicted one by one
 stream.py          a file of sentences, predicted batch by batch
 input_files.py     the files of sentences that it reads
 printing.py        answers on standard output

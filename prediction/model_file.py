@@ -91,7 +91,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class LineageCorpus:
-    """The corpus that a model was trained and validated on."""
+    """A corpus that a model was trained or validated on."""
 
     name: str
     sha256: str
@@ -101,7 +101,7 @@ class LineageCorpus:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read the ``corpus`` of a lineage.
+        """Read a corpus of a lineage.
 
         Raises:
             KeyError: a key is missing.
@@ -179,6 +179,11 @@ class Lineage:
 
     checkpoint_sha256: str | None = None
 
+    validated_on: LineageCorpus | None = None
+    """The corpus of the metrics, the calibration and the reference distributions, where the export
+    was given another one than ``corpus``.
+    """
+
     @property
     def mcc(self) -> float:
         """Matthews correlation over the whole validation set.
@@ -195,6 +200,7 @@ class Lineage:
         Raises:
             KeyError: a key that each file has is missing.
         """
+        validated_on = document.get("validated_on")
         return cls(
             base_model=document["base_model"],
             base_revision=document["base_revision"],
@@ -213,6 +219,7 @@ class Lineage:
             parity=document.get("parity"),
             metrics=document.get("metrics", {}),
             checkpoint_sha256=document.get("checkpoint_sha256"),
+            validated_on=LineageCorpus.from_json(validated_on) if validated_on else None,
         )
 
     def to_json(self) -> dict[str, Any]:

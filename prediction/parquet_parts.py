@@ -22,11 +22,16 @@ from prediction.types import Encoded, Prediction
 # About five seconds of one core: what a failure costs, and how long the last core runs alone.
 PART_ROWS = 8192
 
+# Of a column, read at a time: little memory, and few requests to a bucket.
+READ_BYTES = 4_000_000
+
 # Readers of a Parquet folder skip names that begin with an underscore.
 JOB_FILE = "_job.json"
 UNFINISHED = "_unfinished-"
 
-NEW_COLUMNS = ("label", "score", "probability_acceptable", "error")
+# What is written of a prediction, and of a sentence without one.
+PREDICTED = {"label": "string", "score": "double", "probability_acceptable": "double"}
+NEW_COLUMNS = (*PREDICTED, "error")
 
 
 @dataclass(frozen=True)
@@ -185,20 +190,11 @@ def predict_part(job: Job, part: Part) -> int:
     if predictor.info.version != job.model_version:
         raise ModelFileError(f"{job.model}: is {predictor.info.version}, not {job.model_version}")
 
-    filesystem, _ = locate(job.source)
-    with parquet.ParquetFile(part.file, filesystem=filesystem) as opened:
-        group = opened.read_row_group(part.row_group, use_threads=False)
-    rows = group.slice(part.first_row, part.rows)
-
+    rows = read_rows(job, part)
     predictions, errors = predict(predictor, rows[job.column].to_pylist())
-    rows = rows.append_column(
-        "label", pyarrow.array([p and p.label for p in predictions], "string")
-    )
-    rows = rows.append_column(
-        "score", pyarrow.array([p and p.score for p in predictions], "double")
-    )
-    acceptable = [p and p.probability_acceptable for p in predictions]
-    rows = rows.append_column("probability_acceptable", pyarrow.array(acceptable, "double"))
+    for name, kind in PREDICTED.items():
+        values = [prediction and getattr(prediction, name) for prediction in predictions]
+        rows = rows.append_column(name, pyarrow.array(values, kind))
     rows = rows.append_column("error", pyarrow.array(errors, "string"))
 
     # Under another name until it is whole: a part that exists is never predicted again. The name is
@@ -208,6 +204,30 @@ def predict_part(job: Job, part: Part) -> int:
     parquet.write_table(rows, unfinished, filesystem=filesystem)
     filesystem.move(unfinished, f"{folder}/{part.output_name}")
     return len(errors) - errors.count(None)
+
+
+def read_rows(job: Job, part: Part) -> pyarrow.Table:
+    """Return a part's rows, with all columns.
+
+    A row group may not fit into memory. It is read in pieces, from its first row on, as Parquet has
+    no other way to those behind it, and no further than the part.
+    """
+    filesystem, _ = locate(job.source)
+    pieces: list[pyarrow.RecordBatch] = []
+    first_row = end = 0
+
+    with parquet.ParquetFile(part.file, filesystem=filesystem, buffer_size=READ_BYTES) as opened:
+        for piece in opened.iter_batches(PART_ROWS, row_groups=[part.row_group], use_threads=False):
+            pieces.append(piece)
+            end += len(piece)
+
+            if end <= part.first_row:
+                first_row = end
+                pieces.clear()
+            if end >= part.first_row + part.rows:
+                break
+
+    return pyarrow.Table.from_batches(pieces).slice(part.first_row - first_row, part.rows)
 
 
 @functools.cache

@@ -17,6 +17,9 @@ from prediction.types import Answer, TextPredictor
 # Sentences that are predicted, written and flushed together.
 BATCH = 512
 
+# Of a score, for one model: sentences may share other rows than before, on more cores or fewer.
+MAX_DIFFERENCE = 0.005
+
 PROGRESS_SECONDS = 0.2
 PROGRESS_WIDTH = 30
 
@@ -83,8 +86,10 @@ class Stream:
 
     def _answers(self, records: Iterator[str], file: IO[str]) -> Iterator[list[Answer | Failure]]:
         while texts := list(itertools.islice(records, BATCH)):
-            yield self._predict(texts)
+            answers = self._predict(texts)
+            yield answers
             self._predicted += len(texts)
+            self._failed += sum("error" in answer for answer in answers)
 
             is_due = time.monotonic() - self._last_progress > PROGRESS_SECONDS
             if is_due and sys.stderr.isatty():
@@ -95,7 +100,6 @@ class Stream:
             return [prediction.as_dict() for prediction in self._predictor.predict_many(texts)]
         except InvalidText as error:
             if len(texts) == 1:
-                self._failed += 1
                 return [{"text": texts[0], "error": str(error)}]
 
         # Halve the batch until the one that cannot be predicted is found.
@@ -116,14 +120,15 @@ class Stream:
             The sentences that are still to be predicted.
 
         Raises:
-            ConfigError: The output must not be continued, or is that of another input.
+            ConfigError: The output must not be continued, or is that of another input or model.
         """
         if not output.is_file():
             raise ConfigError(f"--output {output}: is no regular file; give another name")
         if not self._resume:
             raise ConfigError(f"{output} exists: continue it with --resume, or delete it")
 
-        batch: list[str] = []
+        batch: list[tuple[str, float | None]] = []
+        last_batch = batch
         kept_bytes = read_bytes = 0
         with output.open("rb+") as file:
             for line in file:
@@ -131,18 +136,44 @@ class Stream:
                 if not line.endswith(b"\n"):
                     break
 
-                text = next(records, None)
-                if text is None or _text_of(line) != text:
+                text, answered = next(records, None), _read_line(line)
+                if text is None or answered is None or answered[0] != text:
                     raise ConfigError(f"{output} does not belong to {self._source}: delete it")
 
-                batch.append(text)
+                batch.append(answered)
                 read_bytes += len(line)
                 if len(batch) == BATCH:
-                    batch, kept_bytes = [], read_bytes
+                    last_batch, batch, kept_bytes = batch, [], read_bytes
 
+            if kept_bytes:
+                self._require_same_model(output, last_batch)
             file.truncate(kept_bytes)
 
-        return itertools.chain(batch, records)
+        return itertools.chain([text for text, _ in batch], records)
+
+    def _require_same_model(self, output: Path, batch: list[tuple[str, float | None]]) -> None:
+        """Check that a batch that is kept would get the same scores now.
+
+        Args:
+            output: Where it is.
+            batch: What ``_read_line`` found in each of its lines.
+
+        Raises:
+            ConfigError: It would not: the output would mix the answers of two models.
+        """
+        answers = self._predict([text for text, _ in batch])
+        for (text, before), answer in zip(batch, answers, strict=True):
+            now = _probability_of(answer)
+            if before is None or now is None:
+                is_same = before is now
+            else:
+                is_same = abs(now - before) <= MAX_DIFFERENCE
+
+            if not is_same:
+                raise ConfigError(
+                    f"{output} was predicted by another model, which scores {text[:40]!r} "
+                    "otherwise: give that one with --model, or delete the file"
+                )
 
     def _show_progress(self, file: IO[str]) -> None:
         self._last_progress = time.monotonic()
@@ -172,10 +203,23 @@ class Stream:
         print(prefix + message.lstrip("\r"), end="", file=sys.stderr, flush=True)
 
 
-def _text_of(line: bytes) -> str | None:
-    """Return the sentence of a line of output; None if it is not a line of output."""
+def _read_line(line: bytes) -> tuple[str, float | None] | None:
+    """Return what a line of output says: its sentence, and the probability of ``acceptable``.
+
+    None if it is not a line of output.
+    """
     try:
-        text: str | None = json.loads(line)["text"]
-        return text
+        answer = json.loads(line)
+        return answer["text"], _probability_of(answer)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _probability_of(answer: Answer | Failure) -> float | None:
+    """Return the probability of ``acceptable``; None for a sentence without a prediction."""
+    if "error" in answer:
+        return None
+
+    prediction = answer["prediction"]
+    score = float(prediction["score"])
+    return score if prediction["label"] == "acceptable" else 1 - score

@@ -52,11 +52,13 @@ class Facts:
         lineage = ColaONNXPredictor(model, threads=1).info.lineage
 
         try:
+            # The MCC is that of the sentences that the export measured.
+            measured_on = lineage.validated_on or lineage.corpus
             return cls(
                 mcc=lineage.mcc,
                 sha256=sha256_of(model),
-                corpus=lineage.corpus.name,
-                corpus_sha256=lineage.corpus.sha256,
+                corpus=measured_on.name,
+                corpus_sha256=measured_on.sha256,
                 base_model=lineage.base_model,
                 commit=lineage.git_commit,
                 created=lineage.created,

@@ -14,7 +14,11 @@ from tests.helpers.paths import ROOT
 if TYPE_CHECKING:
     from configs.schema import Config
 
-pytest_plugins = ["tests.helpers.aws_fixtures", "tests.helpers.search_fixtures"]
+pytest_plugins = [
+    "tests.helpers.aws_fixtures",
+    "tests.helpers.search_fixtures",
+    "tests.helpers.trained_model",
+]
 os.environ.setdefault("WANDB_MODE", "offline")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -235,3 +236,13 @@ def test_the_forwarder_runs_on_the_standard_library_alone(tmp_path: Path) -> Non
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(str(archive))
+
+
+def test_each_package_lists_its_modules() -> None:
+    for init in sorted(ROOT.glob("[!.]*/__init__.py")):
+        listed = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+        modules = sorted(
+            {path.stem for path in init.parent.glob("*.py")} - {"__init__", "__main__"}
+        )
+        missing = [name for name in modules if not re.search(rf"\b{name}\b", listed)]
+        assert missing == [], init

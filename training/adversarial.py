@@ -6,7 +6,7 @@ pass of its own. Here it is the gradient of the epoch before, which was computed
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from training.examples import Batch
 
@@ -23,6 +23,16 @@ class WorstDirections:
 
     def __init__(self) -> None:
         self.by_index: dict[int, Tensor] = {}
+
+    def of_all_processes(self) -> list[dict[int, Tensor]]:
+        """Return ``by_index`` of each process, on the first; all processes must ask together."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return [self.by_index]
+
+        everyone: list[dict[int, Tensor]] = [{}] * distributed.get_world_size()
+        is_first = distributed.get_rank() == 0
+        distributed.gather_object(self.by_index, everyone if is_first else None)
+        return everyone
 
     def recall(self, batch: Batch, embeddings: Tensor) -> Tensor:
         """Return a direction per sentence, zeros for a new one, shaped as ``embeddings``.

@@ -1,4 +1,4 @@
-"""What happens around a training step: seeding, stopping on request, timing, learning curves."""
+"""What happens in a run: seeding, stopping, checkpoints, timing, learning curves."""
 
 import signal
 import time
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-from errors import Interrupted
+from errors import CheckpointError, Interrupted
 from training.examples import Batch
 
 Curves = dict[str, list[tuple[int, float]]]
@@ -38,7 +39,7 @@ class StopOnSignal(pl.Callback):
     """On Ctrl-C or SIGTERM: finish the step, save everything to ``path``, raise ``Interrupted``.
 
     A second Ctrl-C stops at once. The same file is also written after each epoch (by the
-    ``ModelCheckpoint`` of ``trainer.make_trainer``), for ends that no signal announces.
+    ``RunCheckpoint`` of ``trainer.make_trainer``), for ends that no signal announces.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,6 +79,68 @@ class StopOnSignal(pl.Callback):
         """Leave the signals to Python again."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class StopWithoutProgress(EarlyStopping):
+    """Stops a run early; the epochs before ``first_epoch`` do not count.
+
+    Args:
+        first_epoch: From 0.
+        options: Those of ``EarlyStopping``.
+    """
+
+    def __init__(self, *, first_epoch: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_epoch = first_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the metric, if this epoch counts."""
+        if trainer.current_epoch >= self.first_epoch:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Saves a checkpoint after each epoch from ``first_epoch`` on, in a folder that may be moved.
+
+    Args:
+        first_epoch: From 0.
+        options: Those of ``ModelCheckpoint``.
+    """
+
+    def __init__(self, *, first_epoch: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_epoch = first_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, if this epoch counts."""
+        if trainer.current_epoch >= self.first_epoch:
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the files of the interrupted run, where its folder is now.
+
+        Raises:
+            CheckpointError: The best epoch of that run is not in the folder.
+        """
+        folder = Path(str(self.dirpath))
+
+        def moved(path: str) -> str:
+            return str(folder / Path(path).name) if path else ""
+
+        # Lightning forgets the best score if the folder is another one.
+        best, scores = moved(state_dict["best_model_path"]), state_dict["best_k_models"]
+        here = {
+            "dirpath": self.dirpath,
+            "best_model_path": best,
+            "kth_best_model_path": moved(state_dict["kth_best_model_path"]),
+            "best_k_models": {moved(path): score for path, score in scores.items()},
+        }
+        if scores and not Path(best).is_file():
+            raise CheckpointError(
+                f"there is no {best}, the best epoch of the run to resume; "
+                "it belongs beside that run's resume.ckpt"
+            )
+        super().load_state_dict({**state_dict, **here})
 
 
 class Throughput(pl.Callback):

@@ -25,26 +25,28 @@ def classification_metrics(probability: Tensor, label: Tensor) -> dict[str, floa
         label: 0 or 1, int [n].
 
     Returns:
-        Metrics by name; None where one is not defined for these labels. ``mcc`` is Matthews
+        Metrics by name; None where one is not defined for these labels: where a label does not
+        occur, its precision and recall, and what both labels make up. ``mcc`` is Matthews
         correlation (Matthews 1975), 0 for any constant guess.
     """
     # Precision and recall of both labels, float [2].
     predicted = (probability > 0.5).long()
     precision = multiclass_precision(predicted, label, num_classes=2, average=None)
     recall = multiclass_recall(predicted, label, num_classes=2, average=None)
+    f1 = multiclass_f1_score(predicted, label, num_classes=2, average="macro")
 
-    both_labels = 0 < int(label.sum()) < len(label)
+    occurs = [bool((label == number).any()) for number in range(2)]
     metrics: dict[str, float | None] = {
         # Not torchmetrics' (1.9): it gives a constant guess up to 0.58 where the correlation is 0.
-        "mcc": float(matthews_corrcoef(label.cpu(), predicted.cpu())) if both_labels else None,
+        "mcc": float(matthews_corrcoef(label.cpu(), predicted.cpu())) if all(occurs) else None,
         "accuracy": float(binary_accuracy(predicted, label)),
-        "f1_macro": float(multiclass_f1_score(predicted, label, num_classes=2, average="macro")),
-        "roc_auc": float(binary_auroc(probability, label)) if both_labels else None,
+        "f1_macro": float(f1) if all(occurs) else None,
+        "roc_auc": float(binary_auroc(probability, label)) if all(occurs) else None,
     }
 
     for number, name in enumerate(LABELS):
-        metrics[f"precision_{name}"] = float(precision[number])
-        metrics[f"recall_{name}"] = float(recall[number])
+        metrics[f"precision_{name}"] = float(precision[number]) if occurs[number] else None
+        metrics[f"recall_{name}"] = float(recall[number]) if occurs[number] else None
     return metrics
 
 

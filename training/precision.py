@@ -13,10 +13,14 @@ it is some 1e-4.
 """
 
 
-def choose_precision(precision: str) -> Any:
+def choose_precision(precision: str, accelerator: str = "auto") -> Any:
     """Return Lightning's name of the precision to train in.
 
     ``auto`` is bf16 where the GPU, or else the CPU, computes in it, else fp32.
+
+    Args:
+        precision: ``training.precision``.
+        accelerator: ``training.accelerator``.
 
     Raises:
         ConfigError: fp16, whose gradients would have to be scaled.
@@ -28,8 +32,9 @@ def choose_precision(precision: str) -> Any:
     if precision != "auto":
         return precision
 
-    if torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported()
+    # A GPU that only emulates bf16 is slower in it than in fp32.
+    if accelerator != "cpu" and torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
     return "bf16-mixed" if has_bf16 else "32-true"

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config, from_plain, plain
+from commands.files import sha256_of
+from configs.schema import Config, ModelConfig, from_plain, plain
 from errors import CheckpointError
 from prediction.model_file import Metrics
 from prediction.types import LABELS
@@ -29,11 +30,16 @@ Architecture = dict[str, Any]
 
 @dataclass(frozen=True)
 class BaseModel:
-    """The pretrained model that training started from, as the group ``model`` names it."""
+    """The pretrained model that training started from."""
 
     name: str
+    """As the group ``model`` names it: a local folder, or a model on the Hub."""
+
     revision: str | None
+    """Commit on the Hub; None for a local folder and for random weights."""
+
     sha256: str | None
+    """Of the file with the weights; None if nobody has looked at it."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,9 @@ class Provenance:
     validation_metrics: Metrics = field(default_factory=dict)
     """Of the last validation before the checkpoint was saved; empty before the first."""
 
+    precision: str | None = None
+    """What ``training.precision`` came to; None in a checkpoint of an earlier version."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON document."""
         return {
@@ -140,9 +149,8 @@ def collect(
         network: Architecture (``weights.architecture``).
         tokenizer: ``tokenizer.json`` (``weights.tokenizer_json``).
     """
-    model = config.model
     return Provenance(
-        base_model=BaseModel(model.name, model.revision, model.sha256),
+        base_model=_base_model(config.model),
         network=network,
         tokenizer=tokenizer,
         labels=LABELS,
@@ -153,6 +161,18 @@ def collect(
         packages={name: version(name) for name in PACKAGES},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _base_model(model: ModelConfig) -> BaseModel:
+    """Return what training starts from: the group's commit and digest are not those of a folder."""
+    if model.from_scratch is not None:
+        return BaseModel(model.name, revision=None, sha256=None)
+
+    folder = Path(model.name)
+    if folder.is_dir():
+        file = folder / "model.safetensors"
+        return BaseModel(model.name, None, sha256_of(file) if file.is_file() else None)
+    return BaseModel(model.name, model.revision, model.sha256)
 
 
 def git_commit() -> str | None:
@@ -206,4 +226,8 @@ def _settings(provenance: Provenance) -> dict[str, Any]:
     for name in ("model", "processing", "training"):
         group = asdict(getattr(config, name))
         settings |= {f"{name}.{key}": value for key, value in group.items() if key != "resume"}
+
+    # What "auto" came to on that machine.
+    if provenance.precision is not None:
+        settings["precision"] = provenance.precision
     return settings

@@ -1,5 +1,6 @@
 """What a run reports: ``training_report.json``, a table, the ranking of a grid of runs."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,8 +14,10 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from commands.run import FAILED
 from commands.tables import print_table
 from configs.schema import Config, from_plain, plain
+from errors import Interrupted
 from prediction.model_file import Metrics
 from training.provenance import BaseModel, CorpusFacts
 
@@ -40,7 +43,9 @@ class TrainingReport:
     """Of the training steps alone, over all processes."""
 
     peak_memory_mb: float
-    """Largest resident memory of the main process, in MiB."""
+    """Largest resident memory of the main process so far, in MiB; in a grid, of its earlier runs
+    too.
+    """
 
     base_model: BaseModel
     corpus: CorpusFacts
@@ -139,21 +144,41 @@ def _three_digits(value: float | None) -> str:
 class RankRuns(Callback):
     """Ends ``train.py -m ...`` with a table that ranks the runs by MCC.
 
-    Its first column is the run's number, with which its folder's name begins.
+    Its first column is the run's number, with which its folder's name begins. A run that failed
+    comes as its error (``commands.run.exit_on_error``): the others go on, and the exit code is 2.
     """
 
     HEADINGS = ("run", "what differs", "MCC", "in-domain", "out-of-domain", "seconds")
 
     def __init__(self) -> None:
         self.runs: list[tuple[list[str], TrainingReport | None]] = []
+        self.has_failed = False
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Remember a run's report, or that it failed."""
+        """Remember a run's report, or that it failed.
+
+        Raises:
+            KeyboardInterrupt: It was stopped, and with it the grid.
+        """
         finished = job_return.status.name == "COMPLETED"
-        overrides = list(job_return.overrides or [])
-        self.runs.append((overrides, job_return.return_value if finished else None))
+        result = job_return.return_value if finished else None
+        failed = not finished or isinstance(result, Exception)
+
+        self.has_failed |= failed
+        self.runs.append((list(job_return.overrides or []), None if failed else result))
+
+        # Hydra goes on after errors, but not after this one.
+        if isinstance(result, Interrupted):
+            self.print_ranking()
+            raise KeyboardInterrupt
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print the table; end with exit code 2 if a run failed."""
+        self.print_ranking()
+        if self.has_failed:
+            sys.exit(FAILED)
+
+    def print_ranking(self) -> None:
         """Print the table, and where the best checkpoint is."""
         different = what_differs([overrides for overrides, _ in self.runs])
         ranked = sorted(enumerate(self.runs), key=lambda item: -_rank_value(item[1][1]))

@@ -39,6 +39,19 @@ def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
     return _rise_and_fall(step - steps.pretext, steps.corpus, warmup, peak=config.lr, end=0.0)
 
 
+def peak_at(step: int, steps: Steps, config: TrainingConfig) -> str:
+    """Return the setting that decides a step's learning rate: ``training.lr=8e-05``.
+
+    Args:
+        step: From 0.
+        steps: Of the run.
+        config: The ``training`` group of the configuration.
+    """
+    if config.pretext_lr is not None and step < steps.pretext:
+        return f"training.pretext_lr={config.pretext_lr}"
+    return f"training.lr={config.lr}"
+
+
 def _rise_and_fall(step: int, steps: int, warmup_share: float, *, peak: float, end: float) -> float:
     """Return a value that rises linearly from 0 to its peak, then falls linearly to its end."""
     warmup = int(warmup_share * steps)

@@ -1,11 +1,12 @@
 """Where a corpus is read from: a local folder, the Hugging Face Hub, or ``corpus/``."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
 from configs.schema import DataConfig, Source
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence, read_folder
+from errors import CorpusError
 
 OWN_CORPUS = Path(__file__).parents[1] / "corpus"
 
@@ -61,17 +62,28 @@ def _read_own(config: DataConfig) -> tuple[str, Splits]:
 def _read_hub(config: DataConfig) -> tuple[str, Splits]:
     # Heavy, and not needed for the other sources.
     from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     name, revision = config.hub_name, config.hub_revision
+    not_there = (RepositoryNotFoundError, RevisionNotFoundError, DatasetNotFoundError)
     try:
-        # Asked first, because load_dataset takes half a minute to find that there is no network.
-        HfApi().dataset_info(name, revision=revision, timeout=config.hub_timeout)
+        parts = _downloaded_before(config)
+        if parts is None:
+            # Asked first: load_dataset takes half a minute to find that there is no network.
+            HfApi().dataset_info(name, revision=revision, timeout=config.hub_timeout)
+            parts = load_dataset(name, config.hub_config, revision=revision)
 
-        parts = load_dataset(name, config.hub_config, revision=revision)
         rows = {part: [_from_glue(row) for row in parts[part]] for part in ("train", "validation")}
+    except (*not_there, ValueError, KeyError) as error:
+        # Another source is no answer to a misspelt setting.
+        raise CorpusError(
+            f"data.hub_name={name}, data.hub_config={config.hub_config}, data.hub_revision="
+            f"{revision}: the hub has no such data set, or it is not like CoLA's in GLUE"
+        ) from error
     except Exception as error:
-        # Each of the hub's libraries raises errors of its own; all of them mean: not from here.
+        # Each of the hub's libraries raises errors of its own; all others mean: not from here.
         raise UnavailableError(
             f"{name} cannot be reached ({type(error).__name__}: {error})"
         ) from error
@@ -82,6 +94,25 @@ def _read_hub(config: DataConfig) -> tuple[str, Splits]:
         OUT_OF_DOMAIN: rows["validation"][GLUE_IN_DOMAIN_ROWS:],
     }
     return f"{Source.hub.value}:{name}/{config.hub_config}", splits
+
+
+def _downloaded_before(config: DataConfig) -> Mapping[str, Iterable[GlueRow]] | None:
+    """Return the data set from the local cache; None if this commit of it is not in there.
+
+    It needs no network. Offline, ``load_dataset`` would take whichever commit is in the cache.
+    """
+    from datasets.packaged_modules.cache.cache import Cache
+
+    builder = Cache(
+        repo_id=config.hub_name,
+        dataset_name=config.hub_name.rpartition("/")[2],
+        config_name=config.hub_config,
+        hash=config.hub_revision,
+    )
+    if not Path(builder.cache_dir).is_dir():
+        return None
+    parts: Mapping[str, Iterable[GlueRow]] = builder.as_dataset()
+    return parts
 
 
 def _from_glue(row: GlueRow) -> Sentence:

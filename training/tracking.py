@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytorch_lightning as pl
 import wandb
+from pydantic import ValidationError
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from configs.schema import Config, LoggerKind, plain
@@ -25,32 +27,33 @@ def make_logger(config: Config, run_dir: Path) -> Logger | None:
     """Return the logger that ``config.logger`` names, with the whole configuration recorded in it.
 
     Raises:
-        ConfigError: There is a W&B account, but its server does not answer.
+        ConfigError: W&B's server does not answer, or W&B refuses a setting.
     """
     if config.logger.kind is LoggerKind.none:
         return None
     if config.logger.kind is LoggerKind.csv:
         return CSVLogger(str(run_dir), name="", version="csv")
 
-    offline = os.environ.get("WANDB_MODE") == "offline" or not has_account()
-    logger = WandbLogger(
-        save_dir=str(run_dir),
-        project=config.logger.project,
-        entity=config.logger.entity,
-        settings=wandb.Settings(
-            mode="offline" if offline else "online",
-            init_timeout=INIT_TIMEOUT,
-            silent=True,
-            console="off",
-        ),
-    )
+    # What a person has chosen, such as WANDB_MODE=disabled, is not chosen again.
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if has_account() else "offline")
 
     # `experiment` starts the run, and with it the connection.
     try:
+        settings = wandb.Settings(mode=mode, init_timeout=INIT_TIMEOUT, silent=True, console="off")
+        logger = WandbLogger(
+            save_dir=str(run_dir),
+            project=config.logger.project,
+            entity=config.logger.entity,
+            settings=settings,
+        )
         logger.experiment.config.update(plain(config))
     except wandb.errors.CommError as error:
         raise ConfigError(
             f"W&B does not answer ({error}); set WANDB_MODE=offline or logger=csv"
+        ) from error
+    except (wandb.errors.UsageError, ValidationError) as error:
+        raise ConfigError(
+            "W&B refuses logger.project, logger.entity or WANDB_MODE; set another, or logger=csv"
         ) from error
     return logger
 
@@ -147,8 +150,11 @@ class TrackValidation(pl.Callback):
 
 
 def log_checkpoint(logger: Logger | None, checkpoint: Path) -> None:
-    """Record the best checkpoint as an artifact, if the run is recorded in W&B."""
+    """Record the best checkpoint as an artifact, if the run is recorded in W&B.
+
+    W&B keeps a copy: the next run replaces the file, perhaps before `wandb sync` uploads it.
+    """
     if isinstance(logger, WandbLogger):
         artifact = wandb.Artifact("best-checkpoint", type="model")
-        artifact.add_file(str(checkpoint), policy="immutable")
+        artifact.add_file(str(checkpoint))
         logger.experiment.log_artifact(artifact)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from configs.schema import Config
-from training.callbacks import SeedEachStep, StopOnSignal
+from training.callbacks import RunCheckpoint, SeedEachStep, StopOnSignal, StopWithoutProgress
 from training.precision import choose_precision
 
 
@@ -25,8 +25,12 @@ def make_trainer(
     """
     training = config.training
 
+    # A model that knows the pretext task alone is chosen only where there is no other.
+    first_epoch = training.pretext_epochs if training.max_epochs > 0 else 0
+
     # The best epoch's weights, for use; everything after each epoch, to resume.
-    best = ModelCheckpoint(
+    best = RunCheckpoint(
+        first_epoch=first_epoch,
         dirpath=folder,
         filename="best-checkpoint",
         monitor=training.monitor,
@@ -34,7 +38,7 @@ def make_trainer(
         save_weights_only=True,
         enable_version_counter=False,
     )
-    resume = ModelCheckpoint(
+    resume = RunCheckpoint(
         dirpath=folder,
         filename="resume",
         save_on_train_epoch_end=True,
@@ -45,7 +49,12 @@ def make_trainer(
     early_stopping = []
     if training.patience is not None:
         early_stopping = [
-            EarlyStopping(training.monitor, patience=training.patience, mode=training.monitor_mode)
+            StopWithoutProgress(
+                first_epoch=first_epoch,
+                monitor=training.monitor,
+                mode=training.monitor_mode,
+                patience=training.patience,
+            )
         ]
 
     return pl.Trainer(
@@ -56,7 +65,7 @@ def make_trainer(
         devices=training.devices,
         num_nodes=training.num_nodes,
         strategy=training.strategy,
-        precision=choose_precision(training.precision),
+        precision=choose_precision(training.precision, training.accelerator),
         deterministic=training.deterministic,
         gradient_clip_val=training.gradient_clip,
         log_every_n_steps=training.log_every_n_steps,

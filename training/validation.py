@@ -23,7 +23,7 @@ class Validation:
 
     @classmethod
     def from_rows(cls, rows: Tensor) -> "Validation":
-        """Return the predictions that ``ValidationRows.compute`` collected, float64 [n, 4]."""
+        """Return the predictions that ``ValidationRows.compute`` collected, float32 [n, 4]."""
         return cls(rows[:, 0].long(), rows[:, 1].long(), rows[:, 2:].float())
 
     @property
@@ -50,11 +50,12 @@ class ValidationRows(Metric):
             label: 0 or 1, int [sentences].
             logits: float [sentences, 2].
         """
+        # float32 holds positions up to 16 million exactly, and Apple's MPS has no float64.
         facts = torch.stack([index, label], dim=1)
-        self.rows.append(torch.cat([facts.double(), logits.double()], dim=1))
+        self.rows.append(torch.cat([facts.float(), logits.float()], dim=1))
 
     def compute(self) -> Tensor:
-        """Return index, label and two logits per sentence, float64 [n, 4], ordered by index."""
+        """Return index, label and two logits per sentence, float32 [n, 4], ordered by index."""
         rows = dim_zero_cat(self.rows).cpu()
 
         # The sampler repeats batches so that all processes get equally many: keep one row per

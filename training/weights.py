@@ -1,10 +1,10 @@
 """Where pretrained weights and tokenizer come from: a folder, an installed package, the Hub."""
 
-import contextlib
 import importlib.util
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import transformers
@@ -33,14 +33,15 @@ def resolve(config: ModelConfig) -> str:
     """Return what ``from_pretrained`` is to load: a folder, or a name that the Hub can serve.
 
     Raises:
-        WeightsError: Nobody has the weights, the package's file is not the one expected, or the
-            configuration does not say which of the Hub's commits it wants.
+        WeightsError: Nobody has the weights, the folder has no model, the package's file is not the
+            one expected, or the configuration does not say which of the Hub's commits it wants.
     """
     if not config.name:
         raise WeightsError(
             "model.name is empty; set it to a folder or a model of the Hub, or use model=minilm"
         )
     if Path(config.name).is_dir():
+        _require_model(Path(config.name))
         return config.name
 
     # A package is asked before the Hub: it needs no network, and its digest is known.
@@ -63,9 +64,22 @@ def resolve(config: ModelConfig) -> str:
     return config.name
 
 
+def _require_model(folder: Path) -> None:
+    """Refuse a folder that happens to have the name, as ``docs`` would."""
+    if not (folder / "config.json").is_file():
+        raise WeightsError(
+            f"model.name={folder}: that folder has no config.json, as transformers' "
+            "save_pretrained writes it; set model.name to another folder or a model of the Hub"
+        )
+
+
 def _package_folder(package: str | None) -> Path | None:
     """Return the package's folder; None if it is not installed."""
-    spec = importlib.util.find_spec(package) if package else None
+    try:
+        spec = importlib.util.find_spec(package) if package else None
+    except ModuleNotFoundError:
+        # Of a.b, not even the package a.
+        return None
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
@@ -85,13 +99,15 @@ def _dequantized(quantized: Path, sha256: str | None) -> Path:
     temporary = folder.with_name(f"{folder.name}-{os.getpid()}")
     try:
         dequantization.convert(quantized, quantized.with_name("tokenizer.json"), temporary)
-    except OSError as error:
-        raise WeightsError(
-            f"{cache} cannot be written ({error.strerror or error}); set XDG_CACHE_HOME to a folder"
-            " for the weights of model.quantized, 0.3 GB"
-        ) from error
-    with contextlib.suppress(FileExistsError, NotADirectoryError):
         temporary.rename(folder)
+    except OSError as error:
+        if not folder.is_dir():
+            raise WeightsError(
+                f"{cache} cannot be written ({error.strerror or error}); set XDG_CACHE_HOME to a"
+                " folder for the weights of model.quantized, 0.3 GB"
+            ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

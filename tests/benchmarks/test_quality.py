@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,32 @@ import pytest
 
 from benchmarks import quality, results
 from tests.helpers.untrained_model import NO_CORPUS
-from training.provenance import BaseModel
+from training.provenance import BaseModel, CorpusFacts
 from training.report import TrainingReport
 
 SPLITS = ("overall", "in_domain", "out_of_domain")
 Measure = Callable[..., list[str]]
 
 
+@dataclass
+class Code:
+    """What is trained on, and by what."""
+
+    corpus: CorpusFacts
+    commit: str
+    commit_of_reports: str
+
+
 @pytest.fixture
-def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
+def code(monkeypatch: pytest.MonkeyPatch) -> Code:
+    code = Code(replace(NO_CORPUS, name="own", pretext_sha256="a"), "c0", "c0")
+    monkeypatch.setattr(quality, "corpus_facts", lambda config: code.corpus)
+    monkeypatch.setattr(quality, "git_commit", lambda: code.commit)
+    return code
+
+
+@pytest.fixture
+def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: Code) -> Measure:
     """Return a function that runs the benchmark and tells which scripts that took, and their seeds.
 
     Training takes no time and ends with a hundredth of the seed as MCC.
@@ -30,13 +47,15 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
         folder = Path(values.get("models_dir") or Path(values["export.output"]).parent)
         started.append(f"{script} {folder.name}")
         if script == "train.py":
-            report = finished([item for item in arguments if not item.startswith("hydra.")])
+            overrides = [item for item in arguments if not item.startswith("hydra.")]
+            report = finished(overrides, code)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "training_report.json").write_text(json.dumps(report.to_json()))
         else:
             (folder / "export_report.json").write_text(json.dumps(EXPORT_REPORT))
 
     monkeypatch.setattr(quality, "run", run)
+    monkeypatch.setattr(results, "matrix_product_gflops", lambda: 1.0)
     monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
 
     def benchmark(*arguments: str) -> list[str]:
@@ -64,7 +83,7 @@ EXPORT_REPORT: dict[str, Any] = {
 }
 
 
-def finished(overrides: Sequence[str]) -> TrainingReport:
+def finished(overrides: Sequence[str], code: Code) -> TrainingReport:
     config = quality.composed(overrides)
     mcc = config.seed / 100
     return TrainingReport(
@@ -75,8 +94,8 @@ def finished(overrides: Sequence[str]) -> TrainingReport:
         sentences_per_second=1.0,
         peak_memory_mb=1.0,
         base_model=BaseModel("x", None, None),
-        corpus=replace(NO_CORPUS, name="own"),
-        git_commit=None,
+        corpus=code.corpus,
+        git_commit=code.commit_of_reports,
         created="2026-01-01T00:00:00+00:00",
         packages={},
         config=config,
@@ -94,7 +113,7 @@ def test_each_seed_is_trained_and_exported_and_recorded(measure: Measure) -> Non
         "train.py seed-4",
         "convert_model_to_onnx.py seed-4",
     ]
-    group = results.read("quality")["default on own, fp32"]
+    group = results.read(results.name_here("quality"))["default on own, fp32"]
     assert group["mcc"]["overall"] == {"mean": 0.025, "min": 0.01, "max": 0.04}
     assert [run["seed"] for run in group["runs"]] == [1, 4]
     assert group["int8_mcc"]["mean"] == 0.3
@@ -113,7 +132,7 @@ def test_each_seed_is_trained_and_exported_and_recorded(measure: Measure) -> Non
 def test_a_finished_seed_is_not_run_again(measure: Measure) -> None:
     measure("--seeds", "1")
     assert measure("--seeds", "1,2") == ["train.py seed-2", "convert_model_to_onnx.py seed-2"]
-    assert len(results.read("quality")["default on own, fp32"]["runs"]) == 2
+    assert len(results.read(results.name_here("quality"))["default on own, fp32"]["runs"]) == 2
 
 
 def test_a_finished_seed_can_be_exported_again(measure: Measure) -> None:
@@ -121,12 +140,57 @@ def test_a_finished_seed_can_be_exported_again(measure: Measure) -> None:
     assert measure("--seeds", "1", "--export-again") == ["convert_model_to_onnx.py seed-1"]
 
 
-def test_other_training_settings_are_trained_and_other_export_settings_are_not(
-    measure: Measure,
-) -> None:
+def test_another_seed_is_added_to_those_that_were_recorded(measure: Measure) -> None:
+    measure("--seeds", "2")
     measure("--seeds", "1")
-    assert measure("--seeds", "1", "export.min_mcc=0.2") == []
-    assert measure("--seeds", "1", "training.lr=1e-5") == [
-        "train.py seed-1",
-        "convert_model_to_onnx.py seed-1",
-    ]
+
+    group = results.read(results.name_here("quality"))["default on own, fp32"]
+    assert [run["seed"] for run in group["runs"]] == [1, 2]
+    assert group["mcc"]["overall"]["mean"] == 0.015
+    assert group["command"].endswith("--seeds 1")
+
+
+def test_seeds_of_other_sentences_are_neither_used_again_nor_kept(
+    measure: Measure, code: Code, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure("--seeds", "1,2")
+    code.corpus = replace(code.corpus, pretext_sha256="b")
+
+    assert measure("--seeds", "1") == ["train.py seed-1", "convert_model_to_onnx.py seed-1"]
+    group = results.read(results.name_here("quality"))["default on own, fp32"]
+    assert [run["seed"] for run in group["runs"]] == [1]
+    assert "default on own, fp32: earlier seeds had other settings" in capsys.readouterr().err
+
+
+def test_other_settings_have_results_and_runs_of_their_own(measure: Measure) -> None:
+    measure("--seeds", "1")
+    default = results.read(results.name_here("quality"))["default on own, fp32"]
+
+    assert "train.py seed-1" in measure("--seeds", "1", "training.lr=1e-5")
+    assert results.read(results.name_here("quality")).keys() == {
+        "default on own, fp32",
+        "default on own, training.lr=1e-5, fp32",
+    }
+    assert results.read(results.name_here("quality"))["default on own, fp32"] == default
+    assert measure("--seeds", "1") == []
+
+
+def test_code_without_a_commit_is_refused_before_it_trains(
+    measure: Measure, code: Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code.commit = "c0-dirty"
+    monkeypatch.setattr(quality, "run", lambda *arguments: pytest.fail("it ran"))
+    with pytest.raises(SystemExit, match="changed since its commit"):
+        measure("--seeds", "1")
+
+
+def test_a_run_of_code_without_a_commit_is_not_recorded_and_trained_again(
+    measure: Measure, code: Code
+) -> None:
+    code.commit_of_reports = "c0-dirty"
+    with pytest.raises(SystemExit, match="changed since its commit"):
+        measure("--seeds", "1")
+    assert results.read(results.name_here("quality")) is None
+
+    code.commit_of_reports = "c1"
+    assert "train.py seed-1" in measure("--seeds", "1")

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
+from benchmarks.machine import machine
 from benchmarks.mistakes import mistakes
-from benchmarks.training_tables import experiments
+from benchmarks.result_rows import all_results
+from benchmarks.training_tables import experiments, seeds
 from corpus.format import Sentence
 from prediction.types import Prediction
 
@@ -24,6 +26,37 @@ def test_a_run_may_lack_a_figure_and_have_a_word_for_one(
         "| a | 1 | 0.380 |  |",
         "| b |  | 0 | about 0.8 |",
     ]
+
+
+def test_a_calibration_error_of_pytorch_is_not_shown_as_the_file_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
+    splits = dict.fromkeys(("overall", "in_domain", "out_of_domain"), 0.5)
+    run = {
+        "seed": 1,
+        "mcc": splits,
+        "int8": {"mcc": 0.5},
+        "calibration_error": 0.04,
+        "calibration_error_by_chance": 0.03,
+        "minutes": 8,
+        "cpu_minutes": 9,
+    }
+    mcc = {split: {"mean": 0.5, "min": 0.5, "max": 0.5} for split in splits}
+    group = {"mcc": mcc, "int8_mcc": mcc["overall"], "calibration_error": {"mean": 0.04}}
+
+    def record(*runs: dict[str, object]) -> tuple[list[str], str]:
+        document = {"default on own, fp32": {**group, "runs": runs, "machine": machine()}}
+        results.write(results.name_here("quality"), document)
+        return seeds().splitlines()[2:], all_results()
+
+    rows, result = record(run, {**run, "export_git_commit": "c0"})
+    assert "| 0.500 |  |  | 8 | 9 |" in rows[0]
+    assert "| 0.500 | 0.040 | 0.030 | 8 | 9 |" in rows[1]
+    assert "calibration error" not in result
+
+    _, result = record({**run, "export_git_commit": "c0"})
+    assert "int8 0.500; calibration error 0.040; 9 CPU min" in result
 
 
 def test_of_each_phenomenon_the_surest_mistake_is_kept() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fill_readme, results, walk, walk_samples
-from benchmarks.documents import WalkStep
 from benchmarks.walk_commands import (
     AFTER_SERVING,
     BEFORE_SERVING,
     SERVE,
     WHILE_SERVING,
     Command,
+    WalkStep,
     trim,
 )
 from tests.helpers.documents import documents, read
@@ -68,6 +68,20 @@ def test_what_make_runs_is_timed_apart(folder: Path) -> None:
     assert parts["train.py"] > parts["set-up"] > parts["x.py"]
 
 
+def test_the_walk_never_asks_the_hub(folder: Path) -> None:
+    assert walk.run(Command("x", "echo $HF_HUB_OFFLINE"), folder, "")["output"] == ["1"]
+
+
+def test_a_trial_does_not_replace_the_committed_walk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHMARK_RESULTS", raising=False)
+    monkeypatch.setattr(walk, "started", lambda *arguments: pytest.fail("it walked"))
+    monkeypatch.setattr("sys.argv", ["walk", "--folder", str(tmp_path), "--skip", "test"])
+    with pytest.raises(SystemExit, match="BENCHMARK_RESULTS"):
+        walk.main()
+
+
 def test_a_command_that_fails_ends_the_walk(folder: Path) -> None:
     with pytest.raises(SystemExit, match="`exit 4` ended with 4: see .*walk.log"):
         walk.run(Command("x", "exit 4"), folder, "")
@@ -111,7 +125,9 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps["train"]["parts"] = {"set-up": 7.04, "train.py": 60, "convert_model_to_onnx.py": 9}
     monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["walk"])
-    results.record("walk", {"git_commit": "c0", "environment_mb": 2500.0, "steps": steps})
+    monkeypatch.setattr(results, "matrix_product_gflops", lambda: 1.0)
+    facts = {"cloned_commit": "c0", "corpus": "own", "environment_mb": 2500.0}
+    results.record("walk", {**facts, "steps": steps})
 
 
 def test_without_a_walk_documents_stay_as_they_are(
@@ -141,6 +157,14 @@ def test_the_table_of_times_has_the_parts_of_make_train(recorded: None) -> None:
     assert "| train | 1.0 min |" in table
     # Traffic twice, and the check.
     assert "| drift report, without Docker | 6.0 min |" in table
+    assert "Measured at commit `c0`, training on the corpus `own`." in table
+
+
+def test_a_time_that_was_not_measured_keeps_its_row(recorded: None) -> None:
+    document = results.read("walk")
+    del document["steps"]["test"]
+    results.write("walk", document)
+    assert "| `make test` | not measured |" in (walk_samples.times()() or "")
 
 
 def test_long_json_is_wrapped_and_stays_json() -> None:
@@ -183,6 +207,7 @@ def test_a_walk_in_a_clone(tmp_path: Path) -> None:
     ]
     assert "able" in document["steps"]["train"]["output"][-1]
     assert document["steps"]["compare"]["exit_code"] == 0
+    assert document["corpus"] == "own"
 
     # It goes on where it was, at its end.
     assert go() == []

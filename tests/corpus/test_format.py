@@ -27,6 +27,11 @@ def test_windows_line_ends_are_not_part_of_the_sentence(tmp_path: Path) -> None:
     assert [s.text for s in read_file(path)] == ["She left.", "She leave."]
 
 
+def test_a_byte_order_mark_is_not_part_of_the_first_source(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", b"\xef\xbb\xbfa\t1\t\tShe left.\n")
+    assert read_file(path) == [Sentence("a", 1, "", "She left.")]
+
+
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
@@ -38,6 +43,8 @@ def test_windows_line_ends_are_not_part_of_the_sentence(tmp_path: Path) -> None:
         (b"a\t1\t\t", "the sentence is empty"),
         (b"a\t1\t\t  \t".rstrip(b"\t"), "the sentence is empty"),
         (b"a\t1\t\tcaf\xe9.", "not UTF-8 (byte 9)"),
+        (b"a\t1\t\tShe\0left.", "a NUL character"),
+        ("a\t1\t\t\u200b \u0301".encode(), "the sentence is empty or invisible"),
     ],
 )
 def test_a_malformed_row_is_refused_with_file_and_line(

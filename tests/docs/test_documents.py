@@ -1,6 +1,7 @@
 """What documents name exists: commands, targets, links, anchors, figures, files, chapters."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -56,6 +57,27 @@ def test_the_make_targets_that_documents_name_exist(document: Path) -> None:
     targets = {target for rule in rules for target in rule.split()}
     named = set(re.findall(r"(?:^\$? ?|`)make ([a-z][a-z-]*)", read(document), re.MULTILINE))
     assert named <= targets
+
+
+def test_the_runbook_says_what_to_do_about_each_alarm_and_rule() -> None:
+    runbook = read(CHAPTERS[10]).partition("\n## When a rule fires\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \|", runbook, re.MULTILINE)
+
+    template = (ROOT / "infra/template.yaml").read_text()
+    alarms = re.findall(r"^  (\w+Alarm):$", template, re.MULTILINE)
+    rules = json.loads((ROOT / "monitoring/kibana/rules.json").read_text())["rules"]
+    names = [rule["name"].partition(" above ${limit}")[0] for rule in rules]
+    assert alarms
+    assert [name for name in [*alarms, *names] if not any(name in row for row in rows)] == []
+
+
+def test_the_chapter_of_monitoring_names_the_variables_that_it_reads() -> None:
+    code = "".join(read(ROOT / path) for path in tracked("monitoring/*.py"))
+    variables = set(re.findall(r"""environ(?:ment)?(?:\.get\(|\[)"([A-Z_]+)""", code))
+    assert {"ELASTICSEARCH_URL", "DEAD_LETTER_QUEUE_URL"} <= variables
+
+    named = re.findall(r"\b[A-Z_]+\b", read(CHAPTERS[10]))
+    assert variables - set(named) == set()
 
 
 # Links and figures

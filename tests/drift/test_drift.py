@@ -232,7 +232,7 @@ def test_ks_agrees_with_scipy_on_binned_values() -> None:
 
 
 def test_a_million_predictions_are_judged_like_a_thousand() -> None:
-    """They arrive as counts; how long it takes is measured by benchmarks/drift.py."""
+    """They arrive as counts, so that many cost no more than few."""
     large = scaled(window(VALIDATION), 1000)
     assert large.count == 1_043_000
     assert judge(large, large, REFERENCE).state == "ok"

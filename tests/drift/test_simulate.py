@@ -7,13 +7,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from drift.simulate import DRIFTED, Client, read_sentences, send_all, sentences
+from corpus.format import digest, read_folder
+from drift.simulate import (
+    DRIFTED,
+    Client,
+    read_sentences,
+    send_all,
+    sentences,
+    warn_of_another_corpus,
+)
 from errors import ColaError
 from tests.helpers.paths import ROOT
 
@@ -25,10 +34,14 @@ NORMAL = [
 
 
 class Api:
-    """Answers POST /predict and remembers what came when; refuses a sentence that says so."""
+    """Answers POST /predict and remembers what came when; refuses a sentence that says so.
+
+    GET /model names the corpus of ``corpus``.
+    """
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, str, str | None]] = []
+        self.corpus = ""
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,6 +54,14 @@ class Api:
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
+
+            def do_GET(self) -> None:
+                model = {"lineage": {"corpus": {"name": "mine", "sha256": api.corpus}}}
+                body = json.dumps(model).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -103,6 +124,21 @@ def test_requests_arrive_once_at_the_rate_asked_for(
     assert None not in times
     assert {key for _, _, key in api.seen} == {"k"}
     assert max(at for at, _, _ in api.seen) - min(at for at, _, _ in api.seen) > 0.3
+
+
+def test_a_model_of_another_corpus_is_told_apart(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ROOT / "corpus"
+    api.corpus = digest(read_folder(own))
+    with closing(Client(api.url)) as client:
+        warn_of_another_corpus(client, own)
+        warn_of_another_corpus(Client("http://127.0.0.1:1"), own)
+        assert capsys.readouterr().err == ""
+
+        api.corpus = "another"
+        warn_of_another_corpus(client, own)
+    assert "give its corpus's folder with --corpus" in capsys.readouterr().err
 
 
 def test_refusals_and_a_dead_api_count_as_failed(api: Api) -> None:

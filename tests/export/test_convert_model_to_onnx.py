@@ -15,14 +15,18 @@ import torch
 from onnx import numpy_helper
 
 from benchmarks.walk_commands import EXPORTED, trim
+from commands.files import sha256_of
 from configs.schema import ExportConfig, Precision, Source
 from convert_model_to_onnx import calibration_of, export
 from errors import CheckpointError, ConfigError, CorpusError, ExportError
-from export import evaluation, gates, packing, variants
+from export import checkpoint as checkpoints
+from export import gates, packing, variants
 from export.calibration import NO_CALIBRATION, Calibration
 from export.comparison import Company
+from export.evaluation import prepare
 from export.packing import to_onnx
 from export.report import ExportReport, print_report
+from export.variants import Variant
 from inference import ColaPredictor
 from model import ColaModel, load_checkpoint
 from prediction.onnx_predictor import ColaONNXPredictor
@@ -135,6 +139,7 @@ def test_the_file_is_self_contained(exported: ExportReport, checkpoint: Path) ->
     lineage = info.lineage
     assert lineage.corpus.name == "own"
     assert len(lineage.corpus.sha256) == 64
+    assert lineage.validated_on is None
     assert lineage.config["processing"]["max_length"] == 32
     assert lineage.metrics["overall"] == exported.variants["int8"].metrics["overall"]
     assert lineage == exported.lineage
@@ -211,7 +216,7 @@ def test_large_logits_may_differ_by_what_fp32_rounds_off(
         weight.data *= 1000
         return model
 
-    monkeypatch.setattr(evaluation, "load_checkpoint", load)
+    monkeypatch.setattr(checkpoints, "load_checkpoint", load)
     monkeypatch.setattr(packing, "to_onnx", to_onnx)
 
     report = attempt(calibrate=False)
@@ -273,16 +278,82 @@ def test_another_corpus_can_be_named(
     config = replace(
         CONFIG, precision=Precision.fp32, checkpoint=str(checkpoint), output=str(output)
     )
-    export(config, {"sources": [Source.folder], "path": str(small_corpus)})
+    export(config, {"path": str(small_corpus)})
 
     sentences = sum(
         len((small_corpus / f"{name}_dev.tsv").read_text().splitlines())
         for name in ("in_domain", "out_of_domain")
     )
-    assert ColaONNXPredictor(output).info.reference.count == sentences
+    info = ColaONNXPredictor(output).info
+    assert info.reference.count == sentences
+
+    # What it was trained on, and what its figures are of.
+    trained_on, validated_on = info.lineage.corpus, info.lineage.validated_on
+    assert validated_on is not None
+    assert (trained_on.name, validated_on.name) == ("own", f"folder:{small_corpus.name}")
+    assert trained_on.sha256 != validated_on.sha256
 
     with pytest.raises(CorpusError, match="there is no folder"):
         export(config, {"sources": [Source.folder], "path": "nowhere"})
+
+
+def test_a_corpus_that_has_changed_since_the_training_is_refused_unless_named(
+    attempt: Export, checkpoint: Path, tmp_path: Path
+) -> None:
+    older = torch.load(checkpoint, weights_only=True)
+    older["cola"]["corpus"]["sha256"] = "0" * 64
+    torch.save(older, tmp_path / "older.ckpt")
+
+    with pytest.raises(CorpusError, match=r"the corpus own is not what it was .*sources=\[own\]"):
+        attempt(checkpoint=str(tmp_path / "older.ckpt"))
+    assert prepare(tmp_path / "older.ckpt", {"sources": [Source.own]}, calibrate=False).other_corpus
+
+
+def test_the_report_names_the_checkpoint_that_was_measured(
+    attempt: Export, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "best-checkpoint.ckpt"
+    shutil.copy(checkpoint, path)
+    measure_pytorch = variants.measure_pytorch
+
+    def measure(*arguments: Any) -> Variant:
+        path.write_bytes(b"a training run ends meanwhile")
+        return measure_pytorch(*arguments)
+
+    monkeypatch.setattr(variants, "measure_pytorch", measure)
+    assert attempt(checkpoint=str(path)).lineage.checkpoint_sha256 == sha256_of(checkpoint)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "best-checkpoint.ckpt"
+    shutil.copy(checkpoint, path)
+
+    def load(path: Path) -> ColaModel:
+        model = load_checkpoint(path)
+        path.write_bytes(b"another")
+        return model
+
+    monkeypatch.setattr(checkpoints, "load_checkpoint", load)
+    with pytest.raises(CheckpointError, match="was replaced while it was being read"):
+        checkpoints.load_with_digest(path)
+
+
+def test_a_model_file_without_its_report_is_not_left(
+    attempt: Export, exported: ExportReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(config: Any, data_overrides: Any, path: Path) -> ExportReport:
+        path.write_bytes(b"the new file")
+        return exported
+
+    monkeypatch.setattr("convert_model_to_onnx.make_model_file", make)
+
+    # In the report's place, where no file can take it.
+    (tmp_path / "export_report.json").mkdir()
+    with pytest.raises(OSError, match="export_report.json"):
+        attempt()
+    assert (tmp_path / "model.onnx").read_bytes() == b"the old file"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint"])

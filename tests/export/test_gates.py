@@ -94,6 +94,20 @@ def test_an_error_names_only_what_is_outside_of_its_limit(choose: Any) -> None:
     assert f"{STATIC}: {changed}; {STATIC_SAFER}: {fall}, {changed}; " in str(error.value)
 
 
+def test_scores_that_are_no_numbers_are_refused_whatever_the_scheme(choose: Any) -> None:
+    nan = float("nan")
+    for losses, company in (
+        ({}, Company(largest_difference=nan)),
+        (dict.fromkeys(NAMES, nan), ALONE),
+    ):
+        with pytest.raises(ExportError, match="no scheme is accepted") as error:
+            choose(dict.fromkeys(NAMES, 0.0) | losses, company)
+        assert str(error.value).count("nan") == len(NAMES)
+
+    with pytest.raises(ExportError, match="quality: the MCC is nan"):
+        gates.require_quality(variant(nan), min_mcc=0.05)
+
+
 def test_an_error_says_how_far_company_moves_scores(choose: Any) -> None:
     with pytest.raises(ExportError) as error:
         choose({STATIC: 0.0}, MOVED)

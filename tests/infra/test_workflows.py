@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.helpers.paths import ROOT
+from tests.helpers.trained_model import pytest_runtest_makereport
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
 
@@ -112,6 +114,51 @@ def test_the_job_that_pushes_takes_no_code_from_the_job_that_trained(tmp_path: P
 
     taken = [path for path in checkout.rglob("*") if path.is_file()]
     assert {str(path.relative_to(checkout)) for path in taken} == {"models/model.onnx", "table.md"}
+
+
+@pytest.mark.parametrize(("actions", "outcome"), [("", "skipped"), ("true", "failed")])
+def test_a_missing_model_is_a_failure_where_a_job_has_made_one(
+    monkeypatch: pytest.MonkeyPatch, actions: str, outcome: str
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", actions)
+    reason = "Skipped: no models/model.onnx: run `make train`"
+    report = pytest.TestReport("test", ("", 0, ""), {}, "skipped", ("test.py", 1, reason), "call")
+
+    hook = pytest_runtest_makereport()
+    next(hook)
+    with pytest.raises(StopIteration):
+        hook.send(report)
+    assert report.outcome == outcome
+
+
+def test_the_jobs_whose_tests_need_the_model_download_it() -> None:
+    for job in _load("ci.yaml")["jobs"].values():
+        runs = [step.get("run", "") for step in job["steps"]]
+        if {"make test-slow", "make test-containers"}.intersection(runs):
+            (download,) = [
+                step["with"]
+                for step in job["steps"]
+                if "download-artifact@" in step.get("uses", "")
+            ]
+            assert download == {"name": "model", "path": "models"}
+
+
+def test_without_an_aws_account_neither_a_push_nor_the_calendar_ends_in_red() -> None:
+    release = _load("build_docker_image.yaml")["jobs"]["release"]
+    due = _load("train.yaml")["jobs"]["due"]
+    assert "(github.event_name != 'push' || vars.USE_AWS == 'true')" in release["if"]
+    assert due["if"] == "github.event_name != 'schedule' || vars.USE_AWS == 'true'"
+
+
+def test_dependabot_proposes_all_python_packages_together() -> None:
+    listed = ["git", "ls-files", "*requirements*.txt", "constraints.txt", "infra/lock_*.txt"]
+    files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    folders = {f"/{Path(name).parent}".removesuffix(".") for name in files.splitlines()}
+
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    (pip,) = [entry for entry in updates if entry["package-ecosystem"] == "pip"]
+    assert set(pip["directories"]) == folders
+    assert len(pip["groups"]) == 1
 
 
 def test_no_workflow_knows_a_key() -> None:

@@ -139,6 +139,8 @@ def test_without_passwords_the_api_starts_alone_and_says_so() -> None:
         Elastic("http://127.0.0.1:8000").request("GET", "/health")
         assert "only the API starts" in run("logs", "--no-log-prefix", "prepare")
     finally:
+        # Shown if the test fails.
+        print(run("logs"))
         run("down", "--volumes", "--timeout", "10")
 
 

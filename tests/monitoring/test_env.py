@@ -3,10 +3,12 @@
 import json
 import re
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import yaml
 
+from serving.settings import Settings
 from tests.helpers.passwords import make_env
 from tests.helpers.paths import ROOT
 
@@ -29,6 +31,20 @@ def test_what_predicts_needs_neither_passwords_nor_the_profile() -> None:
     assert set(always) == {"api", "prepare"}
     assert set(always["api"]["depends_on"]) == {"prepare"}
     assert "_PASSWORD" not in json.dumps(always)
+
+
+def test_every_setting_of_the_api_can_be_given_in_the_env_file() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    given = services["api"]["environment"]
+    passed = {name for name, value in given.items() if value.startswith(f"${{{name}:-")}
+
+    # The image and the volume decide these.
+    fixed = {"MODEL_PATH", "HOST", "PORT", "LOG_FILE"}
+    names = {field.name.upper() for field in fields(Settings)} - {"THREADS"} | {"COLA_THREADS"}
+    assert passed == names - fixed
+
+    blank = {name: "" for name in passed if given[name] == f"${{{name}:-}}"}
+    assert Settings.from_environment(blank) == Settings.from_environment({})
 
 
 def test_make_up_writes_the_passwords_first() -> None:

@@ -5,12 +5,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from prediction.stream import BATCH
+from errors import ConfigError
+from prediction.stream import BATCH, Stream
+from prediction.types import Prediction
+from tests.helpers.fake_predictor import FakePredictor
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
@@ -127,6 +131,36 @@ def test_an_output_is_neither_overwritten_nor_mixed_up(predict: Predict, tmp_pat
     mixed = predict("--input", "other.txt", "--output", "out.jsonl", "--resume")
     assert (mixed.returncode, "does not belong to other.txt" in mixed.stderr) == (2, True)
     assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+class MovedPredictor(FakePredictor):
+    """Another model, or the same one in other company: its probabilities are a little higher."""
+
+    def __init__(self, difference: float) -> None:
+        super().__init__()
+        self.difference = difference
+
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
+        return [
+            replace(item, label="acceptable", score=item.probability_acceptable + self.difference)
+            for item in super().predict_many(texts)
+        ]
+
+
+def test_an_output_is_continued_by_its_own_model_only(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(["", *SENTENCES]))
+    Stream(FakePredictor(), str(source), str(output)).run()
+    lines = output.read_bytes().splitlines(keepends=True)
+    interrupted = b"".join(lines[: BATCH + 1])
+
+    output.write_bytes(interrupted)
+    with pytest.raises(ConfigError, match="was predicted by another model"):
+        Stream(MovedPredictor(0.02), str(source), str(output), resume=True).run()
+    assert output.read_bytes() == interrupted
+
+    Stream(MovedPredictor(0.001), str(source), str(output), resume=True).run()
+    assert [line["text"] for line in answers(output.read_text())] == ["", *SENTENCES]
 
 
 @pytest.mark.parametrize(

@@ -58,21 +58,22 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_only_its_own_calibration_is_taken(checkpoint: Path) -> None:
-    assert fitted_calibration(checkpoint) == NO_CALIBRATION
+    sha256 = sha256_of(checkpoint)
+    assert fitted_calibration(checkpoint, sha256) == NO_CALIBRATION
 
     report = checkpoint.with_name("export_report.json")
     lineage = {"temperature": 2.5, "largest_margin": 3.0, "checkpoint_sha256": "of another"}
     report.write_text(json.dumps({"lineage": lineage}))
-    assert fitted_calibration(checkpoint) == NO_CALIBRATION
+    assert fitted_calibration(checkpoint, sha256) == NO_CALIBRATION
 
-    lineage["checkpoint_sha256"] = sha256_of(checkpoint)
+    lineage["checkpoint_sha256"] = sha256
     report.write_text(json.dumps({"lineage": lineage}))
-    assert fitted_calibration(checkpoint) == Calibration(2.5, 3.0)
+    assert fitted_calibration(checkpoint, sha256) == Calibration(2.5, 3.0)
 
     # An older export bounds nothing.
     del lineage["largest_margin"]
     report.write_text(json.dumps({"lineage": lineage}))
-    assert fitted_calibration(checkpoint) == Calibration(2.5)
+    assert fitted_calibration(checkpoint, sha256) == Calibration(2.5)
     report.unlink()
 
 

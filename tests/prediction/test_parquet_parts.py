@@ -48,6 +48,29 @@ def test_the_output_is_in_order_however_often_and_when_its_parts_are_predicted(j
     assert len(list(Path(job.output).glob("*"))) == 6
 
 
+def test_a_part_is_read_without_holding_the_row_group_around_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_parts, "PART_ROWS", 500)
+    monkeypatch.setattr(parquet_parts, "READ_BYTES", 10_000)
+    texts = [f"{number} cats {'very ' * 40} sleep." for number in range(20_000)]
+    table = pyarrow.table({"id": range(20_000), "sentence": texts})
+    file = Path(job.source) / "a.parquet"
+    parquet.write_table(table, file, use_dictionary=False, data_page_size=10_000)
+    parts = read_input(job).parts
+
+    # Memory of its own, which tells its peak.
+    default, own = pyarrow.default_memory_pool(), pyarrow.system_memory_pool()
+    pyarrow.set_memory_pool(own)
+    try:
+        for part in parts[0], parts[20], parts[39]:
+            rows = parquet_parts.read_rows(job, part)
+            assert rows == table.slice(part.first_row, 500)
+    finally:
+        pyarrow.set_memory_pool(default)
+    assert 0 < own.max_memory() < table.nbytes / 4
+
+
 def test_resuming_leaves_what_is_done_and_clears_what_was_begun(job: Job) -> None:
     source = read_input(job)
     parts = prepare_output(job, source, resume=False)

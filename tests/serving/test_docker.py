@@ -76,6 +76,9 @@ def container():
 
     yield start
     for identity in started:
+        # Shown if the test fails.
+        logs = docker("logs", identity, check=False)
+        print(logs.stdout, logs.stderr)
         docker("rm", "-f", identity, check=False)
 
 

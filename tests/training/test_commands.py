@@ -45,6 +45,8 @@ def broken_corpus(small_corpus: Path, tmp_path: Path) -> Path:
         (("model.name=''",), "model.name is empty"),
         (("models_dir=/proc/models",), "models_dir=/proc/models"),
         (("training.resume={missing}",), "training.resume="),
+        (("training.max_epochs=0",), "training.max_epochs=0: it has to be 1 or more"),
+        (("hydra.run.dir=/proc/nope",), "/proc/nope"),
     ],
 )
 def test_a_mistake_ends_in_one_line(
@@ -68,10 +70,13 @@ def test_a_mistake_ends_in_one_line(
 
 @pytest.mark.slow
 def test_a_grid_ends_in_a_ranking(run: Run, quick: tuple[str, ...], tmp_path: Path) -> None:
-    result = run("train.py", "-m", *quick, "training.lr=1e-3,1e-2,0.0", "model=random_tiny")
-    assert result.returncode == 0, result.stderr
-    assert "Runs by MCC" in result.stdout
-    assert len(list(tmp_path.glob("runs/sweep_*/*/models/best-checkpoint.ckpt"))) == 3
+    result = run("train.py", "-m", *quick, "training.lr=1e-3,-1,1e-2", "model=random_tiny")
+    assert result.returncode == 2, "one of its runs failed"
+    assert result.stderr.count("error: training.lr=-1") == 1
+
+    _, _, ranking = result.stdout.partition("Runs by MCC")
+    assert ranking.count("failed") == 1
+    assert len(list(tmp_path.glob("runs/sweep_*/*/models/best-checkpoint.ckpt"))) == 2
     assert not (tmp_path / "models").exists(), "a grid leaves the published model alone"
 
 

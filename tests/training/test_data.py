@@ -1,6 +1,7 @@
 """Where the corpus comes from, and which sentences share a batch."""
 
 import functools
+import json
 import math
 import re
 import socket
@@ -33,6 +34,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror("no network in this test")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing has been downloaded before; return the folder where it would be."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
 
 
 # Sources
@@ -88,6 +98,51 @@ def test_a_missing_hub_is_an_error_that_says_what_to_set(
     with pytest.raises(CorpusError, match="set data.path to a folder") as error:
         data.load_corpus(compose("data.sources=[hub]").data)
     assert "nyu-mll/glue cannot be reached" in str(error.value)
+
+
+def test_a_data_set_that_was_downloaded_before_needs_no_network(
+    compose: Compose, no_network: None, empty_cache: Path, tmp_path: Path
+) -> None:
+    import datasets
+
+    config = compose("data.sources=[hub]").data
+    rows = [{"sentence": f"Sentence {i}.", "label": i % 2, "idx": i} for i in range(1043)]
+    parts = {"train": rows[:10], "validation": rows}
+    for part, its_rows in parts.items():
+        lines = "\n".join(json.dumps(row) for row in its_rows)
+        (tmp_path / f"{part}.jsonl").write_text(lines)
+
+    # The same files as load_dataset leaves for the hub's data set, but for their names.
+    files = {part: str(tmp_path / f"{part}.jsonl") for part in parts}
+    datasets.load_dataset("json", data_files=files, cache_dir=str(tmp_path / "json"))
+    (info,) = tmp_path.glob("json/json/*/*/*/dataset_info.json")
+    place = empty_cache / "nyu-mll___glue" / "cola" / "0.0.0"
+    place.mkdir(parents=True)
+    folder = info.parent.rename(place / config.hub_revision)
+    for path in folder.glob("json-*.arrow"):
+        path.rename(path.with_name(path.name.replace("json-", "glue-")))
+
+    assert data.load_corpus(config).describe().sentences["train"] == 10
+
+    # Another commit of it would be another corpus.
+    folder.rename(place / "another")
+    with pytest.raises(CorpusError, match="cannot be reached"):
+        data.load_corpus(config)
+
+
+def test_a_misspelt_setting_is_not_replaced_by_another_source(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    import huggingface_hub
+
+    def refuse(name: str, config: str, *, revision: str) -> None:
+        raise ValueError(f"BuilderConfig '{config}' not found")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *a, **k: None)
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(CorpusError, match="data.hub_config=colla"):
+        data.load_corpus(compose("data.path=null", "data.hub_config=colla").data)
 
 
 def test_a_silent_hub_is_given_up_after_the_timeout(

@@ -39,7 +39,10 @@ def test_what_is_not_defined_for_one_label_is_none() -> None:
     metrics = classification_metrics(torch.tensor([0.9, 0.2]), torch.tensor([1, 1]))
     assert metrics["mcc"] is None
     assert metrics["roc_auc"] is None
-    assert metrics["accuracy"] == 0.5
+    assert metrics["f1_macro"] is None
+    assert metrics["recall_unacceptable"] is None
+    assert metrics["precision_unacceptable"] is None
+    assert metrics["recall_acceptable"] == metrics["accuracy"] == 0.5
 
 
 def test_groups_are_evaluated_apart(predictions: tuple[torch.Tensor, torch.Tensor]) -> None:

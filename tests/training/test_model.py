@@ -1,4 +1,4 @@
-"""Optimizer groups, the collecting of predictions, and checkpoints that are refused."""
+"""Optimizer groups, pretrained weights, and checkpoints that are refused."""
 
 import json
 import re
@@ -19,7 +19,6 @@ from tests.helpers.untrained_model import batch_of_three, build_model
 from training import weights
 from training.examples import Batch
 from training.optimization import parameter_groups
-from training.validation import Validation, ValidationRows, offset_to_rate
 
 Compose = Callable[..., Config]
 
@@ -124,16 +123,6 @@ def test_a_sentence_whose_length_changed_has_no_direction(compose: Compose) -> N
     assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 0], abs=1e-2)
 
 
-# The line between the labels
-
-
-def test_the_offset_calls_the_given_share_acceptable() -> None:
-    logits = torch.randn(101, 2, generator=torch.Generator().manual_seed(0))
-    moved = logits + offset_to_rate(logits, 0.7)
-    assert moved.argmax(dim=1).double().mean() == pytest.approx(0.7, abs=0.01)
-    assert (offset_to_rate(logits[:1], 0.7) == 0).all(), "one sentence has no share"
-
-
 # The network
 
 
@@ -147,20 +136,6 @@ def test_attention_can_have_a_dropout_of_its_own(compose: Compose) -> None:
     module = build(compose, "model.dropout=0.25", "model.attention_dropout=0.0")
     assert module.network.config.hidden_dropout_prob == 0.25
     assert module.network.config.attention_probs_dropout_prob == 0.0
-
-
-# Predictions for the validation set
-
-
-def test_a_repeated_sentence_counts_once() -> None:
-    rows = ValidationRows()
-    rows.update(torch.tensor([2, 0]), torch.tensor([1, 0]), torch.tensor([[0.0, 1.0], [2.0, 0.0]]))
-    rows.update(torch.tensor([1, 2]), torch.tensor([1, 1]), torch.tensor([[0.0, 3.0], [0.0, 1.0]]))
-    result = Validation.from_rows(rows.compute())
-    assert result.index.tolist() == [0, 1, 2]
-    assert result.label.tolist() == [0, 1, 1]
-    assert result.logits[1].tolist() == [0.0, 3.0]
-    assert result.probability.shape == (3,)
 
 
 # Pretrained weights
@@ -177,6 +152,7 @@ def test_other_weights_than_expected_are_refused(compose: Compose) -> None:
 
 
 def test_a_local_folder_comes_first(compose: Compose, tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
     assert weights.resolve(compose("model=minilm", f"model.name={tmp_path}").model) == str(tmp_path)
 
 
@@ -287,5 +263,21 @@ def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes | No
 
 def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match="not a checkpoint of"):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("wrong", [{"hidden_size": 64}, {"model_type": "none"}])
+def test_weights_that_do_not_fit_their_network_are_refused(
+    compose: Compose, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    model = build(compose)
+    provenance = model.provenance.to_json()
+    checkpoint = {"state_dict": model.state_dict(), "cola": provenance}
+    torch.save(checkpoint, tmp_path / "x.ckpt")
+    load_checkpoint(tmp_path / "x.ckpt")
+
+    provenance["network"] = {**provenance["network"], **wrong}
+    torch.save(checkpoint, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match="not a checkpoint of"):
         load_checkpoint(tmp_path / "x.ckpt")

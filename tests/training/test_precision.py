@@ -1,4 +1,4 @@
-"""Which library multiplies: a faster one must not be a less precise one."""
+"""In which precision it multiplies, and with which library: a faster one must be as precise."""
 
 from collections.abc import Iterator
 
@@ -73,3 +73,20 @@ def test_a_gpu_s_precision_can_still_be_asked_for(monkeypatch: pytest.MonkeyPatc
 
     # As Lightning does on an Ampere GPU and later ones.
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "emulates", "expected"),
+    [("auto", False, "bf16-mixed"), ("auto", True, "32-true"), ("cpu", False, "32-true")],
+)
+def test_bf16_is_chosen_where_the_device_that_trains_computes_in_it(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, emulates: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or not emulates,
+    )
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert precision.choose_precision("auto", accelerator) == expected

@@ -5,18 +5,18 @@ from typing import Any, cast
 
 import pytest
 
+from errors import ConfigError, Interrupted
 from training.report import RankRuns, TrainingReport, what_differs
 
 SHARED = ["experiment=quality", "data.path=/data/cola/cola_public/raw", "logger=none"]
 
 
-def finished(overrides: list[str], mcc: float | None, folder: str) -> Any:
-    """Return what Hydra hands over after a run, whose MCC is None if it failed."""
-    if mcc is None:
-        status, report = "FAILED", None
-    else:
+def finished(overrides: list[str], mcc: float | Exception, folder: str) -> Any:
+    """Return what Hydra hands over after a run, whose MCC is an error if it failed."""
+    result: Any = mcc
+    if isinstance(mcc, float):
         splits = ("overall", "in_domain", "out_of_domain")
-        report = cast(
+        result = cast(
             TrainingReport,
             SimpleNamespace(
                 mcc=mcc,
@@ -25,9 +25,8 @@ def finished(overrides: list[str], mcc: float | None, folder: str) -> Any:
                 checkpoint=f"runs/sweep_2026-11-24_08-42-13/{folder}/models/best-checkpoint.ckpt",
             ),
         )
-        status = "COMPLETED"
     return SimpleNamespace(
-        status=SimpleNamespace(name=status), overrides=overrides, return_value=report
+        status=SimpleNamespace(name="COMPLETED"), overrides=overrides, return_value=result
     )
 
 
@@ -50,10 +49,13 @@ def test_a_single_run_differs_from_nothing() -> None:
 
 def test_the_ranking_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     ranking = RankRuns()
-    for number, mcc in enumerate([0.31, None, 0.4]):
+    results: list[float | Exception] = [0.31, ConfigError("no"), 0.4]
+    for number, mcc in enumerate(results):
         overrides = [*SHARED, f"training.lr={number + 1}e-5", f"training.adversarial=0.0{number}"]
         ranking.on_job_end(cast(Any, None), finished(overrides, mcc, f"{number}_lr={number}e-5"))
-    ranking.on_multirun_end(cast(Any, None))
+    with pytest.raises(SystemExit) as end:
+        ranking.on_multirun_end(cast(Any, None))
+    assert end.value.code == 2, "one of them failed"
 
     lines = capsys.readouterr().out.splitlines()
     table = [line.split() for line in lines if line[:1].isdigit()]
@@ -66,3 +68,13 @@ def test_the_ranking_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None
     # A path is printed whole, on the last line, to be copied.
     assert max(map(len, lines[:-1])) <= 80
     assert lines[-1].startswith("best: runs/sweep_2026-11-24_08-42-13/2_lr=2e-5/")
+
+
+def test_ctrl_c_stops_a_grid_and_ranks_what_was_finished(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ranking = RankRuns()
+    ranking.on_job_end(cast(Any, None), finished(["seed=1"], 0.31, "0_seed=1"))
+    with pytest.raises(KeyboardInterrupt):
+        ranking.on_job_end(cast(Any, None), finished(["seed=2"], Interrupted("stopped"), ""))
+    assert "best: runs/sweep_2026-11-24_08-42-13/0_seed=1/" in capsys.readouterr().out

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.loggers import WandbLogger
 
 import train
 from configs.schema import Config, plain
+from errors import ConfigError
 from model import ColaModel
 from training import tracking
 
@@ -102,6 +104,42 @@ def test_an_offline_run_records_everything(
     assert any(key.startswith("wrong_predictions") for key in keys), keys
     assert {key: seen[key] for key in plain(config)} == plain(config)
     assert "best-checkpoint" in artifacts
+
+
+def test_the_recorded_checkpoint_is_not_replaced_by_the_next_run(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
+    logger = tracking.make_logger(compose("logger=wandb"), tmp_path)
+    assert isinstance(logger, WandbLogger)
+    recorded: list[Any] = []
+    monkeypatch.setattr(logger.experiment, "log_artifact", recorded.append)
+
+    (tmp_path / "best.ckpt").write_text("this run's")
+    tracking.log_checkpoint(logger, tmp_path / "best.ckpt")
+    (tmp_path / "best.ckpt").write_text("the next run's")
+    tracking.finish(failed=False)
+
+    (entry,) = recorded[0].manifest.entries.values()
+    assert Path(entry.local_path).read_text() == "this run's"
+
+
+def test_a_mode_that_a_person_chose_is_not_overridden(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    train.train(compose("logger=wandb"), tmp_path / "run", tmp_path / "models")
+    assert not list(tmp_path.glob("run/wandb/*run-*"))
+
+
+@pytest.mark.parametrize(("project", "mode"), [("a/b", "offline"), ("cola", "sometimes")])
+def test_what_wandb_refuses_is_an_error_of_ours(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: str, mode: str
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    with pytest.raises(ConfigError, match="W&B refuses logger.project"):
+        tracking.make_logger(compose("logger=wandb", f"logger.project={project}"), tmp_path)
 
 
 def test_a_failed_training_closes_its_run(

@@ -21,6 +21,7 @@ from corpus.pretext import pretext_sentences
 from errors import CheckpointError, ConfigError, Interrupted
 from model import load_checkpoint
 from tests.helpers.untrained_model import build_model
+from training import tracking
 from training.callbacks import StopOnSignal
 from training.examples import Encoder, Examples
 from training.report import TrainingReport
@@ -257,6 +258,19 @@ def test_an_interrupted_run_leaves_the_published_model_alone(
     assert {path: path.read_bytes() for path in (tmp_path / "models").iterdir()} == before
 
 
+@pytest.mark.parametrize("step", ["draw", "log_checkpoint"])
+def test_a_run_that_fails_at_its_end_leaves_the_published_model_alone(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(train if step == "draw" else tracking, step, fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        train.train(compose(), tmp_path / "run", tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
 # Warnings and errors
 
 
@@ -286,6 +300,33 @@ def test_bad_settings_are_refused_before_training(compose: Compose, tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="models_dir="):
         train.train(compose(), tmp_path / "run", tmp_path / "file" / "models")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.monitor=val/mmc",
+        "training.precision=bf-16",
+        "training.strategy=dpp",
+        "training.devices=two",
+        "training.accelerator=abacus",
+        "training.limit_val_batches=0.0001",
+    ],
+)
+def test_a_setting_that_lightning_refuses_is_an_error_of_ours(
+    compose: Compose, tmp_path: Path, override: str
+) -> None:
+    with pytest.raises(ConfigError, match="training"):
+        train.train(compose(override), tmp_path / "run", tmp_path / "models")
+
+
+def test_cpu_seconds_are_those_of_the_run(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An earlier run of the same process, as in a grid, has taken 100.
+    monkeypatch.setattr(train, "cpu_seconds", iter([100.0, 103.0]).__next__)
+    result = train.train(compose(), tmp_path / "run", tmp_path / "models")
+    assert result.cpu_seconds == 3.0
 
 
 def test_a_batch_without_labelled_tokens_does_no_harm(compose: Compose) -> None:

@@ -1,0 +1,73 @@
+"""What quality_vnni.json and quality_no_vnni.json hold: seeds, trained and exported."""
+
+from typing import NotRequired, TypedDict
+
+from benchmarks.machine import Machine
+
+
+class SeedSpread(TypedDict):
+    """The mean over seeds, and the lowest and highest of them."""
+
+    mean: float
+    min: float
+    max: float
+
+
+class Int8Run(TypedDict):
+    """The exported model of one seed, on its validation set."""
+
+    scheme: str
+    """How it was quantized."""
+    megabytes: float
+    mcc: float
+    label_changes: float
+    """Share of the sentences that have another label than with PyTorch."""
+    company_difference: float
+    """Largest change of a probability that strangers in its row give a sentence."""
+    company_label_changes: int
+    """How often they change a label, of four times all sentences."""
+
+
+class QualityRun(TypedDict):
+    """One seed, trained and exported."""
+
+    seed: int
+    mcc: dict[str, float]
+    """Matthews correlation per split: overall, in_domain, out_of_domain."""
+    int8: Int8Run
+    calibration_error: float
+    """Of the scores of the int8 file, on the split that they were not fitted on; of PyTorch's
+    where ``export_git_commit`` is missing, which documents therefore leave out."""
+    calibration_error_by_chance: float
+    """What exact probabilities would show on so few sentences."""
+    minutes: float
+    cpu_minutes: float
+    """Of all threads together, which other programs do not lengthen."""
+    git_commit: str | None
+    """Of the training."""
+    export_git_commit: NotRequired[str | None]
+
+
+class Settings(TypedDict):
+    """What all seeds of a group share, as digests."""
+
+    configuration_sha256: str
+    """Of the groups model, processing and training."""
+    corpus_sha256: str
+    pretext_sha256: str | None
+    """Of the written sentences of the pretext task."""
+
+
+class Quality(TypedDict):
+    """Several seeds, in either file by ``EXPERIMENT on CORPUS, OVERRIDES, PRECISION``."""
+
+    model: str
+    sentences: dict[str, int]
+    mcc: dict[str, SeedSpread]
+    int8_mcc: SeedSpread
+    calibration_error: SeedSpread
+    runs: list[QualityRun]
+    machine: NotRequired[Machine]
+    """Added when the group is recorded, as are the command and the commit."""
+    settings: NotRequired[Settings]
+    """Groups of earlier versions lack it."""

@@ -1,0 +1,72 @@
+"""How a command ends: what is reported in one line, and how a grid goes on."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from commands.run import exit_on_error, run_command
+from errors import ConfigError, Interrupted
+
+
+def interrupt_as_lightning_does() -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def full_disk() -> None:
+    raise OSError(28, "No space left on device", "models")
+
+
+@pytest.fixture
+def mode(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Run under Hydra in the given mode."""
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=request.param))
+
+
+def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_command(full_disk)
+    assert end.value.code == 2
+    assert "No space left on device: 'models'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", [RunMode.RUN], indirect=True)
+def test_ctrl_c_that_lightning_catches_ends_with_130(
+    mode: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_command(exit_on_error(interrupt_as_lightning_does))
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.parametrize("mode", [RunMode.RUN], indirect=True)
+def test_a_person_gets_the_stack_trace_that_they_ask_for(
+    mode: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(OSError, match="No space left"):
+        run_command(exit_on_error(full_disk))
+
+
+@pytest.mark.parametrize("mode", [RunMode.MULTIRUN], indirect=True)
+def test_in_a_grid_an_error_is_printed_and_returned(
+    mode: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mistake() -> None:
+        raise ConfigError("training.lr=-1")
+
+    def surprise() -> None:
+        raise ZeroDivisionError
+
+    assert isinstance(exit_on_error(mistake)(), ConfigError)
+    assert capsys.readouterr().err == "error: training.lr=-1\n"
+    assert isinstance(exit_on_error(surprise)(), ZeroDivisionError)
+    assert "Traceback" in capsys.readouterr().err
+    assert isinstance(exit_on_error(interrupt_as_lightning_does)(), Interrupted)

@@ -1,0 +1,74 @@
+"""What is refused before training."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from configs.schema import Config
+from corpus.format import Sentence
+from errors import CheckpointError, ConfigError, CorpusError
+from tests.helpers.untrained_model import build_model
+from training.checks import require_monitor, require_same_corpus, resume_folder
+from training.provenance import require_same_settings
+
+Compose = Callable[..., Config]
+
+BOTH_LABELS = [Sentence("x", 1, "", "A boy sits."), Sentence("x", 0, "*", "A boy sit.")]
+TWO_SPLITS = ["in_domain", "in_domain", "out_of_domain", "out_of_domain"]
+
+
+def test_a_file_without_the_state_of_a_run_is_not_resumed(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A text")
+    with pytest.raises(
+        CheckpointError, match=r"README.md is not a checkpoint; give a run's resume"
+    ):
+        resume_folder(str(tmp_path / "README.md"))
+
+    torch.save({"state_dict": {}}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="has the weights alone"):
+        resume_folder(str(tmp_path / "best.ckpt"))
+
+
+@pytest.mark.parametrize("monitor", ["val/loss", "val/mcc", "val/mcc_in_domain", "train/loss"])
+def test_what_is_logged_may_be_monitored(monitor: str) -> None:
+    require_monitor(monitor, BOTH_LABELS * 2, TWO_SPLITS)
+
+
+def test_what_is_not_logged_is_not_monitored() -> None:
+    with pytest.raises(ConfigError, match="training.monitor=val/mmc"):
+        require_monitor("val/mmc", BOTH_LABELS * 2, TWO_SPLITS)
+
+    # A correlation with labels that are all the same is not defined.
+    one_label = [BOTH_LABELS[0]] * 2 + BOTH_LABELS
+    require_monitor("val/mcc", one_label, TWO_SPLITS)
+    with pytest.raises(ConfigError, match="sentences of both labels"):
+        require_monitor("val/mcc_in_domain", one_label, TWO_SPLITS)
+
+
+def test_processes_with_different_corpora_all_stop() -> None:
+    def trainer(first: str, others_agree: bool) -> Any:
+        strategy = SimpleNamespace(
+            broadcast=lambda digest: first,
+            reduce_boolean_decision=lambda mine: mine and others_agree,
+        )
+        return cast(Any, SimpleNamespace(strategy=strategy))
+
+    require_same_corpus(trainer("a", others_agree=True), "own", "a")
+    for first, others_agree in (("b", True), ("a", False)):
+        with pytest.raises(CorpusError, match="not all processes have found the same corpus"):
+            require_same_corpus(trainer(first, others_agree), "own", "a")
+
+
+def test_a_run_is_not_resumed_in_another_precision(compose: Compose) -> None:
+    fp32 = replace(build_model(compose()).provenance, precision="32-true")
+    require_same_settings(fp32, fp32)
+    with pytest.raises(CheckpointError, match="that run had precision=32-true; resume it with"):
+        require_same_settings(fp32, replace(fp32, precision="bf16-mixed"))
+
+    # An older version did not record it.
+    require_same_settings(replace(fp32, precision=None), fp32)

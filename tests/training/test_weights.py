@@ -1,0 +1,70 @@
+"""Weights from folders and packages, and what a run records of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands.files import sha256_of
+from configs.schema import Config
+from errors import WeightsError
+from tests.helpers.untrained_model import build_model
+from training import dequantization, weights
+
+Compose = Callable[..., Config]
+
+
+def test_a_folder_or_package_without_a_model_is_refused(compose: Compose, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="has no config.json"):
+        weights.resolve(compose(f"model.name={tmp_path}").model)
+    with pytest.raises(WeightsError, match="there is no such folder or package"):
+        weights.resolve(compose("model.package=no.such").model)
+
+
+def test_a_local_folder_is_not_recorded_as_the_hub_s_model(
+    compose: Compose, tmp_path: Path
+) -> None:
+    # The group still has the commit and the digest of another model.
+    build_model(compose()).network.save_pretrained(tmp_path)
+    weights.load_tokenizer(compose().model).save_pretrained(tmp_path)
+    config = compose("model=minilm", f"model.name={tmp_path}")
+
+    recorded = build_model(config).provenance.base_model
+    assert recorded.name == str(tmp_path)
+    assert recorded.revision is None
+    assert recorded.sha256 == sha256_of(tmp_path / "model.safetensors")
+
+
+def test_two_first_runs_may_write_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "tagger.onnx").touch()
+
+    # Meanwhile, another process is quicker.
+    def convert(model: Path, tokenizer: Path, folder: Path) -> None:
+        for written in (folder, folder.with_name(folder.name.rpartition("-")[0])):
+            written.mkdir(parents=True)
+            (written / "config.json").touch()
+
+    monkeypatch.setattr(dequantization, "convert", convert)
+    folder = weights._dequantized(package / "tagger.onnx", None)
+    assert list((tmp_path / "cache" / "cola").iterdir()) == [folder]
+
+
+def test_weights_that_cannot_be_written_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "tagger.onnx").touch()
+
+    def convert(model: Path, tokenizer: Path, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(dequantization, "convert", convert)
+    with pytest.raises(WeightsError, match="No space left on device"):
+        weights._dequantized(tmp_path / "tagger.onnx", None)
+    assert list((tmp_path / "cache" / "cola").iterdir()) == []
