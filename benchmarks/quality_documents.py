@@ -3,6 +3,8 @@
 from typing import NotRequired, TypedDict
 
 from benchmarks.machine import Machine
+from corpus.format import TRAIN, digest
+from corpus.pretext import pretext_sentences
 
 
 class SeedSpread(TypedDict):
@@ -71,3 +73,11 @@ class Quality(TypedDict):
     """Added when the group is recorded, as are the command and the commit."""
     settings: NotRequired[Settings]
     """Groups of earlier versions lack it."""
+
+
+def title(name: str, group: Quality) -> str:
+    """Return a group's name, as documents show it: what is of other sentences says so."""
+    written = pretext_sentences(for_own_corpus=" on own" in name)
+    settings = group.get("settings")
+    is_current = settings and settings["pretext_sha256"] == digest({TRAIN: written})
+    return name if is_current else f"{name}, with an earlier `corpus/pretext.tsv`"

@@ -9,7 +9,7 @@ from benchmarks import documents, results
 from benchmarks.chapter_tables import table
 from benchmarks.documents import Spread
 from benchmarks.machine import describe
-from benchmarks.quality_documents import Quality
+from benchmarks.quality_documents import Quality, title
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def quality(groups: dict[str, Quality]) -> Iterator[Row]:
             calibration = f"calibration error {group['calibration_error']['mean']:.3f}; "
 
         yield Row(
-            f"MCC, {name}, mean of {len(runs)} seeds",
+            f"MCC, {title(name, group)}, mean of {len(runs)} seeds",
             f"**{mcc['overall']['mean']:.3f}** ({mcc['in_domain']['mean']:.3f} in-domain, "
             f"{mcc['out_of_domain']['mean']:.3f} out-of-domain; int8 "
             f"{group['int8_mcc']['mean']:.3f}; {calibration}{minutes:.0f} CPU min)",

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from benchmarks import documents, results
 from benchmarks.chapter_tables import table
-from benchmarks.quality_documents import QualityRun
+from benchmarks.quality_documents import QualityRun, title
 
 
 class Experiments(TypedDict):
@@ -44,7 +44,7 @@ def trained_and_exported() -> Iterator[tuple[str, str, QualityRun]]:
         for name, group in groups.items():
             cpu = "VNNI" if group["machine"]["has_vnni"] else "no VNNI"
             for run in group["runs"]:
-                yield name, cpu, run
+                yield title(name, group), cpu, run
 
 
 def calibration(run: QualityRun) -> list[str]:
