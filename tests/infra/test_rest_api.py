@@ -25,6 +25,11 @@ def cut_off(request: pytest.FixtureRequest) -> Iterator[str]:
                 head = f"HTTP/1.1 {request.param}\r\ncontent-length: 100\r\n\r\n"
                 connection.sendall(head.encode() + b"{")
 
+                # All that the client sends is read: what is not would reset the connection.
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+
         thread = threading.Thread(target=answer)
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
