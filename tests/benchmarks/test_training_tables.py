@@ -1,15 +1,18 @@
 """The tables of trained models: what a row does not tell, and mistakes of different kinds."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import results
 from benchmarks.machine import machine
 from benchmarks.mistakes import mistakes
+from benchmarks.quality_documents import title
 from benchmarks.result_rows import all_results
 from benchmarks.training_tables import experiments, seeds
-from corpus.format import Sentence
+from corpus.format import TRAIN, Sentence, digest
+from corpus.pretext import pretext_sentences
 from prediction.types import Prediction
 
 
@@ -57,6 +60,13 @@ def test_a_calibration_error_of_pytorch_is_not_shown_as_the_file_s(
 
     _, result = record({**run, "export_git_commit": "c0"})
     assert "int8 0.500; calibration error 0.040; 9 CPU min" in result
+
+
+def test_what_learned_other_written_sentences_says_so() -> None:
+    now = digest({TRAIN: pretext_sentences(for_own_corpus=False)})
+    for sha256, is_told in ((now, False), ("0" * 64, True), (None, True)):
+        group: Any = {"settings": {"pretext_sha256": sha256}} if sha256 else {}
+        assert ("earlier" in title("default on cola, fp32", group)) is is_told
 
 
 def test_of_each_phenomenon_the_surest_mistake_is_kept() -> None:
