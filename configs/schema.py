@@ -207,8 +207,8 @@ class TrainingConfig:
     """``max`` or ``min``: which values of ``monitor`` are better."""
 
     patience: int | None = MISSING
-    """Validations without improvement before training stops, but for those of the pretext task, if
-    there are others. null: it never stops early.
+    """Validations without improvement before training stops; those of the pretext task do not
+    count. null: it never stops early.
     """
 
     deterministic: bool = MISSING

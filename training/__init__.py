@@ -15,7 +15,6 @@
 ``checks.py``           what is refused before training
 ``optimization.py``     the optimizer, learning rates by layer
 ``schedule.py``         the learning rate of each step
-``checks.py``           what is refused before training
 ``precision.py``        in which precision, and with which library, matrices are multiplied
 ``adversarial.py``      embeddings moved in the direction that raises the loss most
 ``trainer.py``          Lightning's trainer

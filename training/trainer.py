@@ -25,12 +25,10 @@ def make_trainer(
     """
     training = config.training
 
-    # A model that knows the pretext task alone is chosen only where there is no other.
-    first_epoch = training.pretext_epochs if training.max_epochs > 0 else 0
-
-    # The best epoch's weights, for use; everything after each epoch, to resume.
+    # The best epoch's weights, for use, but of none that knows the pretext task alone; everything
+    # after each epoch, to resume.
     best = RunCheckpoint(
-        first_epoch=first_epoch,
+        first_epoch=training.pretext_epochs,
         dirpath=folder,
         filename="best-checkpoint",
         monitor=training.monitor,
@@ -50,7 +48,7 @@ def make_trainer(
     if training.patience is not None:
         early_stopping = [
             StopWithoutProgress(
-                first_epoch=first_epoch,
+                first_epoch=training.pretext_epochs,
                 monitor=training.monitor,
                 mode=training.monitor_mode,
                 patience=training.patience,
