@@ -198,6 +198,7 @@ def summarize(
         published: Where the checkpoint will be.
     """
     origin = model.provenance
+
     return TrainingReport(
         metrics=origin.validation_metrics,
         epochs=trainer.current_epoch,

@@ -201,6 +201,8 @@ class Lineage:
             KeyError: a key that each file has is missing.
         """
         validated_on = document.get("validated_on")
+
+        # Those that are read with `get` were added later: older files lack them.
         return cls(
             base_model=document["base_model"],
             base_revision=document["base_revision"],
