@@ -86,7 +86,7 @@ class DeployError(ColaError):
     """Something on AWS is not as a command needs it; the message says what fixes it.
 
     Attributes:
-        code: AWS's own name of the error; empty where AWS did not raise it.
+        code: AWS's own name of the error, or the status of the REST API's answer; else empty.
     """
 
     def __init__(self, message: str, code: str = "") -> None:

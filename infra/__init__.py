@@ -2,6 +2,7 @@
 
 aws.py             clients of AWS; AWS's errors as one line each
 stack.py           the CloudFormation stack: create, update, delete, outputs
+stack_events.py    which resource failed first, and why
 image.py           pushes a Docker image to the stack's registry
 forwarder_zip.py   the zip file of the function that forwards predictions (monitoring/forwarder.py)
 rest_api.py        one request to the REST API, as a caller makes it

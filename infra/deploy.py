@@ -4,7 +4,7 @@
     python -m infra.deploy push cola:lambda                             # to ECR; prints the digest
     python -m infra.deploy release REPOSITORY@sha256:...                # publish, test, move alias
     python -m infra.deploy invoke "The boy is sitting on a bench."      # one prediction by the API
-    python -m infra.deploy rollback                                     # to the version before
+    python -m infra.deploy rollback                                     # to the image before
     python -m infra.deploy status
     python -m infra.deploy down
 
@@ -139,7 +139,7 @@ def _parse_arguments() -> argparse.Namespace:
     command = commands.add_parser("invoke", help="one prediction through API Gateway")
     command.add_argument("text")
 
-    command = commands.add_parser("rollback", help="the alias back to the version before")
+    command = commands.add_parser("rollback", help="the alias back to the image before")
     command.add_argument("--to", metavar="VERSION", help="this version instead")
 
     commands.add_parser("status", help="URLs and the live version")
@@ -166,8 +166,9 @@ def main() -> None:
             answer = rest_api.predict(stack.outputs(), arguments.text)
             print(json.dumps(answer, ensure_ascii=False))
         case "rollback":
-            version = release.rollback(stack.outputs(), arguments.to)
-            print(f"version {version} answers")
+            outputs = stack.outputs()
+            version = release.rollback(outputs, arguments.to)
+            print(f"version {version} answers: {release.live_image(outputs.require_function())}")
         case "status":
             print_status(stack)
         case "down":

@@ -1,8 +1,8 @@
 """Releases: every image is a published version of the function, the alias ``live`` picks one.
 
 A release publishes a version, tries it before anyone else can, moves the alias, asks the REST API,
-and moves the alias back if the answer is not a prediction. A rollback moves the alias to where it
-was before.
+and moves the alias back if the answer is not a prediction. A rollback moves the alias to the
+version that answered before the present image.
 """
 
 import json
@@ -19,7 +19,6 @@ ALIAS = "live"
 """The function's alias that the REST API calls."""
 
 _PUBLISH_MINUTES = 5
-_SMOKE_TEST_SECONDS = 60
 
 
 def live_image(function: str) -> str:
@@ -51,9 +50,12 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
     alias = _read_alias(function)
     if alias.version == version:
         # It is live already: there is nothing to move, but it should answer.
-        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
+        rest_api.smoke_test(outputs)
+    elif live_image(function) == image:
+        # Other settings only: a rollback is to leave this image, so it goes where it went before.
+        _switch(outputs, version, alias, alias.description)
     else:
-        _switch(outputs, version, alias)
+        _switch(outputs, version, alias, f"previous version {alias.version}")
 
     # Only now: images that fail must not use up the places of those that can be rolled back to.
     mark_released(image)
@@ -65,7 +67,8 @@ def rollback(outputs: StackOutputs, to: str | None = None) -> str:
 
     Args:
         outputs: Of the stack.
-        to: The version to go to. If not given, the one before; a second rollback thus returns.
+        to: The version to go to. If not given, the one that answered before the present image; a
+            second rollback thus returns.
 
     Raises:
         DeployError: There is no other version, or it does not predict; the message says which one
@@ -75,12 +78,12 @@ def rollback(outputs: StackOutputs, to: str | None = None) -> str:
     version = to or alias.previous_version
     if version is None:
         raise DeployError(
-            f"version {alias.version} is the first one released: nothing to go back to"
+            f"no other image answered before version {alias.version}: nothing to go back to"
         )
     if version == alias.version:
         raise DeployError(f"version {version} is the one that answers already")
 
-    _switch(outputs, version, alias)
+    _switch(outputs, version, alias, f"previous version {alias.version}")
     return version
 
 
@@ -91,7 +94,7 @@ class _Alias:
     version: str
 
     description: str
-    """Names the version before: "previous version 3"; empty at first."""
+    """Names the version that a rollback goes to: "previous version 3"; empty at first."""
 
     revision: str
     """Changes with every change of the alias."""
@@ -134,8 +137,14 @@ def _publish(function: str, image: str, poll_seconds: float) -> str:
     return version
 
 
-def _switch(outputs: StackOutputs, version: str, before: _Alias) -> None:
+def _switch(outputs: StackOutputs, version: str, before: _Alias, description: str) -> None:
     """Make a version the one that answers, with a test before and after the alias moves.
+
+    Args:
+        outputs: Of the stack.
+        version: The version.
+        before: The alias as it is.
+        description: The alias's new one.
 
     Raises:
         DeployError: The version does not predict; the message says which one answers.
@@ -145,8 +154,8 @@ def _switch(outputs: StackOutputs, version: str, before: _Alias) -> None:
 
     # The move is inside: Lambda may have moved the alias and its answer was lost.
     try:
-        _move_alias(function, version, f"previous version {before.version}", before.revision)
-        rest_api.predict(outputs, rest_api.SMOKE_SENTENCE, _SMOKE_TEST_SECONDS)
+        _move_alias(function, version, description, before.revision)
+        rest_api.smoke_test(outputs)
     except BaseException as error:
         # Ctrl-C counts: a version that was not seen to predict must not stay live.
         live = _move_alias_back(function, version, before, error)

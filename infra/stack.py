@@ -9,6 +9,7 @@ from botocore.exceptions import WaiterError
 
 from errors import DeployError
 from infra.aws import POLL_SECONDS, client, one_line_errors, waiter_config
+from infra.stack_events import first_failure
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 
@@ -136,7 +137,7 @@ class Stack:
         # An update puts a parameter that is not sent back to its default, and refuses one that the
         # template no longer has.
         given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
-        kept = before.parameters & declared - set(parameters) if before else set()
+        kept = (before.parameters & declared) - set(parameters) if before else set()
         request = {
             "StackName": self.name,
             "TemplateBody": body,
@@ -228,29 +229,6 @@ class _Description:
     status: str
     parameters: set[str]
     outputs: dict[str, str]
-
-
-def first_failure(stack_id: str) -> str:
-    """Return which resource failed first, and why; later failures are only its consequences."""
-    with one_line_errors():
-        events = client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"]
-
-    # Newest first. What lies behind the start of this operation belongs to an earlier one.
-    for position, event in enumerate(events):
-        is_stack = event.get("PhysicalResourceId") == event.get("StackId", stack_id)
-        if is_stack and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
-            events = events[: position + 1]
-            break
-
-    # When one resource fails, CloudFormation cancels those that are under way.
-    failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]
-    failed = [e for e in failed if "cancelled" not in e.get("ResourceStatusReason", "")] or failed
-    if not failed:
-        status = f"; it is {events[0]['ResourceStatus']}" if events else ""
-        return f"did not finish{status}"
-
-    first = min(failed, key=lambda event: event["Timestamp"])
-    return f"{first['LogicalResourceId']}: {first.get('ResourceStatusReason', 'failed')}"
 
 
 def _template_name(field: str) -> str:

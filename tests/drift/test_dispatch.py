@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -61,11 +62,13 @@ def test_github_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 # The receiving side: .github/retraining_is_due.sh, with a stand-in for GitHub's own client
 
-GH = """#!/usr/bin/env bash
+GH = r"""#!/usr/bin/env bash
 # Answers the two calls of the script from a file of runs, newest first (see `run`).
 case "$1 $2" in
-  "run list") jq -c --argjson now "$NOW" \\
-    '[.[] | {databaseId: .id, createdAt: ($now - .hours * 3600 | todate)}]' "$RUNS" ;;
+  "run list")
+    [[ "$*" =~ --limit\ ([0-9]+) ]]
+    jq -c --argjson now "$NOW" --argjson limit "${BASH_REMATCH[1]}" \
+      '[.[:$limit][] | {databaseId: .id, createdAt: ($now - .hours * 3600 | todate)}]' "$RUNS" ;;
   "run view") jq --argjson id "$3" '.[] | select(.id == $id)' "$RUNS" | jq -r "${@: -1}" ;;
   *) exit 1 ;;
 esac
@@ -100,7 +103,11 @@ def is_due(folder: Path, runs: list[dict[str, object]], run_id: int, **settings:
 
 
 def run(
-    number: int, hours: float, train: str | None, conclusion: str | None = None
+    number: int,
+    hours: float,
+    train: str | None,
+    conclusion: str | None = None,
+    failed_step: str = "Train",
 ) -> dict[str, object]:
     """Describe a run of the workflow.
 
@@ -109,13 +116,15 @@ def run(
         hours: Its age.
         train: The conclusion of its training job, empty while that runs; None: it has no such job.
         conclusion: Its own, empty while it is under way; None: the training job decides.
+        failed_step: Where the training job failed, if it did.
     """
     if conclusion is None:
         conclusion = "success" if train == "skipped" else train or ""
 
-    jobs = [{"name": "Is a run due?", "conclusion": "success"}]
+    jobs: list[dict[str, object]] = [{"name": "Is a run due?", "conclusion": "success"}]
     if train is not None:
-        jobs.append({"name": "Train, export, compare", "conclusion": train})
+        steps = [{"name": failed_step, "conclusion": train}]
+        jobs.append({"name": "Train, export, compare", "conclusion": train, "steps": steps})
     return {
         "id": number,
         "hours": hours,
@@ -133,6 +142,9 @@ def run(
         ([run(1, 6 * 24, "success")], "due=false"),
         ([run(1, 0.1, "")], "due=false"),
         ([run(1, 24, "failure")], "due=true"),
+        ([run(1, 24, "failure", failed_step="Refuse a worse model")], "due=false"),
+        ([run(1, 24, "failure", failed_step="Export through the gates")], "due=false"),
+        ([run(1, 8 * 24, "failure", failed_step="Refuse a worse model")], "due=true"),
         ([run(1, 24, "cancelled")], "due=true"),
         ([run(1, 24, None, "startup_failure")], "due=true"),
         ([run(1, 24, None, "cancelled")], "due=true"),
@@ -141,6 +153,7 @@ def run(
         ([run(1, 0.1, "success", "")], "due=false"),
         ([run(2, 1, "skipped"), run(1, 24, "success")], "due=false"),
         ([run(2, 1, "skipped"), run(1, 9 * 24, "success")], "due=true"),
+        ([*(run(n, 1, "skipped") for n in range(52, 1, -1)), run(1, 24, "success")], "due=false"),
     ],
     ids=[
         "the first",
@@ -148,6 +161,9 @@ def run(
         "a recent one",
         "one that runs now",
         "one that failed",
+        "one whose model was refused",
+        "one whose model did not pass the export's gates",
+        "one whose model was refused long ago",
         "one that was cancelled",
         "one that could not start",
         "one that was cancelled before it began",
@@ -156,12 +172,13 @@ def run(
         "one that pushes now",
         "one that was not due, after a recent one",
         "one that was not due, after an old one",
+        "51 that were not due, after a recent one",
     ],
 )
 def test_one_retraining_run_in_seven_days(
     tmp_path: Path, earlier: list[dict[str, object]], expected: str
 ) -> None:
-    assert is_due(tmp_path, [run(9, 0, ""), *earlier], 9) == expected
+    assert is_due(tmp_path, [run(99, 0, ""), *earlier], 99) == expected
 
 
 def test_two_senders_at_once_start_one_run(tmp_path: Path) -> None:
@@ -202,6 +219,11 @@ def test_the_workflow_itself_decides(
     """The job ``due`` of train.yaml, run by act."""
     repo = tmp_path / "repo"
     shutil.copytree(ROOT / ".github", repo / ".github")
+
+    # Newer than act, which refuses a workflow with a key that it does not know.
+    workflow = repo / ".github/workflows/train.yaml"
+    workflow.write_text(re.sub(r"\n  queue: max.*", "", workflow.read_text()))
+
     git(repo, "init")
     git(repo, "add", ".")
     git(repo, "commit", "-m", "workflows")

@@ -1,4 +1,4 @@
-"""Where the alias ends when a release fails, with a stand-in for Lambda that can lose answers."""
+"""Where the alias ends after a release, with a stand-in for Lambda that can lose answers."""
 
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -8,19 +8,28 @@ import pytest
 from botocore.exceptions import ClientError
 
 from errors import DeployError
-from infra import release, rest_api
-from infra.stack import StackOutputs
+from infra import deploy, release, rest_api
+from infra.stack import Stack, StackOutputs
 
-OUTPUTS = StackOutputs("s3://store/dvc", "registry.invalid/cola", function_name="cola")
+OUTPUTS = StackOutputs(
+    "s3://store/dvc", "registry.invalid/cola", function_name="cola", predict_url="https://invalid"
+)
+IMAGE_A, IMAGE_B = (f"registry.invalid/cola@sha256:{digit * 64}" for digit in "ab")
 
 
 @dataclass
 class Lambda:
-    """Version 1 answers; version 2 predicts if it is invoked directly."""
+    """Version 1 answers; any other predicts if it is invoked directly."""
 
     version: str = "1"
     description: str = ""
     revision: int = 1
+
+    image: str = IMAGE_A
+    """The function's own, of which the next version is published."""
+
+    versions: dict[str, str] = field(default_factory=lambda: {"1": IMAGE_A})
+    """The image of each version."""
 
     loses_answers: bool = False
     """A move takes place, and the client, which asks again, is told that the revision is old."""
@@ -30,6 +39,26 @@ class Lambda:
 
     def invoke(self, **_: str) -> dict[str, Any]:
         return {"Payload": BytesIO(b'{"prediction": {"score": 0.5}}')}
+
+    def get_function(self, Qualifier: str | None = None, **_: str) -> dict[str, Any]:  # noqa: N803
+        image = self.versions[self.version] if Qualifier == "live" else self.image
+        return {"Configuration": {"CodeSha256": image}, "Code": {"ImageUri": image}}
+
+    def update_function_code(self, ImageUri: str, **_: str) -> dict[str, str]:  # noqa: N803
+        self.image = ImageUri
+        return {"CodeSha256": ImageUri}
+
+    def publish_version(self, **_: str) -> dict[str, str]:
+        """Publish the image with settings that are new each time."""
+        version = str(len(self.versions) + 1)
+        self.versions[version] = self.image
+        return {"Version": version}
+
+    def get_waiter(self, _: str) -> "Lambda":
+        return self
+
+    def wait(self, **_: Any) -> None:
+        """Return at once."""
 
     def get_alias(self, **_: str) -> dict[str, str]:
         return {
@@ -134,3 +163,36 @@ def test_an_interrupted_smoke_test_puts_the_alias_back(
     with pytest.raises(KeyboardInterrupt):
         release.rollback(OUTPUTS, to="2")
     assert functions.version == "1"
+
+
+def test_after_a_change_of_settings_a_rollback_returns_to_the_image_before(
+    functions: Lambda, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rest_api, "predict", lambda *_: None)
+    monkeypatch.setattr(release, "mark_released", lambda image: None)
+    release.release(OUTPUTS, IMAGE_B)
+
+    # As `up MemorySize=...` does: the image that answers, published with other settings.
+    assert release.release(OUTPUTS, release.live_image("cola")) == "3"
+    assert functions.version == "3"
+
+    monkeypatch.setattr(Stack, "outputs", lambda stack: OUTPUTS)
+    monkeypatch.setattr("sys.argv", ["deploy", "rollback"])
+    deploy.main()
+    assert capsys.readouterr().out == f"version 1 answers: {IMAGE_A}\n"
+
+    # And forward again, with the settings as they were changed.
+    assert release.rollback(OUTPUTS) == "3"
+
+
+def test_callers_who_have_used_up_the_quota_do_not_undo_a_rollback(
+    functions: Lambda, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusal = (429, b'{"message": "Limit Exceeded"}')
+    monkeypatch.setattr(rest_api, "_send", lambda request: refusal)
+    monkeypatch.setattr(rest_api, "_SMOKE_TEST_SECONDS", 0)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+    assert release.rollback(OUTPUTS, to="2") == "2"
+    assert functions.version == "2"
+    assert "Limit Exceeded" in capsys.readouterr().err

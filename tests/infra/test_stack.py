@@ -15,7 +15,7 @@ import yaml
 from errors import DeployError
 from infra import rest_api
 from infra.image import mark_released
-from infra.stack import TEMPLATE, Stack, StackOutputs, first_failure
+from infra.stack import TEMPLATE, Stack, StackOutputs
 from tests.helpers.aws_fixtures import POLL_SECONDS, Deploy
 from tests.helpers.paths import ROOT
 
@@ -199,43 +199,6 @@ def test_the_credentials_of_github_last_an_hour() -> None:
     assert durations == {"ReleaseRole": 3600, "TrainRole": 3600}
 
 
-def test_the_training_role_reaches_the_models_only() -> None:
-    statements = resources()["TrainRole"]["Properties"]["Policies"][0]["PolicyDocument"][
-        "Statement"
-    ]
-    puts = [item for item in statements if "s3:PutObject" in item["Action"]]
-    assert [item["Resource"]["Fn::Sub"] for item in puts] == ["${ModelStore.Arn}/dvc/*"]
-
-
-def test_a_failure_of_last_week_does_not_explain_that_of_today(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def event(resource: str, status: str, minute: int, reason: str = "") -> dict[str, Any]:
-        return {
-            "StackId": "id",
-            "PhysicalResourceId": "id" if resource == NAME else resource,
-            "LogicalResourceId": resource,
-            "ResourceStatus": status,
-            "ResourceStatusReason": reason,
-            "Timestamp": minute,
-        }
-
-    newest_first = [
-        event(NAME, "UPDATE_ROLLBACK_IN_PROGRESS", 12),
-        event("Search", "UPDATE_FAILED", 11, "today's"),
-        event(NAME, "UPDATE_IN_PROGRESS", 10),
-        event("Function", "UPDATE_FAILED", 1, "last week's"),
-        event(NAME, "UPDATE_IN_PROGRESS", 0),
-    ]
-
-    class CloudFormation:
-        def describe_stack_events(self, **_: str) -> dict[str, Any]:
-            return {"StackEvents": newest_first}
-
-    monkeypatch.setattr("infra.stack.client", lambda service: CloudFormation())
-    assert first_failure("id") == "Search: today's"
-
-
 def test_a_log_says_who_was_refused(outputs: StackOutputs) -> None:
     groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/apigateway/{NAME}")
     assert [group["retentionInDays"] for group in groups["logGroups"]] == [30]
@@ -347,6 +310,20 @@ def test_role_is_for_one_workflow_on_main_in_one_environment(
 
 
 @pytest.mark.parametrize("field", ["release_role_arn", "train_role_arn"])
+def test_role_reaches_the_models_only(outputs: StackOutputs, field: str) -> None:
+    statements = statements_of(role_of(outputs, field))
+    objects = [item["Resource"] for item in statements if "s3:GetObject" in item["Action"]]
+    assert objects == [f"arn:aws:s3:::{outputs.model_store_bucket}/dvc/*"]
+
+
+def test_the_release_role_may_ask_for_the_stack_by_its_name(outputs: StackOutputs) -> None:
+    """AWS compares a question by name with ``stack/NAME/*``, never with the whole id."""
+    statements = statements_of(role_of(outputs, "release_role_arn"))
+    (asked,) = [item for item in statements if item["Action"] == "cloudformation:DescribeStacks"]
+    assert asked["Resource"].endswith(f":stack/{NAME}/*")
+
+
+@pytest.mark.parametrize("field", ["release_role_arn", "train_role_arn"])
 def test_role_cannot_delete_or_do_everything(outputs: StackOutputs, field: str) -> None:
     statements = statements_of(role_of(outputs, field))
     assert statements
@@ -429,6 +406,22 @@ def test_an_update_keeps_what_is_not_given(stack: Stack) -> None:
     # Nothing to do is not an error.
     stack.apply({"Timeout": "10"})
     stack.apply({"MemorySize": "1769", "Timeout": "20"})
+
+
+def test_the_forwarder_can_wait_until_the_domain_is_provisioned(aws: str, deploy: Deploy) -> None:
+    """The order of docs/09_deploy.md: `up` without it, `make provision`, `make deploy`."""
+
+    def forwarder_key(*arguments: str) -> str:
+        done = deploy("--stack", "cola-order", "up", *arguments)
+        assert done.returncode == 0, done.stderr
+        (stack,) = boto3.client("cloudformation").describe_stacks(StackName="cola-order")["Stacks"]
+        values = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+        assert values["SearchDomain"] == "true"
+        return values["ForwarderKey"]
+
+    assert forwarder_key("SearchDomain=true", "ForwarderKey=") == ""
+    assert forwarder_key().startswith("forwarder/")
+    Stack("cola-order", POLL_SECONDS).delete()
 
 
 def test_a_stack_without_outputs_can_be_deleted(aws: str, deploy: Deploy) -> None:

@@ -1,6 +1,7 @@
 """What no linter knows of the workflows: a release starts when anything that is served changes."""
 
 import fnmatch
+import json
 import os
 import re
 import subprocess
@@ -148,6 +149,26 @@ def test_without_an_aws_account_neither_a_push_nor_the_calendar_ends_in_red() ->
     due = _load("train.yaml")["jobs"]["due"]
     assert "(github.event_name != 'push' || vars.USE_AWS == 'true')" in release["if"]
     assert due["if"] == "github.event_name != 'schedule' || vars.USE_AWS == 'true'"
+
+
+def test_a_run_that_waits_to_train_does_not_give_way_to_a_later_one() -> None:
+    assert _load("train.yaml")["concurrency"] == {
+        "group": "train",
+        "cancel-in-progress": False,
+        "queue": "max",
+    }
+
+
+def test_the_decision_to_retrain_knows_the_steps_that_refuse_a_model() -> None:
+    """By their names: one it misses lets every drift check train the refused model again."""
+    decision = (ROOT / ".github/retraining_is_due.sh").read_text()
+    known = re.search(r"IN\((.+?)\)", decision)
+    assert known
+
+    steps = [step.get("name") for step in _load("train.yaml")["jobs"]["train"]["steps"]]
+    trained = steps.index("Train") + 1
+    refusing = [name for name in steps[trained:] if name]
+    assert json.loads(f"[{known[1]}]") == refusing
 
 
 def test_dependabot_proposes_all_python_packages_together() -> None:
