@@ -1,4 +1,4 @@
-"""The images' locks: every package that is imported, by hash, and nothing else."""
+"""The locks: every package that is needed, by hash; in the images, nothing else."""
 
 import importlib.metadata
 import re
@@ -67,7 +67,21 @@ def test_the_lock_has_the_versions_of_the_requirements() -> None:
     assert required.items() <= locked.items(), "run `make lock`"
 
 
-@pytest.mark.parametrize("lock", REQUIRED_BY_LOCK)
+def test_what_releases_is_locked_at_the_tested_versions() -> None:
+    required = [ROOT / "requirements_inference.txt", ROOT / "infra/requirements_release.txt"]
+    named = {
+        canonicalize_name(Requirement(line).name): line.rpartition("==")[2]
+        for path in required
+        for line in path.read_text().splitlines()
+        if "==" in line
+    }
+
+    tested = pins((ROOT / "constraints.txt").read_text())
+    locked = pins((ROOT / "infra/lock_release.txt").read_text())
+    assert named.items() <= locked.items() <= tested.items(), "run `make lock`"
+
+
+@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("infra/lock_[!e]*.txt")))
 def test_every_line_of_a_lock_is_a_version_and_its_hashes(lock: str) -> None:
     lines = lines_of(lock)
     assert lines

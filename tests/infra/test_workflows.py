@@ -85,6 +85,20 @@ def test_what_installs_the_training_packages_cannot_ask_for_credentials() -> Non
                 assert "id-token" not in job.get("permissions", {}), f"{path.name}: {name}"
 
 
+def test_a_job_that_can_ask_for_credentials_installs_by_hash_alone() -> None:
+    jobs = [job for path in WORKFLOWS for job in _load(path.name)["jobs"].values()]
+    installs = [
+        line
+        for job in jobs
+        if job.get("permissions", {}).get("id-token") == "write"
+        for step in job["steps"]
+        for line in step.get("run", "").splitlines()
+        if "pip install" in line
+    ]
+    assert installs
+    assert [line for line in installs if "--require-hashes" not in line] == []
+
+
 def test_a_job_that_may_write_unpacks_outside_its_checkout_what_another_made() -> None:
     folders = [
         step["with"]["path"]
