@@ -9,5 +9,7 @@ report.py     the HTML page of a check
 dispatch.py   asks GitHub for a retraining run
 __main__.py   the check as a command: python -m drift
 label.py      low-confidence predictions as a TSV for a person to label
-simulate.py   traffic for the demo and the tests: normal or drifted
+simulate.py   sends traffic to an API, for the demo and the tests: normal or drifted
+sentences.py  what that traffic says
+times.py      times and time spans as people write them
 """

@@ -26,8 +26,9 @@ from typing import NoReturn
 from commands.run import FAILED, print_error, run_command
 from drift import dispatch
 from drift.log_files import read_log
+from drift.times import duration, moment
 from drift.verdict import MIN_SAMPLE, Verdict, judge
-from drift.windows import Edges, Window, duration, from_elasticsearch, from_records, moment
+from drift.windows import Edges, Window, from_elasticsearch, from_records
 from errors import ColaError
 from monitoring.elastic import Elastic
 from monitoring.reference import Reference

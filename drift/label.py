@@ -18,7 +18,7 @@ from pathlib import Path
 from commands.run import run_command
 from drift.log_files import one_line_errors, read_log
 from drift.search import search
-from drift.windows import duration, moment
+from drift.times import duration, moment
 from errors import ColaError
 from monitoring.elastic import Elastic
 from prediction.types import LOW_CONFIDENCE

@@ -15,124 +15,21 @@ import http.client
 import itertools
 import json
 import os
-import random
 import statistics
 import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from commands.run import run_command
-from corpus.format import digest, read_file, read_folder
+from corpus.format import digest, read_folder
+from drift.sentences import KINDS, read_sentences, sentences
 from errors import ColaError, CorpusError
 
-SPLITS = ("in_domain_dev.tsv", "out_of_domain_dev.tsv")
 CLIENTS = 16
-
-SYSTEMS = ("nginx", "kubelet", "postgres", "sshd", "redis", "haproxy", "celery", "systemd")
-EVENTS = (
-    "ERROR connection reset by peer (errno={n})",
-    "retry {n}/5: upstream timed out after {n}00ms",
-    "OOMKilled pod/api-{n}f9c exit_code=137",
-    "GET /v2/items/{n}?page=3 HTTP/1.1 502 -",
-    "TICKET-{n}: pls fix asap, cust. can't login!!",
-    "SELECT * FROM t WHERE id={n}; -- slow query",
-    "deadlock detected: pid {n} waits for ShareLock",
-)
-
-# Of each language: subjects, verbs, objects, places.
-OTHER_LANGUAGES = (
-    (
-        ("Der Nachbar", "Die alte Lehrerin", "Das Kind", "Mein Bruder", "Ihre Tante"),
-        ("kauft heute", "vergisst immer", "sucht seit gestern", "verkauft leider", "malt gern"),
-        ("das grüne Fahrrad", "den Schlüssel", "eine Karte", "die Bücher", "ein Bild"),
-        ("im Garten.", "am Bahnhof.", "für das Konzert.", "hinter dem Haus.", "in der Stadt."),
-    ),
-    (
-        ("El vecino", "La profesora", "Mi hermana", "El niño pequeño", "Su tía"),
-        ("compró ayer", "siempre olvida", "quiere vender", "busca todavía", "pinta a veces"),
-        ("la bicicleta verde", "las llaves", "una entrada", "los libros", "un cuadro"),
-        (
-            "en el jardín.",
-            "en la estación.",
-            "para el concierto.",
-            "detrás de la casa.",
-            "en la ciudad.",
-        ),
-    ),
-    (
-        ("Le voisin", "La vieille maîtresse", "Mon frère", "L'enfant", "Sa tante"),
-        (
-            "achète aujourd'hui",
-            "oublie toujours",
-            "cherche depuis hier",
-            "vend hélas",
-            "peint parfois",
-        ),
-        ("le vélo vert", "la clé", "un billet", "les livres", "un tableau"),
-        ("dans le jardin.", "à la gare.", "pour le concert.", "derrière la maison.", "en ville."),
-    ),
-)
-
-
-def read_sentences(folder: Path) -> list[str]:
-    """Return the sentences of a corpus's validation splits.
-
-    Raises:
-        ColaError: There are none, or a file is malformed.
-    """
-    paths = [folder / name for name in SPLITS if (folder / name).is_file()]
-    if not paths:
-        raise ColaError(
-            f"{folder} holds none of {', '.join(SPLITS)}: give the corpus's folder with --corpus"
-        )
-    return [sentence.text for path in paths for sentence in read_file(path)]
-
-
-def sentences(kind: str, normal: list[str], seed: int = 0) -> Iterator[str]:
-    """Yield sentences of one kind for ever; the same seed gives the same ones."""
-    return _KINDS[kind](normal, random.Random(seed))
-
-
-def _normal(normal: list[str], rng: random.Random) -> Iterator[str]:
-    while True:
-        yield from rng.sample(normal, len(normal))
-
-
-def _shuffled(normal: list[str], rng: random.Random) -> Iterator[str]:
-    for sentence in _normal(normal, rng):
-        words = sentence.rstrip(".!?").split()
-        rng.shuffle(words)
-        yield " ".join(words)
-
-
-def _long(normal: list[str], rng: random.Random) -> Iterator[str]:
-    while True:
-        yield " ".join(rng.sample(normal, min(len(normal), rng.randint(6, 16))))
-
-
-def _domain(normal: list[str], rng: random.Random) -> Iterator[str]:
-    while True:
-        event = rng.choice(EVENTS).format(n=rng.randint(1, 99_999))
-        yield f"{rng.choice(SYSTEMS)}[{rng.randint(100, 9999)}]: {event}"
-
-
-def _language(normal: list[str], rng: random.Random) -> Iterator[str]:
-    while True:
-        yield " ".join(rng.choice(part) for part in rng.choice(OTHER_LANGUAGES))
-
-
-_KINDS: dict[str, Callable[[list[str], random.Random], Iterator[str]]] = {
-    "normal": _normal,
-    "domain": _domain,
-    "shuffled": _shuffled,
-    "long": _long,
-    "language": _language,
-}
-DRIFTED = tuple(kind for kind in _KINDS if kind != "normal")
 
 
 class Client:
@@ -246,7 +143,7 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(description="Send traffic to an API.")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--kind", choices=_KINDS, default="normal")
+    parser.add_argument("--kind", choices=KINDS, default="normal")
     parser.add_argument("--rate", type=float, default=50.0, help="requests per second")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--count", type=int, default=500, help="how many sentences")

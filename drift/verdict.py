@@ -72,25 +72,21 @@ def judge(
         reference: The model's.
         min_sample: Predictions that a window needs.
     """
-    unknown = Verdict("unknown", current, [], reference.version)
-    if not _is_enough(current, min_sample):
-        return unknown
-
-    checks = assess(current, reference, min_sample)
+    checks = assess(current, reference, min_sample) if _is_enough(current, min_sample) else []
     drifted = _drifted(checks)
-    if not drifted:
-        if current.count < min_sample:
-            return unknown
-        has_warning = any(check.state == "warning" for check in checks)
-        return Verdict("warning" if has_warning else "ok", current, checks, reference.version)
 
-    confirmed: frozenset[str] = frozenset()
-    if _is_enough(previous, min_sample) and not _is_rollout(current, previous):
-        confirmed = drifted & _drifted(assess(previous, reference, min_sample))
+    # Few answers of the expected model can show a wrong deployment, but not that all is well.
+    if not drifted and (not checks or current.count < min_sample):
+        return Verdict("unknown", current, [], reference.version)
 
     # One window of drift may be a bad day; the same in two windows in a row is an alarm.
-    state = "alarm" if confirmed else "drift"
-    return Verdict(state, current, checks, reference.version, confirmed)
+    confirmed: frozenset[str] = frozenset()
+    if drifted and _is_enough(previous, min_sample) and not _is_rollout(current, previous):
+        confirmed = drifted & _drifted(assess(previous, reference, min_sample))
+
+    states = {check.state for check in checks}
+    state = next((name for name in ("drift", "warning") if name in states), "ok")
+    return Verdict("alarm" if confirmed else state, current, checks, reference.version, confirmed)
 
 
 def _is_enough(window: Window, min_sample: int) -> bool:

@@ -11,12 +11,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from drift.log_files import LogRecord, one_line_errors
 from drift.search import search
-from errors import ColaError, ElasticError
+from drift.times import moment
+from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from prediction.types import LOW_CONFIDENCE
 
@@ -235,28 +236,3 @@ def _count(window: Window, record: LogRecord, edges: Edges, texts: set[str]) -> 
     window.low_confidence += prediction["score"] < LOW_CONFIDENCE
     window.truncated += input_["truncated"]
     window.score_sum += prediction["score"]
-
-
-def moment(text: str) -> datetime:
-    """Parse a time in ISO 8601; without an offset it counts as UTC.
-
-    Raises:
-        ColaError: It is none.
-    """
-    try:
-        parsed = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise ColaError(f"{text!r} is not an ISO 8601 time, e.g. 2026-11-21T12:00:00Z") from None
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def duration(text: str) -> timedelta:
-    """Parse a time span such as 30s, 15m, 24h or 7d.
-
-    Raises:
-        ColaError: It is none.
-    """
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if not (text[:-1].isdecimal() and text[-1:] in units and int(text[:-1]) > 0):
-        raise ColaError(f"{text!r} is not a time span: give a number and s, m, h or d, e.g. 24h")
-    return timedelta(**{units[text[-1]]: int(text[:-1])})

@@ -13,6 +13,7 @@ Setting up the servers:
 
     provision.py            the command: index templates, first indices, the reference histogram
     lifecycle.py            when indices are deleted
+    policies.py             which policies they follow already
     security.py             the writer's role, user and API key
     kibana_objects.py       data views, dashboard and rules
     kibana_7_10.py          translates the dashboard for Amazon's Elasticsearch 7.10

@@ -74,14 +74,13 @@ def deliver(documents: Iterable[Document], server: Elastic, deadline: float) -> 
     """
     refused: Refusals = {}
     for batch in _batches(documents):
-        _deliver_batch(batch, server, deadline, refused)
+        refused |= _deliver_batch(batch, server, deadline)
     return refused
 
 
-def _deliver_batch(
-    batch: list[Document], server: Elastic, deadline: float, refused: Refusals
-) -> None:
-    """Try until every document of the batch is delivered or added to ``refused``."""
+def _deliver_batch(batch: list[Document], server: Elastic, deadline: float) -> Refusals:
+    """Try until every document of the batch is delivered or refused; return the refusals."""
+    refused: Refusals = {}
     pause, reason = FIRST_PAUSE, "no time was left to try"
 
     while batch:
@@ -90,15 +89,12 @@ def _deliver_batch(
             raise DeliveryError(f"{len(batch)} documents not delivered in time: {reason}")
 
         try:
-            batch, reason = _try_batch(batch, server, min(seconds_left, REQUEST_TIMEOUT), refused)
+            batch, refusals, reason = _try_batch(batch, server, min(seconds_left, REQUEST_TIMEOUT))
+            refused |= refusals
 
         except ElasticError as error:
-            # A proxy before the server may have a limit smaller than MAX_BULK_BYTES.
-            if error.status == 413 and len(batch) > 1:
-                middle = len(batch) // 2
-                _deliver_batch(batch[:middle], server, deadline, refused)
-                batch = batch[middle:]
-                continue
+            if error.status == 413:
+                return refused | _deliver_halves(batch, server, deadline, str(error))
 
             # 0: no connection. Anything else but 429 and 5xx will be the same at the next try.
             may_pass = error.status in (0, 429) or error.status >= 500
@@ -112,24 +108,45 @@ def _deliver_batch(
             time.sleep(max(0.0, min(jittered, deadline - time.monotonic())))
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    return refused
+
+
+def _deliver_halves(
+    batch: list[Document], server: Elastic, deadline: float, reason: str
+) -> Refusals:
+    """Deliver a batch that is too large in two parts; a single document is refused.
+
+    A proxy before the server may have a limit smaller than ``MAX_BULK_BYTES``.
+    """
+    if len(batch) == 1:
+        return {batch[0].id: reason}
+
+    middle = len(batch) // 2
+    refused = _deliver_batch(batch[:middle], server, deadline)
+    return refused | _deliver_batch(batch[middle:], server, deadline)
+
 
 def _try_batch(
-    batch: list[Document], server: Elastic, timeout: float, refused: Refusals
-) -> tuple[list[Document], str]:
+    batch: list[Document], server: Elastic, timeout: float
+) -> tuple[list[Document], Refusals, str]:
     """Send one bulk request.
 
     Returns:
-        The documents that are worth another try, and why the last of them failed.
+        The documents that are worth another try, those that were refused for good, and why the
+        last of the former failed.
     """
     body = b"".join(document.action() for document in batch)
     answer = server.request(
         "POST", "/_bulk", body, timeout=timeout, content_type="application/x-ndjson"
     )
     if not answer.get("errors"):
-        return [], ""
+        return [], {}, ""
+
+    retryable: list[Document] = []
+    refused: Refusals = {}
+    reason = ""
 
     # The items come in the order of the documents.
-    retryable, reason = [], ""
     for document, item in zip(batch, answer["items"], strict=True):
         # An item has one key, the action: {"create": {"status": ..., "error": ...}}.
         result = next(iter(item.values()))
@@ -141,7 +158,7 @@ def _try_batch(
             retryable.append(document)
             reason = f"status {status}: {_item_reason(result)}"
 
-    return retryable, reason
+    return retryable, refused, reason
 
 
 def _item_reason(result: JsonObject) -> str:

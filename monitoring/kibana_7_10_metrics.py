@@ -7,7 +7,10 @@ from errors import ConfigError
 from monitoring.elastic import JsonObject
 from monitoring.kibana_7_10_tsvb import Line
 
-RATIO = re.compile(r"count\(kql='(.+?)'\) / count\(kql='(.+?)'\)")
+SHARE = re.compile(r"count\(kql='(.+?)'\) / count\(kql='(.+?)'\)")
+SHARE_OF_VALUES = re.compile(
+    r"unique_count\((\S+), kql='(.+?)'\) / unique_count\(\1, kql='(.+?)'\)"
+)
 QUOTIENT = re.compile(r"sum\((\S+?)\) / sum\((\S+?)\)")
 
 
@@ -74,13 +77,14 @@ def _calculation(variables: Mapping[str, str], script: str) -> JsonObject:
 
 
 def _formula(formula: str) -> list[JsonObject]:
-    """Return the metrics of a share of documents, or of a quotient of two sums."""
-    if found := RATIO.fullmatch(formula):
-        queries = {
-            name: {"query": query, "language": "kuery"}
-            for name, query in zip(("numerator", "denominator"), found.groups(), strict=True)
-        }
-        return [{"id": "ratio", "type": "filter_ratio", "metric_agg": "count", **queries}]
+    """Return the metrics of a share of documents or of values, or of a quotient of two sums."""
+    if found := SHARE.fullmatch(formula):
+        part, whole = found.groups()
+        return [_ratio(part, whole, {"metric_agg": "count"})]
+
+    if found := SHARE_OF_VALUES.fullmatch(formula):
+        field, part, whole = found.groups()
+        return [_ratio(part, whole, {"metric_agg": "cardinality", "field": field})]
 
     if found := QUOTIENT.fullmatch(formula):
         sums = [
@@ -90,3 +94,20 @@ def _formula(formula: str) -> list[JsonObject]:
         return [*sums, _calculation({"n": "n", "d": "d"}, "params.n / params.d")]
 
     raise ConfigError(f"dashboard.json: Kibana 7.10 has no translation of the formula {formula!r}")
+
+
+def _ratio(part: str, whole: str, counted: JsonObject) -> JsonObject:
+    """Return the metric that divides what two KQL queries find.
+
+    Args:
+        part: The query of the numerator.
+        whole: The query of the denominator.
+        counted: What is counted of the documents, as Kibana's settings.
+    """
+    return {
+        "id": "ratio",
+        "type": "filter_ratio",
+        **counted,
+        "numerator": {"query": part, "language": "kuery"},
+        "denominator": {"query": whole, "language": "kuery"},
+    }

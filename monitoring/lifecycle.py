@@ -6,51 +6,32 @@ that nobody reads.
 
 import json
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from errors import ConfigError, ElasticError
 from monitoring.elastic import Elastic, JsonObject
+from monitoring.policies import (
+    STATE_MANAGEMENT,
+    Retention,
+    is_missing_api,
+    remove_policy,
+    require_no_other_policy,
+)
 from monitoring.steps import Report, current
 
 DRIFT_DAYS = 400
 """Drift checks hold no text and are kept for a year. An index's age counts from its creation, and
 theirs are monthly: a year, and the month in which documents still come."""
 
-STATE_MANAGEMENT = ("/_plugins/_ism", "/_opendistro/_ism")
-"""Where OpenSearch has its index state management, and where Amazon's 7.10 has it."""
-
-NO_SUCH_API = re.compile("no handler found|Invalid index name|is not allowed")
-"""What a server without an API says: OpenSearch; Elasticsearch 7, which takes the path for a
-document's; the proxy before an Amazon domain, with a 401 that has nothing to do with a login."""
-
 HAS_A_POLICY, HAS_NONE = "already has a policy", "not being managed"
 """Why OpenSearch leaves an index alone that is to get a policy, or another one."""
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long some indices are kept."""
-
-    policy: str
-    """The policy's name on the server."""
-
-    indices: str
-    """A pattern of index names."""
-
-    days: int
-
-    @property
-    def age(self) -> str:
-        """Return the age at which an index is deleted, as both kinds of policy write it."""
-        return f"{self.days}d"
 
 
 def provision_lifecycle(server: Elastic, report: Report) -> dict[str, str]:
     """Let the server delete predictions after RETENTION_DAYS (default 30), drift checks later.
 
-    Indices that are there already follow the policies as new ones do.
+    Indices that are there already follow the policies as new ones do, and follow none any more with
+    RETENTION_DAYS=none.
 
     Returns:
         The policy that an index template has to name, by the template's pattern. It is empty
@@ -58,17 +39,24 @@ def provision_lifecycle(server: Elastic, report: Report) -> dict[str, str]:
 
     Raises:
         ConfigError: RETENTION_DAYS is neither a whole number of days nor ``none``.
-        ElasticError: The server refused a policy, or knows no way to delete indices.
+        ElasticError: The server refused a policy, or knows no way to delete indices, or an index
+            follows somebody else's policy; nothing is written then.
     """
     days = _retention_days()
+    retentions = (
+        Retention("cola-retention", "cwl-*", days),
+        Retention("cola-drift-retention", "drift-*", DRIFT_DAYS if days else None),
+    )
+
     if days is None:
+        for retention in retentions:
+            remove_policy(server, report, retention)
         report.add("retention: RETENTION_DAYS=none, delete old predictions yourself", "skipped")
         return {}
 
-    retentions = (
-        Retention("cola-retention", "cwl-*", days),
-        Retention("cola-drift-retention", "drift-*", DRIFT_DAYS),
-    )
+    # Of all patterns, before the first write.
+    for retention in retentions:
+        require_no_other_policy(server, retention)
 
     # A server that lacks one of the APIs says so at its first policy.
     if all(_put_lifecycle(server, report, retention) for retention in retentions):
@@ -96,13 +84,6 @@ def _retention_days() -> int | None:
     return int(value)
 
 
-def _is_missing_api(error: ElasticError) -> bool:
-    """Return whether a server refused a request because it has nothing at that path."""
-    return error.status in (404, 405, 501) or (
-        error.status in (400, 401, 403) and NO_SUCH_API.search(str(error)) is not None
-    )
-
-
 # --- Elasticsearch ---------------------------------------------------------------------------
 
 
@@ -117,7 +98,7 @@ def _put_lifecycle(server: Elastic, report: Report, retention: Retention) -> boo
     try:
         report.put(what, server, path, policy, current(server, path, retention.policy))
     except ElasticError as error:
-        if not _is_missing_api(error):
+        if not is_missing_api(error):
             raise
         return False
 
@@ -154,7 +135,7 @@ def _put_state_policy(server: Elastic, report: Report, api: str, retention: Rete
 
         state = report.put(what, server, path + revision, _state_policy(retention), existing)
     except ElasticError as error:
-        if not _is_missing_api(error):
+        if not is_missing_api(error):
             raise
         return False
 

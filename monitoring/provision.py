@@ -38,9 +38,12 @@ from monitoring.kibana_objects import DASHBOARD, provision_kibana
 from monitoring.lifecycle import provision_lifecycle
 from monitoring.reference import Reference
 from monitoring.security import provision_security
-from monitoring.steps import Report, current
+from monitoring.steps import Report, covers, current
 
 FILES = Path(__file__).parent / "elasticsearch"
+
+OWN_FIELDS = {"cwl-*": "prediction", "drift-*": "verdict"}
+"""A field that every index of ours has, by the pattern of their names."""
 
 LOW_CONFIDENCE_LIMIT = 0.5
 """The share of uncertain predictions above which a rule fires, if no model says it."""
@@ -58,8 +61,10 @@ def provision_elasticsearch(
 
     Raises:
         ConfigError: RETENTION_DAYS is neither a whole number of days nor ``none``.
-        ElasticError: The server refused one of them, or cannot delete old predictions.
+        ElasticError: The server refused one of them, or cannot delete old predictions, or holds
+            another program's indices of the same names; these stay as they are.
     """
+    _require_own_indices(server)
     policies = provision_lifecycle(server, report)
 
     for path in sorted(FILES.glob("*_template.json")):
@@ -70,6 +75,11 @@ def provision_elasticsearch(
         name = f"cola-{path.stem.removesuffix('_template')}"
         url = f"/_index_template/{name}"
         existing = current(server, url, "index_templates", 0, "index_template")
+
+        # A policy that an earlier run has named would pass for what servers add by themselves.
+        names_policy: JsonObject = {"template": {"settings": {"index": {"lifecycle": {}}}}}
+        if not policy and covers(existing, names_policy):
+            existing = {}
         report.put(f"index template {name}", server, url, template, existing)
 
     _first_indices(server, report)
@@ -77,8 +87,31 @@ def provision_elasticsearch(
         _reference_histogram(server, report, reference)
 
 
+def _require_own_indices(server: Elastic) -> None:
+    """Check that the templates and the retention reach only indices of this project.
+
+    Their names are common: Amazon's own subscription function writes cwl-YYYY.MM.DD for every log
+    group.
+
+    Raises:
+        ElasticError: They would reach another program's.
+    """
+    for pattern, field in OWN_FIELDS.items():
+        for index, found in server.request("GET", f"/{pattern}/_mapping").items():
+            if field not in found["mappings"].get("properties", {}):
+                raise ElasticError(
+                    f"{index} seems to be another program's, it has no field {field!r}, and "
+                    f"provisioning would change and delete indices of the name {pattern}: give "
+                    "the predictions a server of their own, or delete this index"
+                )
+
+
 def _first_indices(server: Elastic, report: Report) -> None:
-    """Make an empty index where there is none: data views have fields before any prediction."""
+    """Make an empty index where there is none: data views have fields before any prediction.
+
+    An index that came before its template has guessed its fields' types from the first document,
+    and most searches fail on it.
+    """
     now = datetime.now(UTC)
     first = {
         "cwl-*": f"{now:cwl-%Y.%m.%d}",
@@ -88,11 +121,17 @@ def _first_indices(server: Elastic, report: Report) -> None:
     }
 
     for pattern, name in first.items():
-        count = server.request(
-            "GET", f"/{pattern}/_count?allow_no_indices=true&ignore_unavailable=true"
-        )
-        if count["_shards"]["total"]:
+        path = f"/{pattern}/_mapping?allow_no_indices=true&ignore_unavailable=true"
+        mappings = {
+            index: found["mappings"] for index, found in server.request("GET", path).items()
+        }
+
+        guessed = [index for index in mappings if not covers(mappings[index], {"dynamic": False})]
+        for index in guessed:
+            report.add(f"index {index}: came before its template, delete it (docs/10)", "wrong")
+        if mappings and not guessed:
             report.add(f"index {pattern}", "unchanged")
+        if mappings:
             continue
 
         try:

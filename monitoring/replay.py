@@ -16,6 +16,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypedDict
 
 from commands.run import run_command
@@ -150,12 +151,17 @@ def _show_again(queue: Any, url: str, handles: list[str]) -> None:
 
     SQS may answer that one is not hidden any more, which is as good.
     """
-    for start in range(0, len(handles), MOST_MESSAGES):
-        entries = [
-            {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-            for number, handle in enumerate(handles[start : start + MOST_MESSAGES])
-        ]
-        queue.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    # What stopped the replay may stop this too (credentials that have expired), and is what has to
+    # be told. The messages show themselves after HIDDEN_WHILE_DELIVERED.
+    with suppress(BotoCoreError, ClientError):
+        for start in range(0, len(handles), MOST_MESSAGES):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                for number, handle in enumerate(handles[start : start + MOST_MESSAGES])
+            ]
+            queue.change_message_visibility_batch(QueueUrl=url, Entries=entries)
 
 
 def show(queue: Any, url: str) -> Counter[str]:

@@ -27,7 +27,8 @@ def aws_errors() -> Iterator[None]:
     """Turn what AWS or its client raises inside the block into an error of one line.
 
     Raises:
-        ElasticError: No region, no valid credentials, no right, no connection.
+        ElasticError: No region, no valid credentials, no right, no connection. ``status`` is 401,
+            as if the server had refused the credentials: trying again does not help.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -36,7 +37,7 @@ def aws_errors() -> Iterator[None]:
     except (BotoCoreError, ClientError) as error:
         reason = str(error).rstrip(".")
         hint = "check AWS_REGION, AWS_PROFILE and its login, and what its role may do"
-        raise ElasticError(f"AWS: {reason}: {hint}") from None
+        raise ElasticError(f"AWS: {reason}: {hint}", 401) from None
 
 
 def basic(username: str, password: str) -> Sign:

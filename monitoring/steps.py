@@ -10,7 +10,8 @@ from monitoring.elastic import Elastic
 class Report:
     """What provisioning did: one line per step, printed at once and kept.
 
-    A second run over the same servers says only ``unchanged`` (and ``skipped``).
+    A second run over the same servers says only ``unchanged`` (and ``skipped``), and once more what
+    is ``wrong`` and has to be mended by hand.
 
     Attributes:
         steps: What each step was about, and the state it is in now.
@@ -20,7 +21,7 @@ class Report:
         self.steps: list[tuple[str, str]] = []
 
     def add(self, what: str, state: str) -> str:
-        """Record that ``what`` is now in ``state``: created, updated, written, unchanged, ...
+        """Record that ``what`` is now in ``state``: created, updated, removed, unchanged, ...
 
         Returns:
             The state.

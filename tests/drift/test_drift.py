@@ -16,8 +16,9 @@ import pytest
 from drift import label
 from drift.checks import LIMITS, Check, Limits, ks_statistic, psi
 from drift.log_files import read_log
+from drift.times import duration, moment
 from drift.verdict import judge
-from drift.windows import Window, duration, from_records, moment
+from drift.windows import Window, from_records
 from errors import ColaError
 from prediction.types import Prediction
 from tests.helpers.drift_data import (

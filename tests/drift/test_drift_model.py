@@ -8,7 +8,7 @@ import pytest
 
 from corpus.format import read_file
 from drift.__main__ import edges_of
-from drift.simulate import DRIFTED, SPLITS, read_sentences, sentences
+from drift.sentences import DRIFTED, SPLITS, read_sentences, sentences
 from drift.verdict import judge
 from drift.windows import Window, from_records
 from export.reference import describe

@@ -15,14 +15,8 @@ from pathlib import Path
 import pytest
 
 from corpus.format import digest, read_folder
-from drift.simulate import (
-    DRIFTED,
-    Client,
-    read_sentences,
-    send_all,
-    sentences,
-    warn_of_another_corpus,
-)
+from drift.sentences import DRIFTED, read_sentences, sentences
+from drift.simulate import Client, send_all, warn_of_another_corpus
 from errors import ColaError
 from tests.helpers.paths import ROOT
 

@@ -26,12 +26,17 @@ class Engine:
 
     version: str
     xsrf_header: str
+    settings: str
+    """What its settings of state management begin with, after ``index.``."""
+
     lists_templates: bool
     """Whether a policy's one ``ism_template`` is given back as a list."""
 
 
-ELASTICSEARCH = Engine("/_opendistro/_ism", "/_plugin/kibana", "7.10.2", "kbn-xsrf", False)
-OPENSEARCH = Engine("/_plugins/_ism", "/_dashboards", "3.1.0", "osd-xsrf", True)
+ELASTICSEARCH = Engine(
+    "/_opendistro/_ism", "/_plugin/kibana", "7.10.2", "kbn-xsrf", "opendistro", False
+)
+OPENSEARCH = Engine("/_plugins/_ism", "/_dashboards", "3.1.0", "osd-xsrf", "plugins", True)
 
 
 class SearchDomain:
@@ -85,12 +90,18 @@ class SearchDomain:
 
         if action == "policies":
             return self._policy(request, name)
+        if action == "explain":
+            return 200, self._explain(name)
+        if action == "remove":
+            return 200, self._remove(name)
         return 200, self._attach(action, name, json.loads(request.data)["policy_id"])
 
     def _policy(self, request: Request, name: str) -> tuple[int, Any]:
         existing = self.policies.get(name)
         if request.method == "GET":
             return (200, self._shown(name)) if existing else (404, {"error": {"reason": "none"}})
+        if request.method == "DELETE":
+            return 200, {"result": "deleted", "_id": self.policies.pop(name)["_seq_no"]}
 
         if existing and request.args.get("if_seq_no") != str(existing["_seq_no"]):
             return 409, {"error": {"reason": "version conflict"}}
@@ -111,6 +122,21 @@ class SearchDomain:
             for action in state["actions"]:
                 action["retry"] = {"count": 3}
         return shown
+
+    def _explain(self, pattern: str) -> Any:
+        """Return the policy of each index, and beside the indices how many have one."""
+        setting = f"index.{self._engine.settings}.index_state_management.policy_id"
+        names = [
+            index["index"] for index in self._target.request("GET", "/_cat/indices?format=json")
+        ]
+        explained: dict[str, Any] = {
+            name: {setting: self.managed.get(name)} for name in names if fnmatch(name, pattern)
+        }
+        return {**explained, "total_managed_indices": len(self.managed)}
+
+    def _remove(self, index: str) -> Any:
+        del self.managed[index]
+        return {"updated_indices": 1, "failures": False, "failed_indices": []}
 
     def _attach(self, action: str, pattern: str, policy: str) -> Any:
         updated, failed = 0, []

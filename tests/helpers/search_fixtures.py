@@ -1,4 +1,4 @@
-"""Fixtures of the monitoring tests: servers.py's servers with the project's index templates."""
+"""Fixtures of the monitoring tests: servers.py's servers, bare or with our index templates."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,8 @@ from monitoring.elastic import Elastic
 from monitoring.provision import provision_elasticsearch
 from monitoring.steps import Report
 from tests.helpers.net import free_port
+from tests.helpers.search_domain import ELASTICSEARCH, OPENSEARCH, Engine, SearchDomain
+from tests.helpers.search_lifecycles import LifecycleServer
 from tests.helpers.servers import SERVERS, FaultyProxy, start_server, stop, wait_until_up
 
 
@@ -35,9 +37,39 @@ def server(running_server: Elastic, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("RETENTION_DAYS", "none")
     provision_elasticsearch(running_server, Report())
     yield running_server
+    delete_indices(running_server)
 
-    for index in running_server.request("GET", "/_cat/indices?format=json"):
-        running_server.request("DELETE", f"/{index['index']}")
+
+@pytest.fixture
+def bare_server(running_server: Elastic) -> Iterator[Elastic]:
+    """Yield one of the two servers as it comes: without indices and templates."""
+    for template in running_server.request("GET", "/_index_template")["index_templates"]:
+        running_server.request("DELETE", f"/_index_template/{template['name']}")
+    yield running_server
+    delete_indices(running_server)
+
+
+def delete_indices(server: Elastic) -> None:
+    for index in server.request("GET", "/_cat/indices?format=json"):
+        server.request("DELETE", f"/{index['index']}")
+
+
+@pytest.fixture(params=[ELASTICSEARCH, OPENSEARCH], ids=["7.10", "OpenSearch"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    chosen: Engine = request.param
+    return chosen
+
+
+@pytest.fixture
+def domain(bare_server: Elastic, httpserver: HTTPServer, engine: Engine) -> SearchDomain:
+    """Return a domain of either engine without indices and templates."""
+    return SearchDomain(httpserver, bare_server, engine)
+
+
+@pytest.fixture
+def lifecycles(bare_server: Elastic, httpserver: HTTPServer) -> LifecycleServer:
+    """Return a server with lifecycles, without indices and templates."""
+    return LifecycleServer(httpserver, bare_server)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Log messages as Lambda writes them, and the subscription events that hold them."""
 
 import json
+import time
 from typing import Any
 
 from monitoring.log_events import LogData
@@ -47,3 +48,8 @@ def log_data(*messages: str, at: int = AT, kind: str = "DATA_MESSAGE") -> LogDat
             for number, message in enumerate(messages)
         ],
     }
+
+
+def soon(seconds: float = 20.0) -> float:
+    """Return the deadline that many seconds from now."""
+    return time.monotonic() + seconds

@@ -47,11 +47,17 @@ def prediction(
         "model": {"version": version},
         "input": {"tokens": tokens, "unknown_tokens": unknown, "truncated": tokens > 20},
         "latency_ms": latency,
+        "request_id": f"{hour}",
     }
 
 
 def error(hour: int, code: str) -> dict[str, Any]:
-    return {"@timestamp": at(hour), "event": "error", "error": {"code": code}}
+    return {
+        "@timestamp": at(hour),
+        "event": "error",
+        "error": {"code": code},
+        "request_id": f"{hour}-{code}",
+    }
 
 
 DOCUMENTS: dict[str, list[dict[str, Any]]] = {
@@ -153,6 +159,7 @@ FIGURES: dict[tuple[str, str, str], Any] = {
     ("cwl", "terms", "error.code"): {"invalid_text": 2, "too_long": 1},
     ("cwl", "terms", "model.version"): {"bbbb": 3, "aaaa": 2},
     ("cwl", "unique_count", "model.version"): 2,
+    ("cwl", "unique_count", "request_id"): 5,
     ("cwl", "date_histogram", "@timestamp"): {
         MIDNIGHT: 2,
         MIDNIGHT + HOUR: 2,
@@ -197,15 +204,16 @@ def asked_of_server() -> set[tuple[str, str, str]]:
                 for field in [item.get("field"), *item.get("fields", [])]:
                     if field:
                         asked.add((view, item["operation"], field))
-                for name in re.findall(r"sum\(([\w.]+)\)", item.get("formula", "")):
-                    asked.add((view, "sum", name))
+                formula = item.get("formula", "")
+                for name, field in re.findall(r"(sum|unique_count)\(([\w.]+)[,)]", formula):
+                    asked.add((view, name, field))
     return asked
 
 
 def test_every_filter_and_aggregation_of_a_panel_has_a_figure_here() -> None:
     text = (FILES / "dashboard.json").read_text(encoding="utf-8")
     expressions = re.findall(r'"expression": "([^"]+)"', text)
-    in_formulas = re.findall(r"count\(kql='([^']+)'\)", text)
+    in_formulas = re.findall(r"kql='([^']+)'", text)
 
     assert {*expressions, *in_formulas} == set(FILTERS)
     assert asked_of_server() == set(FIGURES)

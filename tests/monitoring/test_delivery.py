@@ -1,25 +1,21 @@
-"""Delivery to real servers that misbehave: each event arrives exactly once, or as a dead letter."""
+"""Delivery to real servers that misbehave: each event arrives exactly once, or is refused."""
 
-import base64
 import json
 import threading
 import time
 from collections import Counter
 from pathlib import Path
-from random import randbytes
-from uuid import uuid4
 
 import pytest
 from pytest_httpserver import HTTPServer
 
 from errors import DeliveryError, ElasticError
-from monitoring import dead_letters, delivery, forwarder
-from monitoring.dead_letters import DeadLetterQueue
+from monitoring import delivery, forwarder
+from monitoring.delivery import Document
 from monitoring.elastic import Elastic
 from monitoring.forwarder import Counts, forward
-from monitoring.log_events import CloudWatchLogsEvent, DeadLetter, decode, encode
-from monitoring.replay import receive, replay
-from monitoring.signers import api_key
+from monitoring.log_events import CloudWatchLogsEvent, encode
+from monitoring.signers import api_key, aws_errors
 from tests.helpers.net import free_port
 from tests.helpers.servers import (
     SERVERS,
@@ -29,26 +25,12 @@ from tests.helpers.servers import (
     stop,
     wait_until_up,
 )
-from tests.helpers.subscription import (
-    END,
-    LINE,
-    POISON,
-    PREDICTION,
-    REPORT,
-    START,
-    log_data,
-    with_text,
-)
+from tests.helpers.subscription import END, PREDICTION, START, log_data, soon
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.02)
-
-
-def soon(seconds: float = 20.0) -> float:
-    """Return the deadline that many seconds from now."""
-    return time.monotonic() + seconds
 
 
 def predictions(count: int) -> CloudWatchLogsEvent:
@@ -229,6 +211,21 @@ def test_a_body_too_large_for_a_proxy_is_halved(server: Elastic, proxy: FaultyPr
     assert texts(server) == each_once(100)
 
 
+def test_a_document_too_large_for_a_proxy_holds_up_no_other(
+    server: Elastic, proxy: FaultyProxy
+) -> None:
+    proxy.fault = lambda path, body: (413, b"too large") if len(body) > 20_000 else body
+    documents = [
+        Document(str(number), "cwl-2026.11.21", json.dumps({"text": text}).encode())
+        for number, text in enumerate(["x" * 30_000, "sentence 0", "x" * 30_000, "sentence 1"])
+    ]
+
+    refused = delivery.deliver(documents, Elastic(proxy.url), soon())
+    assert set(refused) == {"0", "2"}
+    assert "HTTP 413: too large" in refused["0"]
+    assert texts(server) == each_once(2)
+
+
 def test_large_batches_are_cut(
     monkeypatch: pytest.MonkeyPatch, server: Elastic, proxy: FaultyProxy
 ) -> None:
@@ -250,139 +247,6 @@ def test_large_batches_are_cut(
 # --- What no retry can help ------------------------------------------------------------------
 
 
-on_one_server = pytest.mark.parametrize("running_server", ["opensearch"], indirect=True)
-
-
-@pytest.fixture
-def queue(aws: str) -> DeadLetterQueue:
-    """Return an SQS queue of the test's own, in ministack."""
-    client = dead_letters.sqs.__wrapped__()
-    url = client.create_queue(QueueName=f"letters-{uuid4().hex}")["QueueUrl"]
-    return DeadLetterQueue(client, url)
-
-
-def letters(queue: DeadLetterQueue) -> list[DeadLetter]:
-    """Return the dead letters in the queue."""
-    received = receive(queue.client, queue.url, 60)
-    return [json.loads(message["Body"]) for messages in received for message in messages]
-
-
-def request_sizes(queue: DeadLetterQueue) -> list[int]:
-    """Return a list that takes how many letters each request to the queue holds from now on."""
-    sizes: list[int] = []
-    queue.client.meta.events.register(
-        "provide-client-params.sqs.SendMessageBatch",
-        lambda params, **rest: sizes.append(len(params["Entries"])),
-    )
-    return sizes
-
-
-def poisonous(count: int) -> CloudWatchLogsEvent:
-    """Return a subscription event that a server refuses as a whole, document by document."""
-    return encode(log_data(*[POISON] * count))
-
-
-def test_a_poisonous_document_becomes_a_letter_and_the_others_arrive(
-    server: Elastic, queue: DeadLetterQueue
-) -> None:
-    event = encode(log_data(json.dumps(with_text("sentence 0")), POISON))
-
-    counts = forward(event, server, soon(), queue)
-    assert counts == {"events": 2, "forwarded": 1, "dropped": 0, "dead_letters": 1}
-    assert texts(server) == each_once(1)
-
-    (letter,) = letters(queue)
-    assert "prediction" in letter["reason"]
-    assert [e["message"] for e in decode(letter)["logEvents"]] == [POISON]
-
-    with pytest.raises(DeliveryError, match="DEAD_LETTER_QUEUE_URL"):
-        deliver(event, server)
-
-
-def test_dead_letters_go_by_ten(server: Elastic, queue: DeadLetterQueue) -> None:
-    sizes = request_sizes(queue)
-    assert forward(poisonous(25), server, soon(), queue)["dead_letters"] == 25
-    assert sizes == [10, 10, 5]
-    assert len(letters(queue)) == 25
-
-
-@on_one_server
-def test_large_dead_letters_share_no_request(server: Elastic, queue: DeadLetterQueue) -> None:
-    """SQS refuses a request whose messages are too large together."""
-    # Random text, so that it cannot be packed.
-    large = [json.dumps({"prediction": base64.b64encode(randbytes(90_000)).decode()})] * 3
-
-    sizes = request_sizes(queue)
-    assert forward(encode(log_data(*large)), server, soon(), queue)["dead_letters"] == 3
-    assert sizes == [2, 1]
-    assert len(letters(queue)) == 3
-
-
-def test_dead_letters_stop_at_the_deadline(queue: DeadLetterQueue) -> None:
-    refused = {str(10**55 + number): "mapping" for number in range(30)}
-    queue.client.meta.events.register(
-        "provide-client-params.sqs.SendMessageBatch", lambda **parts: time.sleep(0.2)
-    )
-
-    with pytest.raises(DeliveryError, match="no time left for dead letters; refused: mapping"):
-        queue.send(log_data(*[POISON] * 30), refused, soon(0.3))
-    assert len(letters(queue)) == 20
-
-
-@on_one_server
-def test_a_batch_that_is_refused_as_a_whole_is_its_own_dead_letter(
-    server: Elastic, queue: DeadLetterQueue
-) -> None:
-    """A hundred letters and more, one by one, would take longer than the function has."""
-    with pytest.raises(DeliveryError, match="101 documents refused.*prediction"):
-        forward(poisonous(101), server, soon(), queue)
-    assert letters(queue) == []
-
-
-def test_one_client_serves_all_dead_letters(aws: str) -> None:
-    dead_letters.sqs.cache_clear()
-    try:
-        assert dead_letters.sqs() is dead_letters.sqs()
-    finally:
-        dead_letters.sqs.cache_clear()
-
-
-@on_one_server
-def test_no_letter_is_written_while_the_batch_will_be_tried_again(
-    monkeypatch: pytest.MonkeyPatch, server: Elastic, proxy: FaultyProxy, queue: DeadLetterQueue
-) -> None:
-    """Otherwise the next try would write the same letter again."""
-    # One document per request.
-    monkeypatch.setattr(delivery, "MAX_BULK_BYTES", 1)
-    proxy.fault = lambda path, body: body if b"poison" in body else (503, b"")
-
-    event = encode(log_data(POISON, LINE))
-    with pytest.raises(DeliveryError, match="503"):
-        forward(event, Elastic(proxy.url), soon(1.0), queue)
-    assert letters(queue) == []
-
-
-@on_one_server
-def test_a_replay_deletes_only_what_it_delivered(server: Elastic, queue: DeadLetterQueue) -> None:
-    """A stack with FORWARD_ALL buries lines that a replay elsewhere would drop."""
-    body = json.dumps(encode(log_data(REPORT, START)))
-    queue.client.send_message(QueueUrl=queue.url, MessageBody=body)
-
-    assert replay(queue.client, queue.url, server) == {"delivered": 2}
-    assert search(server, {})["hits"]["total"]["value"] == 2
-    assert letters(queue) == []
-
-
-@on_one_server
-def test_what_a_replay_could_not_deliver_can_be_read_again_at_once(
-    server: Elastic, queue: DeadLetterQueue
-) -> None:
-    for _ in range(12):
-        queue.client.send_message(QueueUrl=queue.url, MessageBody=json.dumps(poisonous(1)))
-    assert replay(queue.client, queue.url, server) == {"refused": 12}
-    assert len(letters(queue)) == 12
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_wrong_setting_raises_at_once(status: int, httpserver: HTTPServer) -> None:
     proxy = FaultyProxy(httpserver, target="http://127.0.0.1:1")
@@ -391,3 +255,20 @@ def test_a_wrong_setting_raises_at_once(status: int, httpserver: HTTPServer) -> 
     with pytest.raises(ElasticError, match=f"HTTP {status}: no such key"):
         deliver(predictions(2), Elastic(proxy.url, api_key("c2VjcmV0")))
     assert proxy.requests == 1
+
+
+def test_expired_credentials_raise_at_once() -> None:
+    """The server would answer 401: to wait for it to come back would take the whole minute."""
+    exceptions = pytest.importorskip("botocore.exceptions")
+    asked: list[str] = []
+
+    def sign(method: str, url: str, body: bytes) -> dict[str, str]:
+        asked.append(url)
+        with aws_errors():
+            raise exceptions.UnauthorizedSSOTokenError
+        return {}
+
+    with pytest.raises(ElasticError, match="^AWS: The SSO session .* has expired") as caught:
+        deliver(predictions(2), Elastic("http://127.0.0.1:1", sign), seconds=2)
+    assert caught.value.status == 401
+    assert len(asked) == 1

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,30 +13,14 @@ from monitoring.elastic import Elastic
 from monitoring.lifecycle import provision_lifecycle
 from monitoring.provision import provision_elasticsearch
 from monitoring.steps import Report
-from tests.helpers.search_domain import ELASTICSEARCH, OPENSEARCH, Engine, SearchDomain
+from tests.helpers.search_domain import Engine, SearchDomain
+from tests.helpers.search_lifecycles import LifecycleServer, make_index
 from tests.helpers.servers import FaultyProxy
 
 
 @pytest.fixture(autouse=True)
 def retention(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETENTION_DAYS", raising=False)
-
-
-@pytest.fixture(params=[ELASTICSEARCH, OPENSEARCH], ids=["7.10", "OpenSearch"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    chosen: Engine = request.param
-    return chosen
-
-
-@pytest.fixture
-def domain(
-    running_server: Elastic, httpserver: HTTPServer, engine: Engine
-) -> Iterator[SearchDomain]:
-    """Return a domain without indices."""
-    yield SearchDomain(httpserver, running_server, engine)
-
-    for index in running_server.request("GET", "/_cat/indices?format=json"):
-        running_server.request("DELETE", f"/{index['index']}")
 
 
 def changed(report: Report) -> list[str]:
@@ -118,55 +101,19 @@ def test_an_index_that_cannot_get_the_policy_is_an_error(
 on_elasticsearch = pytest.mark.parametrize("running_server", ["elasticsearch"], indirect=True)
 
 
-class Lifecycles:
-    """A fault for a proxy: it answers as Elasticsearch's lifecycle API.
-
-    Attributes:
-        kept: The policies as they were sent, by name.
-    """
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Any] = {}
-
-    def __call__(self, path: str, body: bytes) -> tuple[int, bytes] | bytes:
-        if not path.startswith("/_ilm/policy/"):
-            return body
-
-        name = path.rpartition("/")[2]
-        if body:
-            self.kept[name] = json.loads(body)
-        found = {name: self.kept[name]} if name in self.kept else {}
-        return 200 if found else 404, json.dumps(found).encode()
-
-
-@pytest.fixture
-def lifecycles(proxy: FaultyProxy) -> Lifecycles:
-    """Return the lifecycles that the proxy has."""
-    lifecycles = Lifecycles()
-    proxy.fault = lifecycles
-    return lifecycles
-
-
-def names(server: Elastic) -> dict[str, str | None]:
-    """Return the lifecycle that each index names."""
-    settings = server.request("GET", "/_all/_settings?flat_settings=true")
-    return {index: kept["settings"].get("index.lifecycle.name") for index, kept in settings.items()}
-
-
 @on_elasticsearch
 def test_new_and_old_indices_name_their_policy(
-    server: Elastic, proxy: FaultyProxy, lifecycles: Lifecycles, monkeypatch: pytest.MonkeyPatch
+    bare_server: Elastic, lifecycles: LifecycleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drift checks hold no text; deleting their month after RETENTION_DAYS would lose new ones."""
     monkeypatch.setenv("RETENTION_DAYS", "7")
-    server.request("PUT", "/cwl-2026.01.01")
-    server.request("PUT", "/drift-2026.01")
+    make_index(bare_server, "cwl-2026.01.01", "prediction")
+    make_index(bare_server, "drift-2026.01", "verdict")
 
-    provisioned = Report()
-    provision_elasticsearch(Elastic(proxy.url), provisioned)
-    server.request("PUT", "/cwl-2026.01.02")
+    provision_elasticsearch(Elastic(lifecycles.url), Report())
+    bare_server.request("PUT", "/cwl-2026.01.02")
 
-    named = names(server)
+    named = lifecycles.named()
     assert {named[index] for index in named if index.startswith("cwl-")} == {"cola-retention"}
     assert named["cwl-2026.01.01"] == named["cwl-2026.01.02"] == "cola-retention"
     assert named["drift-2026.01"] == "cola-drift-retention"
@@ -174,12 +121,15 @@ def test_new_and_old_indices_name_their_policy(
 
     ages = {
         name: policy["policy"]["phases"]["delete"]["min_age"]
-        for name, policy in lifecycles.kept.items()
+        for name, policy in lifecycles.policies.items()
     }
     assert ages == {"cola-retention": "7d", "cola-drift-retention": "400d"}
 
+    # ``_meta`` in a policy came with 7.14, and older servers refuse it.
+    assert set(lifecycles.policies["cola-retention"]["policy"]) == {"phases"}
+
     again = Report()
-    provision_elasticsearch(Elastic(proxy.url), again)
+    provision_elasticsearch(Elastic(lifecycles.url), again)
     assert changed(again) == []
 
 

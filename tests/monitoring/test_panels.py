@@ -50,7 +50,27 @@ def test_the_first_rows_say_whether_it_is_well() -> None:
         if "metrics" in panel["config"]
     }
     for name in ("predictions", "low-confidence-now", "errors-now", "latency-now", "drift-now"):
-        assert re.match("alarm|normal", figures[name]["subtitle"])
+        assert re.match("alarm|normal|SlowAlarm on AWS", figures[name]["subtitle"])
+
+
+def test_an_alarm_that_a_figure_names_is_one() -> None:
+    """A rule of Kibana, by the figure's title; or an alarm of the stack, by its name."""
+    rules = [rule["name"] for rule in read("rules.json")["rules"]]
+    template = (ROOT / "infra/template.yaml").read_text(encoding="utf-8")
+    figures = {
+        panel["config"]["title"]: panel["config"]["metrics"][0].get("subtitle", "")
+        for panel in PANELS
+        if "metrics" in panel["config"]
+    }
+    named = {title: subtitle for title, subtitle in figures.items() if "larm" in subtitle}
+    assert len(named) == 4
+
+    for title, subtitle in named.items():
+        on_aws = re.findall(r"\b\w+Alarm\b", subtitle)
+        if on_aws:
+            assert all(f"\n  {name}:\n" in template for name in on_aws)
+        else:
+            assert any(title.lower() in rule.lower() for rule in rules), title
 
 
 def test_the_text_links_to_the_chapter_where_there_is_one() -> None:
@@ -127,18 +147,20 @@ def test_the_limits_are_those_of_the_rules_and_of_the_drift_check() -> None:
 
 
 def test_the_rule_and_the_panels_divide_errors_by_the_same() -> None:
-    """With FORWARD_ALL there are other lines too, which would dilute the share."""
+    """A batch is many predictions and one request, and a refused one is a single error.
+
+    With FORWARD_ALL there are other lines too, which would dilute the share.
+    """
+    errors, answers = "kql='event: error'", "kql='event: prediction or event: error'"
     formulas = {item.get("formula", "") for item in objects(PANELS)}
     (formula,) = (formula for formula in formulas if "event: error" in formula)
-    _, denominator = formula.split(" / ")
-    counted = set(re.findall(r"event: (\w+)", denominator))
-    assert counted == {"prediction", "error"}
+    assert formula == f"unique_count(request_id, {errors}) / unique_count(request_id, {answers})"
 
     (rule,) = (rule for rule in read("rules.json")["rules"] if rule["name"].startswith("Error"))
-    steps = rule["params"]["esqlQuery"]["esql"].split(" | ")
-    assert steps[1].startswith("WHERE ")
-    assert set(re.findall(r'event == "(\w+)"', steps[1])) == counted
-    assert "total = COUNT(*)," in steps[2]
+    _, where, stats, *_ = rule["params"]["esqlQuery"]["esql"].split(" | ")
+    assert where == 'WHERE event == "prediction" OR event == "error"'
+    assert 'errors = COUNT_DISTINCT(request_id) WHERE event == "error",' in stats
+    assert "total = COUNT_DISTINCT(request_id)," in stats
 
 
 def test_the_limit_of_latency_is_that_of_the_alarm_on_aws() -> None:

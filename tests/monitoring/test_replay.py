@@ -17,6 +17,7 @@ from errors import ElasticError
 from monitoring import dead_letters, replay
 from monitoring.elastic import Elastic
 from monitoring.log_events import encode
+from monitoring.signers import aws_errors
 from tests.helpers.net import free_port
 from tests.helpers.servers import FaultyProxy, search
 from tests.helpers.subscription import LINE, POISON, log_data
@@ -125,6 +126,32 @@ def test_a_replay_stops_where_nobody_answers(monkeypatch: pytest.MonkeyPatch) ->
         replay.replay(queue, QUEUE_URL, Elastic(f"http://127.0.0.1:{free_port()}"))
     assert "\n" not in str(caught.value)
     assert queue.hidden == set()
+
+
+@on_one_server
+def test_a_replay_whose_credentials_expire_says_what_it_delivered(
+    server: Elastic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQS refuses them too: the letters are shown again once their time has passed."""
+    expired = pytest.importorskip("botocore.exceptions").UnauthorizedSSOTokenError
+    signed: list[str] = []
+
+    def sign(method: str, url: str, body: bytes) -> dict[str, str]:
+        signed.append(url)
+        with aws_errors():
+            if len(signed) > 1:
+                raise expired
+        return {}
+
+    def refuse(**request: Any) -> None:
+        raise expired
+
+    queue = Queue(LINE, LINE, LINE)
+    monkeypatch.setattr(queue, "change_message_visibility_batch", refuse)
+    with pytest.raises(ElasticError, match=r"^stopped, 1 log events .*: AWS: The SSO session"):
+        replay.replay(queue, QUEUE_URL, Elastic(server.url, sign))
+    assert len(signed) == 2
+    assert len(queue.messages) == 2
 
 
 def test_a_queue_that_only_looks_empty_is_not_called_so(
