@@ -6,11 +6,17 @@
 # Nothing here needs a compiler or a shell at run time; both run read-only, as nobody, without capabilities.
 ARG BASE=python:3.11-slim-bookworm
 
+# A stage of its own, so that a new model does not install the packages again.
+FROM ${BASE} AS model
+WORKDIR /model
+# A glob that may match nothing, so that a missing model gets a message of ours.
+COPY errors.py models/model.onn[x] ./
+RUN test -f model.onnx || { echo "models/model.onnx is missing: run 'make train' or 'make model-pull' first" >&2; exit 1; }
+# The file may be its owner's only, as after a download under a strict umask.
+RUN chmod a+r model.onnx
+
 FROM ${BASE} AS build
 WORKDIR /app
-# A glob that may match nothing, so that a missing model gets a message of ours.
-COPY errors.py models/model.onn[x] models/
-RUN test -f models/model.onnx || { echo "models/model.onnx is missing: run 'make train' or 'make model-pull' first" >&2; exit 1; }
 # The locks (`make lock`) name every package and the hashes of its files, and leave out what tokenizers and
 # onnxruntime declare but serving never imports: hence --no-deps.
 COPY infra/lock_inference.txt infra/lock_lambda.txt locks/
@@ -25,12 +31,14 @@ COPY app.py lambda_handler.py errors.py ./
 COPY commands commands
 COPY prediction prediction
 COPY serving serving
+COPY --from=model /model /model
 # Import once what the servers import: on a read-only root nobody can write bytecode later, and the standard
 # library of the official images comes without it.
-RUN chmod -R a+rX /app && PYTHONPYCACHEPREFIX=/opt/bytecode PYTHONPATH=/opt/site:/opt/lambda python -c \
+RUN chmod -R a+rX /app \
+ && MODEL_PATH=/model/model.onnx PYTHONPYCACHEPREFIX=/opt/bytecode PYTHONPATH=/opt/site:/opt/lambda python -c \
       "import app, lambda_handler, awslambdaric.__main__, uvicorn; \
        uvicorn.Config(app, loop='uvloop', http='httptools', ws='none').load()" >/dev/null \
- && rm -rf models locks
+ && rm -rf locks
 
 FROM ${BASE} AS runtime
 # ORT_DISABLE_TELEMETRY: from 1.31 on, ONNX Runtime reports to its maker unless told not to.
@@ -47,7 +55,7 @@ ENV PYTHONPATH=/opt/site:/opt/lambda
 COPY --from=build /opt/lambda /opt/lambda
 ENTRYPOINT ["python", "-m", "awslambdaric"]
 CMD ["lambda_handler.lambda_handler"]
-COPY models/model.onnx models/model.onnx
+COPY --from=model /model/model.onnx models/model.onnx
 
 FROM runtime AS api
 ENV HOST=0.0.0.0 PORT=8000
@@ -56,4 +64,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
   CMD ["python", "-S", "-c", "import urllib.request as r, os; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/ready')"]
 ENTRYPOINT ["python", "app.py"]
-COPY models/model.onnx models/model.onnx
+COPY --from=model /model/model.onnx models/model.onnx

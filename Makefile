@@ -17,9 +17,19 @@ help:  ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
 
 # --- set up ---------------------------------------------------------------------------------------
+# The versions that torch and onnxruntime have wheels for.
+CHECK_PYTHON := import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit( \
+  "error: $(PYTHON) is not Python 3.11 to 3.14: name one that is, as in make PYTHON=python3.12 train")
+
+# Make an environment, unless there is one with pip, which Debian without python3-venv leaves out, and
+# with a Python that fits. Only what venv itself has made is cleared.
+make_venv = @$(1)/bin/python -c 'import pip; $(CHECK_PYTHON)' 2>/dev/null || { \
+  $(PYTHON) -c '$(CHECK_PYTHON)' && \
+  $(PYTHON) -m venv $(if $(wildcard $(1)/pyvenv.cfg),--clear) $(1); }
+
 $(VENV)/.train: requirements.txt requirements_inference.txt constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing requirements.txt into $(VENV): some minutes, about 2.2 GB"
+	$(call make_venv,$(VENV))
+	@echo "Installing requirements.txt into $(VENV): some minutes, 2.2 GB; more with CUDA (docs/00)"
 	$(BIN)/python -m pip install -q -r requirements.txt
 	touch $@
 
@@ -30,13 +40,16 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 
 .venv-tools/.installed: infra/requirements_tools.txt infra/requirements_sam.txt
 	@echo "Installing linters and local servers into .venv-tools, AWS SAM into .venv-sam"
-	$(PYTHON) -m venv .venv-tools && $(TOOLS)/pip install -q -r infra/requirements_tools.txt
-	$(PYTHON) -m venv .venv-sam && .venv-sam/bin/pip install -q -r infra/requirements_sam.txt
+	$(call make_venv,.venv-tools)
+	$(TOOLS)/pip install -q -r infra/requirements_tools.txt
+	$(call make_venv,.venv-sam)
+	.venv-sam/bin/pip install -q -r infra/requirements_sam.txt
 	touch $@
 
 .venv-ray/.installed: requirements_ray.txt constraints.txt
 	@echo "Installing Ray into .venv-ray"
-	$(PYTHON) -m venv .venv-ray && .venv-ray/bin/pip install -q -r requirements_ray.txt
+	$(call make_venv,.venv-ray)
+	.venv-ray/bin/pip install -q -r requirements_ray.txt
 	touch $@
 
 # --- the stages -----------------------------------------------------------------------------------
@@ -54,7 +67,9 @@ predict: $(VENV)/.train  ## make predict TEXT="..."
 serve: $(VENV)/.train  ## the API without Docker, on http://127.0.0.1:8000
 	$(BIN)/python app.py
 
+# Containers read monitoring/ as another user, whatever umask the clone was made with.
 up: env  ## API, Elasticsearch, Kibana in Docker
+	-chmod -R a+rX monitoring
 	docker compose up --build --detach --wait
 
 down:  ## stop them; their data stays
@@ -71,7 +86,7 @@ env:  ## passwords for `make up`, into .env; what it has already stays
 	@umask 077 && touch $(ENV_FILE) && chmod 600 $(ENV_FILE)
 	@test -z "$$(tail -c 1 $(ENV_FILE))" || echo >> $(ENV_FILE)
 	@for name in $(SECRETS); do \
-	  grep -q "^ *$$name *=" $(ENV_FILE) && continue; \
+	  grep -q "^ *$$name *= *[^ ]" $(ENV_FILE) && continue; \
 	  value=$$(openssl rand -hex 16) || exit 1; \
 	  echo "$$name=$$value" >> $(ENV_FILE); \
 	  echo "$(ENV_FILE): added $$name"; \
@@ -80,16 +95,21 @@ env:  ## passwords for `make up`, into .env; what it has already stays
 	@echo "$(ENV_FILE): complete"
 
 # --- watch ----------------------------------------------------------------------------------------
-LOCAL_ELASTIC := set -a && . ./.env && ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-http://127.0.0.1:9200} \
-  ELASTICSEARCH_USERNAME=elastic ELASTICSEARCH_PASSWORD=$$ELASTIC_PASSWORD
+# A variable as compose has it: from the environment, or from its last line in .env, maybe in quotes.
+# No shell reads that file: it is in compose's format.
+of_compose = $${$(1):-$$(sed -n "s/^ *$(1) *= *\(['\"]\{0,1\}\)\(.*\)\1 *$$/\2/p" \
+  $(ENV_FILE) | tail -n 1)}
+
+SIMULATE = API_KEY=$(call of_compose,API_KEY) $(BIN)/python -m drift.simulate
 
 # By then Filebeat has shipped the last lines and Elasticsearch finds them.
 SHIPPING_SECONDS := 15
 
 # The drift check ends with an alarm: two windows of 45 seconds in a row have drifted.
 demo: $(VENV)/.train up  ## normal traffic, then drifted traffic, the verdict, a link to the dashboard
-	$(BIN)/python -m drift.simulate --kind normal --seconds 30 --corpus $(CORPUS)
-	$(BIN)/python -m drift.simulate --kind shuffled --seconds 90 --corpus $(CORPUS)
+	@echo "30 seconds of normal traffic, 90 of drifted traffic"
+	@$(SIMULATE) --kind normal --seconds 30 --corpus $(CORPUS)
+	@$(SIMULATE) --kind shuffled --seconds 90 --corpus $(CORPUS)
 	@sleep $(SHIPPING_SECONDS)
 	-@$(MAKE) --no-print-directory drift ARGS="--window 45s"
 	@echo "dashboard: http://127.0.0.1:5601/app/dashboards#/view/cola"
@@ -98,7 +118,8 @@ provision: $(VENV)/.train  ## templates, dashboard and rules for ELASTICSEARCH_U
 	$(BIN)/python -m monitoring.provision --model models/model.onnx $(ARGS)
 
 drift: $(VENV)/.train  ## compare the traffic with the data that the model was validated on
-	@$(LOCAL_ELASTIC) $(BIN)/python -m drift $(ARGS)
+	@ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-http://127.0.0.1:9200} ELASTICSEARCH_USERNAME=elastic \
+	  ELASTICSEARCH_PASSWORD=$(call of_compose,ELASTIC_PASSWORD) $(BIN)/python -m drift $(ARGS)
 
 # --- ship -----------------------------------------------------------------------------------------
 model-push model-pull: model-%: $(VENV)/.train  ## copy the model to or from the store (REMOTE=local: a folder)
@@ -125,7 +146,7 @@ destroy: $(VENV)/.train  ## delete the stack; the model store stays
 invoke: $(VENV)/.train  ## one prediction through API Gateway: make invoke TEXT="..."
 	@$(BIN)/python -m infra.deploy invoke "$(TEXT)"
 
-rollback: $(VENV)/.train  ## let the version before answer again
+rollback: $(VENV)/.train  ## let the image before answer again
 	$(BIN)/python -m infra.deploy rollback
 
 # --- check ----------------------------------------------------------------------------------------
@@ -160,17 +181,20 @@ format: $(VENV)/.dev  ## let ruff fix and format what it can
 readme:  ## fill the README's table from benchmarks/results/
 	$(BIN)/python -m benchmarks.fill_readme
 
-# Every package of an image with the hashes of its files; pip installs nothing else (see the Dockerfile).
+# Every package of an image, and of the workflows' jobs with a token for AWS, with the hashes of its
+# files; pip installs nothing else. lock_build.txt builds those that have no wheel.
 LOCK := $(TOOLS)/uv pip compile -q --python-version 3.11 --python-platform linux --generate-hashes \
   --no-annotate --custom-compile-command "make lock"
 
-lock: tools  ## resolve all versions again; write constraints.txt and the images' infra/lock_*.txt
+lock: tools  ## resolve all versions again; write constraints.txt and infra/lock_*.txt
 	{ echo "# Every package, also the indirect ones, at the version that was tested. Written by \`make lock\`."; \
 	  grep -hvE '^(-c|-r|#)' requirements*.txt | $(TOOLS)/uv pip compile - --python-version 3.11 --no-header --no-annotate -q; \
 	} > constraints.new
 	mv constraints.new constraints.txt
 	$(LOCK) requirements_inference.txt --excludes infra/lock_excludes.txt -o infra/lock_inference.txt
 	echo awslambdaric | $(LOCK) - -c constraints.txt -o infra/lock_lambda.txt
+	$(LOCK) requirements_inference.txt infra/requirements_release.txt -o infra/lock_release.txt
+	echo setuptools | $(LOCK) - -c constraints.txt -o infra/lock_build.txt
 
 digests: $(VENV)/.train  ## pin the base image and those of docker-compose.yml by digest, or refresh the digests
 	$(BIN)/python -m infra.digests

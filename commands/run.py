@@ -76,11 +76,11 @@ def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Resu
         failure: Exception
         try:
             return main(*args, **kwargs)
-        except (KeyboardInterrupt, SystemExit) as error:
+        except KeyboardInterrupt:
+            failure = Interrupted("interrupted")
+        except SystemExit as error:
             # Lightning answers Ctrl-C with an exit of its own, with code 1.
-            if isinstance(error, SystemExit) and not isinstance(
-                error.__context__, KeyboardInterrupt
-            ):
+            if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
             failure = Interrupted("interrupted")
         except Exception as error:

@@ -54,8 +54,12 @@ class Elastic:
         self.headers = dict(headers or {})
         self._sign = sign
 
+        # What goes to a near host, credentials over http included, is no proxy's to see.
+        is_near = _is_near(urllib.parse.urlsplit(url).hostname or "")
+        proxies = urllib.request.ProxyHandler({} if is_near else None)
+
         # Redirects are not followed: one would carry the credentials to wherever it points.
-        self._open = urllib.request.build_opener(_NoRedirect).open
+        self._open = urllib.request.build_opener(_NoRedirect, proxies).open
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Elastic":

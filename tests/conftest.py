@@ -21,6 +21,9 @@ pytest_plugins = [
 ]
 os.environ.setdefault("WANDB_MODE", "offline")
 
+# The tests' own servers are on this machine, where no proxy leads.
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -47,6 +47,16 @@ def test_ctrl_c_that_lightning_catches_ends_with_130(
 
 
 @pytest.mark.parametrize("mode", [RunMode.RUN], indirect=True)
+def test_an_exit_that_is_no_ctrl_c_keeps_its_code(mode: None) -> None:
+    def leave() -> None:
+        sys.exit(7)
+
+    with pytest.raises(SystemExit) as end:
+        run_command(exit_on_error(leave))
+    assert end.value.code == 7
+
+
+@pytest.mark.parametrize("mode", [RunMode.RUN], indirect=True)
 def test_a_person_gets_the_stack_trace_that_they_ask_for(
     mode: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

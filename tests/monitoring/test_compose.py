@@ -13,7 +13,8 @@ from itertools import islice
 
 import pytest
 
-from drift.simulate import Client, read_sentences, send_all, sentences
+from drift.sentences import read_sentences, sentences
+from drift.simulate import Client, send_all
 from errors import ElasticError
 from monitoring.elastic import Elastic
 from monitoring.kibana_objects import HEADERS, read

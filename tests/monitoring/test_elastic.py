@@ -220,6 +220,22 @@ def test_credentials_go_over_https_only_unless_the_host_is_near() -> None:
         assert Elastic(url, login).url == url
 
 
+def test_a_proxy_sees_what_goes_far_and_nothing_that_stays_near(
+    httpserver: HTTPServer, echo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", echo)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    near = Elastic(f"http://127.0.0.1:{free_port()}", signers.basic("elastic", SECRET))
+    with pytest.raises(ElasticError, match="is the server up"):
+        near.request("GET", "/")
+    assert httpserver.log == []
+
+    Elastic("http://search.example.org").request("GET", "/")
+    assert len(httpserver.log) == 1
+
+
 def test_a_server_without_credentials_may_be_anywhere() -> None:
     assert Elastic("http://search.example.org:9200").url == "http://search.example.org:9200"
 

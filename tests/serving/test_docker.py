@@ -45,7 +45,9 @@ def context(tmp_path_factory):
             shutil.copy2(ROOT / name, folder / name)
     (folder / ".env").write_text("API_KEY=must-never-be-in-an-image\n")
     (folder / "models").mkdir(exist_ok=True)
+    # Its owner's only, as after a download under a strict umask.
     shutil.copy(model, folder / "models" / "model.onnx")
+    (folder / "models" / "model.onnx").chmod(0o600)
     return folder
 
 
