@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from commands.run import run_command
 from prediction.onnx_predictor import ColaONNXPredictor
@@ -27,7 +26,7 @@ from serving.http import Routes
 from serving.log_writer import LineWriter
 from serving.metrics import share_counters
 from serving.middleware import RequestMiddleware
-from serving.place import Place, listen
+from serving.place import END_SIGNALS, Place, listen
 from serving.protocol import bounded_by
 from serving.service import Service
 from serving.settings import Settings
@@ -43,7 +42,9 @@ SHUTDOWN_SECONDS = 20
 RESERVED_FILES = 100
 
 
-def create_app(predictor: Predictor, settings: Settings, place: Place | None = None) -> ASGIApp:
+def create_app(
+    predictor: Predictor, settings: Settings, place: Place | None = None
+) -> RequestMiddleware:
     """Build the application around a predictor; tests pass a fake one."""
     service = Service(predictor, settings, place)
     routes = Routes(service, settings)
@@ -51,7 +52,7 @@ def create_app(predictor: Predictor, settings: Settings, place: Place | None = N
 
 
 def serve(predictor: Predictor, settings: Settings, place: Place | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C; then finish what was accepted, and return.
+    """Serve until one of ``END_SIGNALS``; then finish what was accepted, and return.
 
     Args:
         predictor: What predicts.
@@ -71,13 +72,17 @@ def serve(predictor: Predictor, settings: Settings, place: Place | None = None) 
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
 
+    # Not one that uvicorn knows.
+    if signal.SIGHUP in END_SIGNALS:
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+
     allow_connections(settings.max_connections)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=bounded_by(Limits.of(settings)),
+        http=bounded_by(Limits.of(settings), app.service.metrics.record_unread),
         ws="none",
         access_log=False,
         server_header=False,

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict
 
 from errors import ColaError
 
-# How many predecessors of a log file are looked for; serving/log_writer.py keeps three.
+# How many predecessors of a log file are looked for; serving/log_outputs.py keeps three.
 ROTATED_FILES = 9
 
 
@@ -81,7 +81,7 @@ def _read_file(path: Path) -> Iterator[LogRecord]:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def record_errors() -> Iterator[None]:
     """Turn what a record lacks into an error of one line; for a block that reads records.
 
     Raises:

@@ -21,40 +21,18 @@ import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from errors import QueueFullError
 from prediction.cores import lower_priority
 from prediction.types import Encoded, Prediction
+from serving.waiting import Outcomes, Request, Row, WaitingRequests, answer
 
 PredictRow = Callable[[Sequence[Encoded], bool], list[Prediction]]
 """Predicts the sentences of one row; the second argument says that no other row runs."""
 
 RecordRow = Callable[[int, int, float], None]
 """Is given the sentences, tokens and seconds of every row."""
-
-
-class _Request:
-    """The sentences of one request on their way: ``taken`` are in rows, ``missing`` unanswered."""
-
-    __slots__ = ("answer", "encoded", "missing", "predictions", "taken")
-
-    def __init__(
-        self, encoded: Sequence[Encoded], answer: "asyncio.Future[list[Prediction]]"
-    ) -> None:
-        self.encoded = encoded
-        self.predictions: list[Prediction | None] = [None] * len(encoded)
-        self.missing = len(encoded)
-        self.taken = 0
-        self.answer = answer
-
-
-_Row = list[tuple[_Request, int]]
-"""Requests, each with the index of one of its sentences."""
-
-_Outcomes = Sequence[Prediction | Exception]
-"""What came of the sentences of a row, in its order."""
 
 
 class Batcher:
@@ -72,7 +50,6 @@ class Batcher:
     What holds whenever ``_lock`` is free:
 
     * ``_idle`` counts the workers that run no row, those asleep included: ``_asleep <= _idle``.
-    * ``waiting`` and ``_waiting_tokens`` count what is in ``_requests`` and in no row yet.
     * ``_is_waking`` is set from the first request after a pause until ``_wake`` has run.
 
     Create and use it on one event loop.
@@ -112,9 +89,7 @@ class Batcher:
 
         # The lock protects everything down to the queue.
         self._lock = threading.Lock()
-        self._requests: deque[_Request] = deque()
-        self.waiting = 0
-        self._waiting_tokens = 0
+        self._waiting = WaitingRequests()
         self._workers = self._idle = self._asleep = workers
         self._is_waking = False
 
@@ -127,10 +102,15 @@ class Batcher:
             thread.start()
 
     @property
+    def waiting(self) -> int:
+        """How many sentences wait."""
+        return self._waiting.sentences
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether nothing waits and every worker sleeps."""
         with self._lock:
-            return not self.waiting and self._asleep == self._workers
+            return not self._waiting.sentences and self._asleep == self._workers
 
     async def predict(self, encoded: Sequence[Encoded]) -> list[Prediction]:
         """Predict sentences, in order. If the caller is cancelled, those that wait are dropped.
@@ -143,14 +123,13 @@ class Batcher:
             return []
 
         with self._lock:
-            if self.waiting + len(encoded) > self._max_waiting:
-                message = f"{self.waiting} sentences are waiting already: try again later"
+            waiting = self._waiting.sentences
+            if waiting + len(encoded) > self._max_waiting:
+                message = f"{waiting} sentences are waiting already: try again later"
                 raise QueueFullError(message)
 
-            request = _Request(encoded, self._loop.create_future())
-            self._requests.append(request)
-            self.waiting += len(encoded)
-            self._waiting_tokens += sum(len(item.ids) for item in encoded)
+            request = Request(encoded, self._loop.create_future())
+            self._waiting.add(request)
 
         # After the callbacks that are ready now: requests that were read together share a row.
         if self._asleep and not self._is_waking:
@@ -170,14 +149,14 @@ class Batcher:
         """Wake as many workers as have something to do, or predict a short single sentence here."""
         self._is_waking = False
 
-        row: _Row = []
+        row: Row = []
         count = 0
         with self._lock:
-            is_single = self.waiting == 1 and self._idle == self._workers
-            if is_single and self._waiting_tokens <= self._inline_tokens:
-                row = self._next_row(self._inline_tokens)
+            is_single = self._waiting.sentences == 1 and self._idle == self._workers
+            if is_single and self._waiting.tokens <= self._inline_tokens:
+                row = self._waiting.next_row(self._inline_tokens)
             else:
-                count = min(self._asleep, self.waiting)
+                count = min(self._asleep, self._waiting.sentences)
                 self._asleep -= count
 
         for _ in range(count):
@@ -202,7 +181,7 @@ class Batcher:
                 with contextlib.suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._finish, row, outcomes, seconds)
 
-    def _take_row(self) -> tuple[_Row, bool]:
+    def _take_row(self) -> tuple[Row, bool]:
         """Return the next row for the calling worker (empty if nothing waits).
 
         Returns:
@@ -211,9 +190,11 @@ class Batcher:
         with self._lock:
             # Share what waits instead of filling one row.
             shares = self._idle + self._spare_shares
-            fair_share = math.ceil(self._waiting_tokens / shares)
-            row = self._next_row(min(self._row_tokens, fair_share))
-            is_exclusive = len(row) == 1 and self._idle == self._workers and not self.waiting
+            fair_share = math.ceil(self._waiting.tokens / shares)
+            row = self._waiting.next_row(min(self._row_tokens, fair_share))
+
+            is_single = len(row) == 1 and not self._waiting.sentences
+            is_exclusive = is_single and self._idle == self._workers
 
             if row:
                 self._idle -= 1
@@ -221,40 +202,7 @@ class Batcher:
                 self._asleep += 1
             return row, is_exclusive
 
-    def _next_row(self, capacity: int) -> _Row:
-        """Take one sentence of each request in turn, up to ``capacity`` tokens; at least one."""
-        row: _Row = []
-        while self._requests:
-            request = self._requests[0]
-
-            # Cancelled, or a row with another sentence of it has failed.
-            if request.answer.done():
-                self._drop(request)
-                continue
-
-            tokens = len(request.encoded[request.taken].ids)
-            if row and tokens > capacity:
-                break
-
-            capacity -= tokens
-            row.append((request, request.taken))
-            request.taken += 1
-            self.waiting -= 1
-            self._waiting_tokens -= tokens
-
-            self._requests.rotate(-1)
-            if request.taken == len(request.encoded):
-                self._requests.pop()
-
-        return row
-
-    def _drop(self, request: _Request) -> None:
-        rest = request.encoded[request.taken :]
-        self.waiting -= len(rest)
-        self._waiting_tokens -= sum(len(item.ids) for item in rest)
-        self._requests.remove(request)
-
-    def _run(self, row: _Row, is_exclusive: bool) -> tuple[_Outcomes, float]:
+    def _run(self, row: Row, is_exclusive: bool) -> tuple[Outcomes, float]:
         """Predict a row.
 
         Returns:
@@ -262,7 +210,7 @@ class Batcher:
         """
         started = time.perf_counter()
         encoded = [request.encoded[index] for request, index in row]
-        outcomes: _Outcomes
+        outcomes: Outcomes
         try:
             outcomes = self._predict_row(encoded, is_exclusive)
         except Exception as error:
@@ -276,20 +224,8 @@ class Batcher:
         except Exception as error:
             return error
 
-    def _finish(self, row: _Row, outcomes: _Outcomes, seconds: float) -> None:
+    def _finish(self, row: Row, outcomes: Outcomes, seconds: float) -> None:
         """Answer the requests whose last sentence was in this row. Runs on the loop's thread."""
         tokens = sum(len(request.encoded[index].ids) for request, index in row)
         self._record_row(len(row), tokens, seconds)
-
-        for (request, index), outcome in zip(row, outcomes, strict=True):
-            if request.answer.done():
-                continue
-            if isinstance(outcome, Exception):
-                request.answer.set_exception(outcome)
-                continue
-
-            request.predictions[index] = outcome
-            request.missing -= 1
-            if not request.missing:
-                # None is missing, so that each is a prediction.
-                request.answer.set_result(request.predictions)  # type: ignore[arg-type]
+        answer(row, outcomes)

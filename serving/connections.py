@@ -24,8 +24,9 @@ class Limits:
     """Payload of a body. The application answers 413 for more; here the connection is cut at twice
     as many raw bytes, which leaves room for the framing of chunks."""
 
-    max_pipelined: int = 16
-    """Requests that wait on one connection while an earlier one is answered."""
+    max_pipelined: int = 2
+    """Requests that wait on one connection while an earlier one is answered. Few, as their headers
+    are held meanwhile."""
 
     head_seconds: float = 10.0
     """From the connection, or the first byte of a request, to the end of its headers."""

@@ -152,7 +152,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
         "/predict",
         summary="Predict one sentence",
         description="Its label, with the label's probability.",
-        responses=openapi.responses(openapi.Prediction, 401, 422, 503, example=openapi.ANSWER),
+        responses=openapi.responses(openapi.Prediction, 401, 403, 422, 503, example=openapi.ANSWER),
         openapi_extra=openapi.text_parameter(settings),
     )(predictions.predict_text)
 
@@ -161,7 +161,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
         summary="Predict one sentence or many",
         description="A label per sentence, in order, each with its probability.",
         responses=openapi.responses(
-            openapi.Prediction | openapi.Predictions, 400, 401, 413, 415, 422, 503
+            openapi.Prediction | openapi.Predictions, 400, 401, 403, 413, 415, 422, 503
         ),
         openapi_extra=openapi.predict_body(settings),
     )(predictions.predict)
@@ -170,7 +170,7 @@ def _add_predictions(api: FastAPI, predictions: Predictions, settings: Settings)
         "/explain",
         summary="Which words hurt",
         description="The score with each word left out. Not written to the prediction log.",
-        responses=openapi.responses(openapi.Explanation, 400, 401, 413, 415, 422, 503),
+        responses=openapi.responses(openapi.Explanation, 400, 401, 403, 413, 415, 422, 503),
         openapi_extra=openapi.sentence_body(settings),
     )(predictions.explain)
 
@@ -204,7 +204,9 @@ def _add_operations(api: FastAPI, service: Service) -> None:
         )
 
     @api.get(
-        "/model", summary="Which model answers?", responses=openapi.responses(openapi.Model, 401)
+        "/model",
+        summary="Which model answers?",
+        responses=openapi.responses(openapi.Model, 401, 403),
     )
     async def model() -> Response:
         return json_response(openapi.model_card(service.info))

@@ -6,10 +6,6 @@ kept in memory or written is dropped and counted.
 """
 
 import contextlib
-import logging.handlers
-import os
-import select
-import sys
 import threading
 import time
 from collections import deque
@@ -17,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import ConfigError
+from serving.log_outputs import Output, RotatedFile, say
 
 # What may wait in memory for the thread and for a slow reader.
 MAX_HELD_BYTES = 32_000_000
@@ -31,8 +27,6 @@ GATHER_SECONDS = 0.02
 
 # How long the thread waits for a slow reader before it looks for new lines.
 READER_SECONDS = 0.2
-
-ROTATED_FILES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +62,8 @@ class LineWriter:
         self.dropped = 0
         """Lines that were lost, in memory, at standard output or at the file."""
 
-        self._output = _Output(descriptor)
-        self._file = _RotatedFile(path, megabytes, self._lose) if path else None
+        self._output = Output(descriptor)
+        self._file = RotatedFile(path, megabytes, self._lose) if path else None
         self._batches: deque[Batch] = deque()
         self._held_bytes = 0
         self._changed = threading.Condition()
@@ -186,85 +180,4 @@ class LineWriter:
         """Say once that lines are lost. The thread does so: standard error may block, too."""
         if self.dropped and not self._has_warned:
             self._has_warned = True
-            with contextlib.suppress(OSError, ValueError):
-                message = f"warning: prediction log loses lines: {self._reason}"
-                print(message, file=sys.stderr, flush=True)
-
-
-class _Output:
-    """A file descriptor that is written to as far as it takes it, and what it has not taken yet."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._unsent = bytearray()
-        self._is_within_line = False
-        self._has_dropped_rest = False
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
-
-    @property
-    def unsent_bytes(self) -> int:
-        return len(self._unsent)
-
-    def write(self, data: bytes) -> None:
-        self._unsent += data
-
-    def clear(self) -> int:
-        """Forget what was not sent; return how many lines that were."""
-        lines = self._unsent.count(b"\n")
-        self._unsent.clear()
-        self._has_dropped_rest = self._is_within_line
-        return lines
-
-    def flush(self, seconds: float | None, lose: Callable[[int, str], None]) -> None:
-        """Send what is unsent; give up for now after ``seconds`` without progress.
-
-        A pipe that is ready takes at least ``PIPE_BUF`` bytes (pipe(7)), so that a write of as
-        many never blocks.
-        """
-        timeout = None if seconds is None else seconds * 1000
-        try:
-            while self._unsent and self._poll.poll(timeout):
-                with contextlib.suppress(BlockingIOError):
-                    self._send()
-        except OSError as error:
-            lose(self.clear(), f"standard output: {error.strerror}")
-
-    def _send(self) -> None:
-        # A line was cut short: the next one must not be glued to it.
-        if self._has_dropped_rest:
-            os.write(self._descriptor, b"\n")
-            self._has_dropped_rest = self._is_within_line = False
-            return
-
-        written = os.write(self._descriptor, self._unsent[: select.PIPE_BUF])
-        self._is_within_line = self._unsent[written - 1] != ord("\n")
-        del self._unsent[:written]
-
-
-class _RotatedFile(logging.handlers.RotatingFileHandler):
-    """A log file that is rotated in time and keeps a few predecessors.
-
-    Args:
-        path: Where it lies; its folder is made.
-        megabytes: The size at which it is rotated.
-        lose: Told how many lines could not be written, and why.
-    """
-
-    def __init__(self, path: Path, megabytes: int, lose: Callable[[int, str], None]) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            size = megabytes * 1_000_000
-            super().__init__(path, maxBytes=size, backupCount=ROTATED_FILES, encoding="ascii")
-        except OSError as error:
-            message = f"LOG_FILE={path} cannot be written ({error.strerror})"
-            raise ConfigError(message) from None
-        self._lose = lose
-
-    def write_lines(self, text: str) -> None:
-        """Write lines that end in a newline."""
-        self.handle(logging.LogRecord("", logging.INFO, "", 0, text.rstrip("\n"), None, None))
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Count what a full disk has not taken."""
-        self._lose(record.msg.count("\n") + 1, f"{self.baseFilename}: {sys.exc_info()[1]}")
+            say(f"warning: prediction log loses lines: {self._reason}")

@@ -103,6 +103,10 @@ class Metrics:
         answered.inc()
         latency.observe(seconds)
 
+    def record_unread(self, status: int) -> None:
+        """Count a request that was refused before there was a route to answer it."""
+        self._requests.labels("unread", str(status)).inc()
+
     def page(self) -> bytes:
         """Return everything, in Prometheus' text format."""
         return generate_latest(self._page)

@@ -32,6 +32,11 @@ HEADERS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 
+# What a browser says of a request that a page of somebody else's has it make. That page could not
+# read the answer; but what is predicted is logged, and the drift check reads the log.
+FOREIGN_SITES = (b"cross-site", b"same-site")
+
+CROSS_SITE = "a page of another site may not have this asked: call the service from a program"
 INVALID_HOST = "the service is not known by this name: call it by one of ALLOWED_HOSTS"
 PORT = re.compile(r":\d+$")
 
@@ -68,7 +73,7 @@ class RequestMiddleware:
 
     def __init__(self, app: ASGIApp, service: Service, settings: Settings, paths: Set[str]) -> None:
         self._app = app
-        self._service = service
+        self.service = service
         self._key = settings.api_key
         self._hosts = settings.hosts
         self._paths = paths
@@ -127,6 +132,9 @@ class RequestMiddleware:
             if PORT.sub("", host) not in self._hosts:
                 return RequestError(400, "invalid_host", INVALID_HOST)
 
+        if path in PROTECTED and headers.get(b"sec-fetch-site") in FOREIGN_SITES:
+            return RequestError(403, "cross_site", CROSS_SITE)
+
         if self._key and path in PROTECTED:
             decoded = {
                 name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()
@@ -139,11 +147,11 @@ class RequestMiddleware:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._paths else "other"
-        self._service.record_request(route, status, seconds)
+        self.service.record_request(route, status, seconds)
 
         refusal: Refusal | None = scope.get("refusal")
         if refusal:
-            self._service.record_refusal(
+            self.service.record_refusal(
                 refusal.status, refusal.code, refusal.message, scope["request_id"]
             )
 

@@ -111,6 +111,7 @@ METRICS = {
 ERRORS = {
     400: ("The body is not JSON, or not HTTP.", "invalid_json"),
     401: ("The API key is missing or wrong (only where API_KEY is set).", "unauthorized"),
+    403: ("A web page of another site has made a browser ask.", "cross_site"),
     413: ("The body is larger than MAX_BODY_BYTES.", "body_too_large"),
     415: ("The body is not declared as JSON.", "unsupported_media_type"),
     422: (

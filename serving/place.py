@@ -1,14 +1,29 @@
-"""What one of several workers is given: its number, its socket, its pipe, and what all can see."""
+"""What one of several workers is given: its number, its socket, its pipe, and what all can see.
+
+Also how it begins, and which signals end it.
+"""
 
 import ctypes
+import logging
 import mmap
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from errors import ConfigError, ModelFileError
+
+# What ends a service in good order: SIGTERM, Ctrl-C, and a terminal that is closed, which is
+# ignored from the start where the service runs under nohup.
+END_SIGNALS = [signal.SIGTERM, signal.SIGINT]
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    END_SIGNALS.append(signal.SIGHUP)
+
+# What the process that starts the workers handles.
+SIGNALS = (*END_SIGNALS, signal.SIGCHLD)
 
 BACKLOG = 2048
 
@@ -17,6 +32,8 @@ VERSION_BYTES = 64
 
 # Of prctl(2): the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
+
+logger = logging.getLogger("uvicorn.error")
 
 
 class Board:
@@ -85,7 +102,41 @@ class Place:
     board: Board
 
 
-def end_with(parent: int) -> None:
+def become_worker(
+    place: Place, listeners: list[socket.socket], work: Callable[[Place], None], supervisor: int
+) -> NoReturn:
+    """Work in a process that has just been forked, with ``SIGNALS`` blocked, and end it.
+
+    Args:
+        place: The worker's own.
+        listeners: All workers' listening sockets.
+        work: Runs until the worker is to end.
+        supervisor: The process that it was forked from.
+    """
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        _end_with(supervisor)
+
+        # Not the other workers' sockets: their connections would wait for this process.
+        for listener in listeners:
+            if listener is not place.listener:
+                listener.close()
+        work(place)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        logger.exception("worker %d failed", place.number)
+    finally:
+        # What the supervisor has registered to do at its own end is not the worker's to do.
+        os._exit(code)
+
+
+def _end_with(parent: int) -> None:
     """Have this process told to end as soon as its parent has, even by SIGKILL. On Linux only.
 
     Raises:

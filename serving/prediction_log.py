@@ -21,9 +21,10 @@ from typing import Any
 from prediction.types import ModelInfo, Prediction
 from serving.log_writer import Batch, LineWriter
 
-# Scanners ask for pages that are not there, and clients without a key for those that are: such
-# requests are counted in the metrics, but a line for each would push the predictions out.
-NOT_LOGGED = (401, 404, 405)
+# Scanners ask for pages that are not there, clients without a key and foreign web pages for those
+# that are: such requests are counted in the metrics, but a line for each would push the predictions
+# out.
+NOT_LOGGED = (401, 403, 404, 405)
 
 # Longer texts are cut in the log, never in the prediction: CloudWatch takes lines of 256 KB, and a
 # character outside of Unicode's first plane has 12 bytes in ASCII JSON. ``input.characters`` tells

@@ -7,31 +7,25 @@ connection is closed.
 """
 
 import asyncio
-import logging
+from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from httptools import HttpParserError
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from serving.connections import Connection, Limits
 from serving.messages import error_body
+from serving.upgrades import UpgradeIgnoringProtocol
 
 HEAD = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-
-# uvicorn warns of each request that it cannot parse, from the event loop. Where nobody reads
-# standard error, clients could stop the service with that. A filter, as uvicorn resets levels.
-logger = logging.getLogger("uvicorn.error.connections")
-logger.addFilter(lambda record: record.levelno >= logging.ERROR)
+INVALID = (400, "invalid_http", "the request is not valid HTTP")
 
 
 class _RefusedError(Exception):
-    """Raised inside the parser's callbacks, which end the parsing; says what to answer."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.answer = (status, code, message)
+    """Raised inside the parser's callbacks, which ends the parsing. Its arguments: the answer."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(UpgradeIgnoringProtocol):
     """One connection.
 
     ::
@@ -42,18 +36,21 @@ class BoundedProtocol(HttpToolsProtocol):
     in ``complete`` once bytes have come that begin no request. A request that arrives whole in one
     piece, as nearly all do, never starts it. ``_write_deadline`` limits how long an answer stays
     unread; it runs while the client is behind, and from the end of a connection.
+
+    Attributes:
+        limits: What the client may take up.
+        record: Told the status of every request that is refused here.
     """
 
     limits = Limits()
+    record: Callable[[int], None] = staticmethod(lambda status: None)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.logger = logger
         self._connection = Connection()
-        self._in_head = True
+        self._in_body = False
         self._is_complete = False
         self._raw_bytes = 0
-        self._refusal: tuple[int, str, str] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
 
@@ -79,15 +76,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, as far as the limits allow."""
         while data and not self.transport.is_closing():
-            limit = self._raw_limit()
-            room = limit - self._raw_bytes
+            room = self._raw_limit() - self._raw_bytes
             if room <= 0:
                 self._refuse_size()
                 return
 
             part, data = data[:room], data[room:]
             self._raw_bytes += len(part)
-            super().data_received(part)
+            try:
+                self.parse(part)
+            except HttpParserError as error:
+                # What a callback has raised is the context of the parser's own error.
+                cause = error.__context__
+                self._refuse(*(cause.args if isinstance(cause, _RefusedError) else INVALID))
 
         # Bytes behind an answer that begin no request (a line break, the rest of a refused body)
         # have ended uvicorn's timer: ours goes on.
@@ -95,46 +96,38 @@ class BoundedProtocol(HttpToolsProtocol):
         if is_answering or self.transport.is_closing():
             self._stop_deadline()
         elif self._deadline is None:
-            is_body = not self._in_head and not self._is_complete
-            self._start_deadline(self.limits.body_seconds if is_body else self.limits.head_seconds)
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what the parser refused: one of our limits, or bytes that are no HTTP."""
-        self._refuse(*(self._refusal or (400, "invalid_http", "the request is not valid HTTP")))
+            seconds = self.limits.body_seconds if self._in_body else self.limits.head_seconds
+            self._start_deadline(seconds)
 
     def on_message_begin(self) -> None:
         """Begin with a request's headers."""
         super().on_message_begin()
         self.scope["connection"] = self._connection  # type: ignore[typeddict-unknown-key]
-        self._in_head, self._is_complete = True, False
+        self._in_body = self._is_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, unless there are too many."""
         if len(self.headers) >= self.limits.max_headers:
-            self._refusal = (
-                431,
-                "headers_too_large",
-                "the request has too many headers: send fewer",
-            )
-            raise _RefusedError(*self._refusal)
+            message = "the request has too many headers: send fewer"
+            raise _RefusedError(431, "headers_too_large", message)
 
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Go on to the body, on a timer and a count of its own."""
         if len(self.pipeline) >= self.limits.max_pipelined:
-            self._refusal = (429, "too_many_requests", "wait for answers before you send more")
-            raise _RefusedError(*self._refusal)
+            message = "wait for answers before you send more"
+            raise _RefusedError(429, "too_many_requests", message)
 
         super().on_headers_complete()
-        self._in_head = False
+        self._in_body = True
         self._raw_bytes = 0
         self._stop_deadline()
 
     def on_message_complete(self) -> None:
         """Mark the request as arrived."""
         super().on_message_complete()
-        self._is_complete = True
+        self._in_body, self._is_complete = False, True
         self._raw_bytes = 0
 
     def on_response_complete(self) -> None:
@@ -163,12 +156,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _raw_limit(self) -> int:
         """Return how many raw bytes the current part of the request may have."""
-        if self._in_head or self._is_complete:
+        if not self._in_body:
             return self.limits.max_head_bytes
         return 2 * self.limits.max_body_bytes + self.limits.max_head_bytes
 
     def _refuse_size(self) -> None:
-        if self._in_head or self._is_complete:
+        if not self._in_body:
             self._refuse(431, "headers_too_large", "the headers are too large: send less")
         else:
             limit = self.limits.max_body_bytes
@@ -181,16 +174,17 @@ class BoundedProtocol(HttpToolsProtocol):
             return
 
         # Browsers connect in advance: an answer to no request would confuse them.
-        if self._is_complete or (self._in_head and self._raw_bytes == 0):
+        if self._is_complete or (not self._in_body and self._raw_bytes == 0):
             self._close()
             return
 
-        part = "headers" if self._in_head else "body"
+        part = "body" if self._in_body else "headers"
         message = f"the request's {part} took too long to arrive: send it again"
         self._refuse(408, "timeout", message)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer, where an answer has a place, and close."""
+        """Count, answer where an answer has a place, and close."""
+        self.record(status)
         self._stop_deadline()
 
         if self._may_answer() and not self.transport.is_closing():
@@ -209,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Return whether the connection's next bytes would answer the refused request."""
         if self.cycle is None:
             return True
-        if self._in_head or self._is_complete:
+        if not self._in_body:
             return bool(self.cycle.response_complete)
         return not self.cycle.response_started and not self.pipeline
 
@@ -232,6 +226,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_deadline = None
 
 
-def bounded_by(limits: Limits) -> type[BoundedProtocol]:
-    """Return the protocol with these limits, as uvicorn's option ``http`` takes it."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"limits": limits})
+def bounded_by(
+    limits: Limits, record: Callable[[int], None] = BoundedProtocol.record
+) -> type[BoundedProtocol]:
+    """Return the protocol as uvicorn's option ``http`` takes it; see its attributes."""
+    attributes = {"limits": limits, "record": staticmethod(record)}
+    return type("BoundedProtocol", (BoundedProtocol,), attributes)

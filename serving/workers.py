@@ -12,13 +12,10 @@ waits for the next one. Only the supervisor writes the log, so that lines of sev
 cannot mix and the file is rotated once. Workers end with the supervisor, however that ends.
 """
 
-import contextlib
-import logging
 import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +23,9 @@ from functools import partial
 from types import FrameType
 
 from commands.run import FAILED
+from serving.log_outputs import say
 from serving.log_writer import Batch, LineWriter
-from serving.place import Board, Place, end_with
+from serving.place import END_SIGNALS, SIGNALS, Board, Place, become_worker
 
 # A worker that dies at once is not replaced faster than this.
 RESTART_SECONDS = 1.0
@@ -36,10 +34,7 @@ RESTART_SECONDS = 1.0
 # share of the connections waits for nobody. Whoever runs the service starts all of it again.
 MAX_FAILED_STARTS = 5
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 READ_BYTES = 1 << 16
-
-logger = logging.getLogger("uvicorn.error")
 
 
 @dataclass
@@ -84,7 +79,7 @@ class Supervisor:
         self._wake_up, self._waker = socket.socketpair()
 
     def run(self) -> int:
-        """Run until SIGTERM or Ctrl-C and the end of all workers.
+        """Run until one of ``END_SIGNALS`` and the end of all workers.
 
         Returns:
             The exit code: 0 if it was told to end; else what ended it was said before.
@@ -141,7 +136,7 @@ class Supervisor:
             pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            _say(
+            say(
                 f"error: worker {number} cannot be started ({error.strerror}): lower WORKERS, or "
                 "allow more processes and open files"
             )
@@ -151,36 +146,12 @@ class Supervisor:
         if pid == 0:
             os.close(pipe)
             place = Place(number, self._listeners[number], log_descriptor, self._board)
-            self._become_worker(place, supervisor)
+            become_worker(place, self._listeners, self._work, supervisor)
 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(log_descriptor)
         worker = self._workers[number] = _Worker(pid, pipe, time.monotonic())
         self._selector.register(pipe, selectors.EVENT_READ, partial(self._relay, worker))
-
-    def _become_worker(self, place: Place, supervisor: int) -> None:
-        """Work, and end this process. Never returns."""
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            end_with(supervisor)
-
-            # Not the other workers' sockets: their connections would wait for this process.
-            for listener in self._listeners:
-                if listener is not place.listener:
-                    listener.close()
-            self._work(place)
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except Exception:
-            logger.exception("worker %d failed", place.number)
-        finally:
-            # What the supervisor has registered to do at its own end is not the worker's to do.
-            os._exit(code)
 
     def _replace(self, number: int, worker: _Worker, code: int) -> None:
         """Start a worker again a moment later, unless that is in vain."""
@@ -192,7 +163,7 @@ class Supervisor:
         was_ready, self._board.is_ready[number] = self._board.is_ready[number], 0
         self._failed_starts[number] = 0 if was_ready else self._failed_starts[number] + 1
         if self._failed_starts[number] == MAX_FAILED_STARTS:
-            _say(
+            say(
                 f"error: worker {number} could not come up {MAX_FAILED_STARTS} times in a row, for "
                 "the reason above: the service ends, so that all of it can be started again"
             )
@@ -200,7 +171,7 @@ class Supervisor:
             return
 
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        _say(f"warning: worker {number} has ended ({reason}): a new one takes its place")
+        say(f"warning: worker {number} has ended ({reason}): a new one takes its place")
         self._board.restarts += 1
         self._board.waiting[number] = 0
         self._due[number] = worker.started + RESTART_SECONDS
@@ -226,14 +197,14 @@ class Supervisor:
             self._log.put(Batch(text.count("\n"), len(text), lambda: [text]))
 
     def _listen_for_signals(self) -> None:
-        """End at SIGTERM or Ctrl-C; wake up for these and for a worker's end."""
+        """End at ``END_SIGNALS``; wake up for these and for a worker's end."""
         self._waker.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno())
         drain = partial(self._wake_up.recv, READ_BYTES)
         self._selector.register(self._wake_up, selectors.EVENT_READ, drain)
 
-        signal.signal(signal.SIGTERM, self._end)
-        signal.signal(signal.SIGINT, self._end)
+        for number in END_SIGNALS:
+            signal.signal(number, self._end)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     def _end(self, signal_number: int, frame: FrameType | None) -> None:
@@ -255,8 +226,3 @@ class Supervisor:
             listener.close()
         for worker in self._workers.values():
             os.kill(worker.pid, signal.SIGTERM)
-
-
-def _say(message: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        print(message, file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ def serving(
         "127.0.0.1",
         0,
         loop="uvloop",
-        http=bounded_by(Limits.of(settings)),
+        http=bounded_by(Limits.of(settings), app.service.metrics.record_unread),
         ws="none",
         access_log=False,
         log_level="critical",

@@ -252,6 +252,32 @@ def test_connections_that_send_nothing_more_are_closed(server: Server) -> None:
     assert seconds < 40
 
 
+def test_requests_sent_in_advance_take_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One thread: it is busy with the first requests until all of the others have come.
+    monkeypatch.setenv("COLA_THREADS", "1")
+    body = json.dumps({"sentences": ["a b c d e f g h i j k l m n o p"] * 10}).encode()
+    head = POST.format("/predict") + f"content-length: {len(body)}\r\n\r\n"
+    in_advance = b"GET /health HTTP/1.1\r\nhost: localhost\r\nlarge: " + b"x" * 12_000
+    data = head.encode() + body + (in_advance + b"\r\n\r\n") * 16
+
+    with contextlib.closing(Server(tmp_path)) as server, contextlib.ExitStack() as stack:
+        server.post(b'{"sentence": "warm"}')
+        before = server.memory_mb
+        connections = [stack.enter_context(server.connect()) for _ in range(300)]
+        for connection in connections:
+            connection.sendall(data)
+        for connection in connections:
+            with contextlib.suppress(ConnectionResetError):
+                connection.recv(1000)
+        grown = server.peak_memory_mb - before
+
+        assert server.is_up()
+        print(f"\n300 connections with 16 requests in advance: {grown:.0f} MB")
+        assert grown < 50
+
+
 def test_clients_that_leave_are_not_worked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not timed: in this process, where the predictor can be held up while they leave."""
     # Else the event loop would be held up, too.

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -93,6 +94,64 @@ def test_the_description_is_shown_with_files_of_this_service(client):
         if not path.startswith("data:"):
             assert path.startswith("/")
             assert client.get(path).status_code == 200
+
+
+# What a web page could make a browser do, and what no route gets to see
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_cannot_have_sentences_predicted_and_logged(tmp_path, site):
+    path = tmp_path / "predictions.jsonl"
+    foreign = {"sec-fetch-site": site}
+    with serving(replace(SMALL, log_file=path)) as (client, fake):
+        before = len(fake.rows)
+        for response in (
+            client.get("/predict?text=a", headers=foreign),
+            client.post("/explain", json={"sentence": "a"}, headers=foreign),
+            client.get("/model", headers=foreign),
+        ):
+            assert error_of(response, 403)["code"] == "cross_site"
+        assert len(fake.rows) == before
+        assert client.get("/health", headers=foreign).status_code == 200
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_the_service_s_own_page_and_an_address_that_is_typed_in_are_answered(client, site):
+    headers = {"sec-fetch-site": site}
+    assert client.get("/predict?text=a", headers=headers).status_code == 200
+
+
+def send_to(client, data=b""):
+    """Send bytes on a connection of their own, which is returned."""
+    connection = socket.create_connection((client.base_url.host, client.base_url.port), timeout=5)
+    connection.sendall(data)
+    return connection
+
+
+def test_what_the_protocol_refuses_is_counted_and_leaves_no_line(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    with serving(replace(SMALL, log_file=path)) as (client, _):
+        for data in (b"not http\r\n\r\n", b"GET / HTTP/1.1\r\nlarge: " + b"x" * 40_000):
+            with send_to(client, data) as connection:
+                assert connection.recv(1000)
+
+        page = client.get("/metrics").text
+        for status in (400, 431):
+            assert f'cola_requests_total{{route="unread",status="{status}"}} 1.0' in page
+        assert 'cola_request_seconds_count{route="unread"}' not in page
+    assert path.read_text() == ""
+
+
+def test_one_connection_too_many_is_counted():
+    with serving(replace(SMALL, max_connections=20)) as (client, _), ExitStack() as stack:
+        assert client.get("/health").status_code == 200
+        for _ in range(19):
+            stack.enter_context(send_to(client))
+        assert stack.enter_context(send_to(client)).recv(1000).startswith(b"HTTP/1.1 503 ")
+
+        refused = 'cola_requests_total{route="unread",status="503"} 1.0'
+        assert refused in client.get("/metrics").text
 
 
 # Work that is not done for nothing

@@ -1,6 +1,7 @@
 """The JSON record of a prediction and its writer: one line, no failure, no wait."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from serving import log_writer
-from serving.log_writer import ROTATED_FILES
+from serving.log_outputs import ROTATED_FILES
 from serving.prediction_log import PredictionLog, text_field
 from tests.helpers.fake_predictor import INFO, expected
 from tests.helpers.net import wait_until
@@ -280,6 +281,73 @@ def test_a_full_disk_is_counted(tmp_path, capsys):
         assert len(lines()) == 1
         assert log.dropped == 1
     assert "[Errno 28] No space left on device" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_rotated_gets_every_line(tmp_path, monkeypatch, capsys):
+    """As one that is mounted into a container by itself."""
+
+    def fail(source, target):
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    path = tmp_path / "predictions.jsonl"
+    monkeypatch.setattr(os, "rename", fail)
+    with captured(file=path, file_mb=1) as (log, lines):
+        for number in range(300):
+            log.write([expected(f"{number} " + "z" * 9000)], request_id="r", latency_ms=1)
+            time.sleep(0.0005)
+        assert len(lines()) == 300
+
+    assert list(tmp_path.iterdir()) == [path]
+    texts = [json.loads(line)["text"].split()[0] for line in path.read_text().splitlines()]
+    assert texts == [str(number) for number in range(300)]
+    assert log.dropped == 0
+    assert capsys.readouterr().err == (
+        f"warning: LOG_FILE={path} cannot be rotated (Device or resource busy): it grows without "
+        "end; if it is mounted by itself, mount its folder instead\n"
+    )
+
+
+@pytest.mark.parametrize("length", [100, 9000])
+def test_a_line_that_a_full_disk_cuts_short_spoils_no_other(tmp_path, length):
+    script = f"""
+import resource, sys
+from pathlib import Path
+from serving.prediction_log import PredictionLog
+from tests.helpers.fake_predictor import INFO, expected
+
+def write(text):
+    log.write([expected(text)], request_id="r", latency_ms=1)
+
+log = PredictionLog("api", INFO, file=Path({str(tmp_path / "log.jsonl")!r}), background=False)
+write("before")
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (600, unlimited[1]))
+write("lost " + "z" * {length})
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+write("next")
+write("last")
+print(log.dropped, file=sys.stderr)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "1"
+
+    before, lost, *after = (tmp_path / "log.jsonl").read_text().splitlines()
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(lost)
+    texts = [json.loads(line)["text"] for line in (before, *after)]
+    assert texts == ["before", "next", "last"]
+
+
+def test_half_a_line_of_a_process_that_was_killed_spoils_no_other(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"text": "hal')
+    with captured(file=path) as (log, lines):
+        log.write([expected("next")], request_id="r", latency_ms=1)
+        lines()
+    half, line = path.read_text().splitlines()
+    assert half == '{"text": "hal'
+    assert json.loads(line)["text"] == "next"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -27,6 +27,7 @@ LIMITS = Limits(
     write_seconds=0.4,
 )
 REQUEST = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
+UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
 LARGE = 20_000_000
 
 # Two fit into a connection's own buffer of 64 KiB, beyond which uvicorn is told of it.
@@ -96,11 +97,13 @@ def read_to_end(connection: socket.socket) -> bytes:
     return answer
 
 
-def ask(port: int, *parts: bytes) -> bytes:
+def ask(port: int, *parts: bytes, pause: float = 0) -> bytes:
     with connect(port) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for part in parts:
                 connection.sendall(part)
+                if pause:
+                    time.sleep(pause)
         return read_to_end(connection)
 
 
@@ -264,6 +267,48 @@ def test_what_clients_do_wrong_is_not_written_to_standard_error(port: int, sent:
     finally:
         logging.getLogger("uvicorn").removeHandler(handler)
     assert handler.buffer == []
+
+
+INNER = b"GET /early HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-length: %d\r\n\r\n" % len(INNER),
+        b"transfer-encoding: chunked\r\n\r\n%x\r\n" % len(INNER),
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("cut", ["nowhere", "before the body", "everywhere"])
+def test_a_body_behind_an_upgrade_is_a_body_and_no_second_request(
+    port: int, head: bytes, cut: str
+) -> None:
+    """Java's ``HttpClient`` and ``curl --http2`` send the header with their first request."""
+    head = b"POST /echo HTTP/1.1\r\nhost: x\r\n" + UPGRADE + head
+    body = INNER + (b"\r\n0\r\n\r\n" if b"chunked" in head else b"")
+    last = REQUEST.replace(b"host", b"connection: close\r\nhost")
+    parts = {
+        "nowhere": [head + body + last],
+        "before the body": [head, body, last],
+        "everywhere": [bytes([byte]) for byte in head + body + last],
+    }
+
+    answer = ask(port, *parts[cut], pause=0.05 if cut == "before the body" else 0)
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 200 ") == 2
+    assert b"\r\n\r\n%dHTTP/1.1" % len(INNER) in answer
+    assert answer.endswith(b"\r\n\r\n5")
+
+
+def test_several_upgrades_on_one_connection_are_ignored(port: int) -> None:
+    request = REQUEST.replace(b"host: x\r\n", b"host: x\r\n" + UPGRADE)
+    last = REQUEST.replace(b"host", b"connection: close\r\nhost")
+    assert ask(port, request * 2 + last).count(b"\r\n\r\n5") == 3
+
+
+def test_a_tunnel_is_refused(port: int) -> None:
+    answer = ask(port, b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello")
+    assert (status_of(answer), code_of(answer)) == (400, "invalid_http")
 
 
 def test_a_flood_of_requests_on_one_connection_is_refused(port: int) -> None:

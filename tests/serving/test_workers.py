@@ -109,6 +109,11 @@ def test_workers_answer_count_log_and_end_as_one(start: Callable[..., Workers]) 
 
     # Whichever worker is asked, it knows of all requests.
     assert {workers.value(PREDICTED) for _ in range(10)} == {60.0}
+    with socket.create_connection(("127.0.0.1", workers.port), timeout=5) as connection:
+        connection.sendall(b"not http\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert workers.value('cola_requests_total{route="unread",status="400"}') == 1.0
+
     assert workers.value("cola_log_lines_lost") == 0
     assert workers.value("cola_worker_restarts") == 0
 

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import psutil
 import pytest
 
 from errors import ConfigError, ModelFileError
@@ -17,8 +18,12 @@ from serving.place import Board, listen
 from tests.helpers.paths import ROOT
 
 # Workers that do nothing but wait for their end. Each test adds what is peculiar to it.
+# The tests themselves may run under nohup.
 PROGRAM = """
 import errno, os, signal, sys, time
+
+signal.signal(signal.SIGHUP, signal.Handlers[sys.argv[1]])
+
 from serving import workers
 from serving.log_writer import LineWriter
 from serving.place import listen
@@ -40,6 +45,8 @@ sys.exit(workers.Supervisor(listen("127.0.0.1", 0, 2), lambda place: work(place)
 
 SECONDS = 20
 
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -48,10 +55,11 @@ def start() -> Iterator[Start]:
     """Return a function that starts a supervisor of two workers."""
     with ExitStack() as stack:
 
-        def build(peculiar: str = "") -> subprocess.Popen[str]:
+        def build(peculiar: str = "", nohup: bool = False) -> subprocess.Popen[str]:
+            hangup = "SIG_IGN" if nohup else "SIG_DFL"
             program = PROGRAM + textwrap.dedent(peculiar) + RUN
             process = subprocess.Popen(
-                [sys.executable, "-c", program],
+                [sys.executable, "-c", program, hangup],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -74,14 +82,17 @@ def read_until(process: subprocess.Popen[str], *wanted: str) -> None:
         missing = {text for text in missing if text not in line}
 
 
-def require_good_end(process: subprocess.Popen[str]) -> None:
+def require_good_end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> None:
     """Tell a service to end, and wait for it."""
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     process.communicate(timeout=SECONDS)
     assert process.returncode == 0
 
 
-def test_a_signal_while_a_worker_is_being_replaced_ends_the_service(start: Start) -> None:
+@pytest.mark.parametrize("number", END_SIGNALS)
+def test_a_signal_while_a_worker_is_being_replaced_ends_the_service(
+    start: Start, number: int
+) -> None:
     process = start("""
         def work(place):
             if place.number == 1 and place.board.restarts == 0:
@@ -90,15 +101,16 @@ def test_a_signal_while_a_worker_is_being_replaced_ends_the_service(start: Start
             come_up_and_wait(place)
     """)
     read_until(process, "worker 1 has ended (exit code 3)")
-    require_good_end(process)
+    require_good_end(process, number)
 
 
-def test_a_signal_while_a_worker_is_being_started_ends_it_too(start: Start) -> None:
-    process = start("""
+@pytest.mark.parametrize("number", END_SIGNALS)
+def test_a_signal_while_a_worker_is_being_started_ends_it_too(start: Start, number: int) -> None:
+    process = start(f"""
         def fork_and_be_told():
             pid = fork()
             if pid:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), {number:d})
                 time.sleep(0.2)
             return pid
 
@@ -106,6 +118,25 @@ def test_a_signal_while_a_worker_is_being_started_ends_it_too(start: Start) -> N
     """)
     process.communicate(timeout=SECONDS)
     assert process.returncode == 0
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(start: Start) -> None:
+    process = start(
+        """
+        def work(place):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            come_up_and_wait(place)
+    """,
+        nohup=True,
+    )
+    read_until(process, "0 is up", "1 is up")
+    for child in psutil.Process(process.pid).children():
+        child.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=SECONDS)
+    assert (process.returncode, said) == (0, "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")

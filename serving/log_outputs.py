@@ -1,0 +1,130 @@
+"""Where log lines go: a file descriptor, whose reader may be slow, and a file that is rotated."""
+
+import contextlib
+import logging.handlers
+import os
+import select
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+
+from errors import ConfigError
+
+ROTATED_FILES = 3
+
+
+class Output:
+    """A file descriptor that is written to as far as it takes it, and what it has not taken yet."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._unsent = bytearray()
+        self._is_within_line = False
+        self._has_dropped_rest = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is still held."""
+        return len(self._unsent)
+
+    def write(self, data: bytes) -> None:
+        """Hold whole lines until ``flush`` sends them."""
+        self._unsent += data
+
+    def clear(self) -> int:
+        """Forget what was not sent; return how many lines that were."""
+        lines = self._unsent.count(b"\n")
+        self._unsent.clear()
+        self._has_dropped_rest = self._is_within_line
+        return lines
+
+    def flush(self, seconds: float | None, lose: Callable[[int, str], None]) -> None:
+        """Send what is unsent; give up for now after ``seconds`` without progress.
+
+        A pipe that is ready takes at least ``PIPE_BUF`` bytes (pipe(7)), so that a write of as
+        many never blocks.
+        """
+        timeout = None if seconds is None else seconds * 1000
+        try:
+            while self._unsent and self._poll.poll(timeout):
+                with contextlib.suppress(BlockingIOError):
+                    self._send()
+        except OSError as error:
+            lose(self.clear(), f"standard output: {error.strerror}")
+
+    def _send(self) -> None:
+        # A line was cut short: the next one must not be glued to it.
+        if self._has_dropped_rest:
+            os.write(self._descriptor, b"\n")
+            self._has_dropped_rest = self._is_within_line = False
+            return
+
+        written = os.write(self._descriptor, self._unsent[: select.PIPE_BUF])
+        self._is_within_line = self._unsent[written - 1] != ord("\n")
+        del self._unsent[:written]
+
+
+class RotatedFile(logging.handlers.RotatingFileHandler):
+    """A log file that is rotated in time and keeps a few predecessors.
+
+    What cannot be written, as on a full disk, is lost, counted and done with. What cannot be
+    rotated, as a file that is mounted into a container by itself, goes on as one file.
+
+    Args:
+        path: Where it lies; its folder is made.
+        megabytes: The size at which it is rotated.
+        lose: Told how many lines could not be written, and why.
+    """
+
+    def __init__(self, path: Path, megabytes: int, lose: Callable[[int, str], None]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            size = megabytes * 1_000_000
+            super().__init__(path, maxBytes=size, backupCount=ROTATED_FILES, encoding="ascii")
+        except OSError as error:
+            message = f"LOG_FILE={path} cannot be written ({error.strerror})"
+            raise ConfigError(message) from None
+        self._lose = lose
+
+    def write_lines(self, text: str) -> None:
+        """Write lines that end in a newline."""
+        self.handle(logging.LogRecord("", logging.INFO, "", 0, text.rstrip("\n"), None, None))
+
+    def doRollover(self) -> None:  # noqa: N802
+        """Rotate. Where that fails, do not try again: say so and go on with the file."""
+        try:
+            super().doRollover()
+        except OSError as error:
+            self.maxBytes = 0
+            say(
+                f"warning: LOG_FILE={self.baseFilename} cannot be rotated ({error.strerror}): it "
+                "grows without end; if it is mounted by itself, mount its folder instead"
+            )
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Count what a full disk has not taken."""
+        self._lose(record.msg.count("\n") + 1, f"{self.baseFilename}: {sys.exc_info()[1]}")
+
+        # The stream holds the rest of a line that was cut short. The next line opens a new one.
+        with contextlib.suppress(OSError):
+            self.close()
+
+    def _open(self) -> TextIOWrapper:
+        """Open the file. Half a line at its end, also of a process that was killed, ends there."""
+        stream = super()._open()
+
+        # An empty one has no last byte, and of what is no file none can be read.
+        with contextlib.suppress(OSError), Path(self.baseFilename).open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                stream.write("\n")
+        return stream
+
+
+def say(message: str) -> None:
+    """Write a line to standard error, if there is still anybody to read it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(message, file=sys.stderr, flush=True)
