@@ -26,16 +26,16 @@ from serving.http import Routes
 from serving.log_writer import LineWriter
 from serving.metrics import share_counters
 from serving.middleware import RequestMiddleware
-from serving.place import END_SIGNALS, Place, listen
 from serving.protocol import bounded_by
 from serving.service import Service
 from serving.settings import Settings
-from serving.workers import Supervisor
+from serving.supervisor import Supervisor
+from serving.worker import END_SIGNALS, WorkerSlot, listen
 
-# One sentence is too small a matrix for more threads.
+# Threads for a single sentence, which is too small a matrix for more.
 MAX_SINGLE_THREADS = 4
 
-# For what was accepted. A client that never finishes its request is cut off then.
+# Time to finish what was accepted. A client that never finishes its request is cut off then.
 SHUTDOWN_SECONDS = 20
 
 # Open files besides connections: the log, the model, the event loop's own.
@@ -43,36 +43,36 @@ RESERVED_FILES = 100
 
 
 def create_app(
-    predictor: Predictor, settings: Settings, place: Place | None = None
+    predictor: Predictor, settings: Settings, slot: WorkerSlot | None = None
 ) -> RequestMiddleware:
     """Build the application around a predictor; tests pass a fake one."""
-    service = Service(predictor, settings, place)
+    service = Service(predictor, settings, slot)
     routes = Routes(service, settings)
     return RequestMiddleware(routes, service, settings, routes.paths)
 
 
-def serve(predictor: Predictor, settings: Settings, place: Place | None = None) -> None:
+def serve(predictor: Predictor, settings: Settings, slot: WorkerSlot | None = None) -> None:
     """Serve until one of ``END_SIGNALS``; then finish what was accepted, and return.
 
     Args:
         predictor: What predicts.
-        settings: Of this process.
-        place: Among several workers; None for the only one.
+        settings: The settings of this process.
+        slot: What this one of several workers is given; None for the only one.
 
     Raises:
         ConfigError: The log file cannot be written.
         ModelFileError: The other workers have loaded another model.
     """
-    if place:
-        place.board.require_version(predictor.info.version)
-    app = create_app(predictor, settings, place)
+    if slot:
+        slot.scoreboard.require_version(predictor.info.version)
+    app = create_app(predictor, settings, slot)
 
     # uvicorn shuts down in good order and then sends itself the signal again, which would end the
     # process with an error code. A signal that comes before uvicorn listens for it ends it, too.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
 
-    # Not one that uvicorn knows.
+    # uvicorn does not know SIGHUP.
     if signal.SIGHUP in END_SIGNALS:
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
 
@@ -90,7 +90,7 @@ def serve(predictor: Predictor, settings: Settings, place: Place | None = None) 
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[place.listener] if place else None)
+    server.run(sockets=[slot.listener] if slot else None)
 
     # uvicorn has said why.
     if not server.started:
@@ -102,7 +102,7 @@ def serve_with_workers(load: Callable[[], Predictor], settings: Settings) -> Non
 
     Args:
         load: Loads the predictor; called in each process.
-        settings: Of all of them together.
+        settings: The settings of all of them together.
 
     Raises:
         ConfigError: The port or the log file cannot be had.
@@ -116,9 +116,9 @@ def serve_with_workers(load: Callable[[], Predictor], settings: Settings) -> Non
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
     with tempfile.TemporaryDirectory(prefix="cola-", dir=memory) as folder:
 
-        def work(place: Place) -> None:
-            share_counters(Path(folder), place.number)
-            run_command(lambda: serve(load(), share, place))
+        def work(slot: WorkerSlot) -> None:
+            share_counters(Path(folder), slot.number)
+            run_command(lambda: serve(load(), share, slot))
 
         code = Supervisor(listeners, work, log).run()
     if code:

@@ -5,9 +5,9 @@ workers. While rows run, new sentences wait; the next idle worker takes as many 
 sentence of each request in turn, so that a request of a thousand sentences does not make the others
 wait for its end.
 
-Workers must not be done at the same time: the cores would then be unused until the event loop has
-answered, and new sentences have come. So those that share what waits may leave a share of it for
-whoever is done first, and the loop, which all clients wait for, goes first where cores are few.
+If all workers finished at once, every core would idle until the event loop had answered and new
+sentences had come. So idle workers may leave a share of the queue (``spare_shares``) to whoever
+finishes first, and workers run at lower priority than the loop, which all clients wait for.
 
 Requests are put in and answered on the event loop's thread. Workers take rows by themselves, under
 a lock: if the event loop had to hand them out, a worker would leave its core unused until the loop
@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from errors import QueueFullError
 from prediction.cores import lower_priority
 from prediction.types import Encoded, Prediction
-from serving.waiting import Outcomes, Request, Row, WaitingRequests, answer
+from serving.waiting import Outcomes, Request, Row, WaitingRequests, answer_requests
 
 PredictRow = Callable[[Sequence[Encoded], bool], list[Prediction]]
 """Predicts the sentences of one row; the second argument says that no other row runs."""
@@ -60,8 +60,8 @@ class Batcher:
         workers: Threads, and rows that run side by side.
         row_tokens: Tokens that a row holds.
         max_waiting: Sentences that may wait; more are refused.
-        spare_shares: Shares of what waits that idle workers leave for whoever is done first. Their
-            rows are smaller then, which is dear where every row reads large weights.
+        spare_shares: Shares of the queue that idle workers leave to whoever finishes first. Their
+            rows are smaller then, which is slow where every row reads large weights.
         inline_tokens: A single sentence of up to this many tokens is predicted on the event loop's
             thread, which answers nobody meanwhile.
         record_row: Told of every row that has run.
@@ -105,12 +105,6 @@ class Batcher:
     def waiting(self) -> int:
         """How many sentences wait."""
         return self._waiting.sentences
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether nothing waits and every worker sleeps."""
-        with self._lock:
-            return not self._waiting.sentences and self._asleep == self._workers
 
     async def predict(self, encoded: Sequence[Encoded]) -> list[Prediction]:
         """Predict sentences, in order. If the caller is cancelled, those that wait are dropped.
@@ -228,4 +222,4 @@ class Batcher:
         """Answer the requests whose last sentence was in this row. Runs on the loop's thread."""
         tokens = sum(len(request.encoded[index].ids) for request, index in row)
         self._record_row(len(row), tokens, seconds)
-        answer(row, outcomes)
+        answer_requests(row, outcomes)

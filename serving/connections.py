@@ -29,10 +29,10 @@ class Limits:
     are held meanwhile."""
 
     head_seconds: float = 10.0
-    """From the connection, or the first byte of a request, to the end of its headers."""
+    """Time from the connection, or the first byte of a request, to the end of its headers."""
 
     body_seconds: float = 30.0
-    """From the end of the headers to the end of the body."""
+    """Time from the end of the headers to the end of the body."""
 
     write_seconds: float = 30.0
     """How long a client may leave an answer unread."""

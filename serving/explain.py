@@ -15,7 +15,7 @@ from prediction.types import Answer, LabelAndScore, Prediction
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 MAX_WORDS = 200
 
-# Of the variants of all sentences that one process explains at a time. A sentence of 10,000
+# Bytes of the variants of all sentences that one process explains at a time. A sentence of 10,000
 # characters and 200 words, one of them an emoji, has 8 MB of them.
 MAX_VARIANT_BYTES = 16 * 1024 * 1024
 

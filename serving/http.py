@@ -17,14 +17,8 @@ from errors import RequestError
 from serving import openapi
 from serving.clients import Bodies, cancelled_if_client_leaves
 from serving.explain import VariantMemory, explanation, leave_one_out
-from serving.messages import (
-    NOT_FOUND,
-    answer_body,
-    check_sentence,
-    sentences_of,
-    text_of_query,
-)
-from serving.middleware import answer_error
+from serving.messages import answer_body, check_sentence, sentences_of, text_of_query
+from serving.refusals import answer_error, answer_http_error, answer_request_error
 from serving.service import Service
 from serving.settings import Settings
 
@@ -35,7 +29,7 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-# Swagger UI writes styles into its elements and draws its icons from data.
+# The policy of /docs: Swagger UI writes styles into its elements and draws its icons from data.
 SWAGGER_SECURITY_POLICY = CONTENT_SECURITY_POLICY.replace(
     "style-src 'self'; img-src 'self'", "style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 )
@@ -136,7 +130,7 @@ def create_api(service: Service, settings: Settings, predictions: Predictions) -
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
+        exception_handlers={RequestError: answer_request_error, HTTPException: answer_http_error},
     )
 
     # Described by FastAPI like all others, but served by Routes.
@@ -219,32 +213,3 @@ def _add_operations(api: FastAPI, service: Service) -> None:
 def json_response(content: Any) -> Response:
     """Answer with a JSON document."""
     return Response(json.dumps(content), media_type="application/json")
-
-
-async def _answer_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return answer_error(request.scope, error)
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Answer what Starlette refuses by itself (no such path, no such method) in our error form."""
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-
-    # Starlette knows the methods of the first route with this path only.
-    if error.status_code == 405:
-        headers["allow"] = ", ".join(sorted(_methods_of(request.app, request.scope["path"])))
-
-    messages = {404: NOT_FOUND, 405: "not with this method: /docs lists what there is"}
-    message = messages.get(error.status_code, str(error.detail))
-    code = str(error.detail).lower().replace(" ", "_")
-    return answer_error(request.scope, RequestError(error.status_code, code, message, headers))
-
-
-def _methods_of(api: FastAPI, path: str) -> set[str]:
-    routes = [route for route in api.routes if getattr(route, "path", None) == path]
-    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
-
-    # What is mounted are files. The middleware makes a GET of every HEAD.
-    methods = methods or {"GET"}
-    return methods | {"HEAD"} if "GET" in methods else methods

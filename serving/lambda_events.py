@@ -29,7 +29,7 @@ from serving.messages import (
 )
 from serving.settings import Settings
 
-# Lambda answers with at most 6 MB.
+# Characters of an answer in JSON: Lambda sends at most 6 MB.
 MAX_ANSWER_CHARACTERS = 5_500_000
 
 

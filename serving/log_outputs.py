@@ -15,10 +15,16 @@ ROTATED_FILES = 3
 
 
 class Output:
-    """A file descriptor that is written to as far as it takes it, and what it has not taken yet."""
+    """A file descriptor that is written to as far as it takes it, and what it has not taken yet.
 
-    def __init__(self, descriptor: int) -> None:
+    Args:
+        descriptor: Open; whoever reads from it may be slow.
+        lose: Told how many lines could not be written, and why.
+    """
+
+    def __init__(self, descriptor: int, lose: Callable[[int, str], None]) -> None:
         self._descriptor = descriptor
+        self._lose = lose
         self._unsent = bytearray()
         self._is_within_line = False
         self._has_dropped_rest = False
@@ -27,7 +33,7 @@ class Output:
 
     @property
     def unsent_bytes(self) -> int:
-        """What is still held."""
+        """How many bytes are still held."""
         return len(self._unsent)
 
     def write(self, data: bytes) -> None:
@@ -41,7 +47,7 @@ class Output:
         self._has_dropped_rest = self._is_within_line
         return lines
 
-    def flush(self, seconds: float | None, lose: Callable[[int, str], None]) -> None:
+    def flush(self, seconds: float | None) -> None:
         """Send what is unsent; give up for now after ``seconds`` without progress.
 
         A pipe that is ready takes at least ``PIPE_BUF`` bytes (pipe(7)), so that a write of as
@@ -53,7 +59,7 @@ class Output:
                 with contextlib.suppress(BlockingIOError):
                     self._send()
         except OSError as error:
-            lose(self.clear(), f"standard output: {error.strerror}")
+            self._lose(self.clear(), f"standard output: {error.strerror}")
 
     def _send(self) -> None:
         # A line was cut short: the next one must not be glued to it.

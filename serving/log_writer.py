@@ -9,23 +9,23 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from serving.log_outputs import Output, RotatedFile, say
 
-# What may wait in memory for the thread and for a slow reader.
+# Bytes that may wait in memory for the thread and for a slow reader.
 MAX_HELD_BYTES = 32_000_000
 
-# Lines are made and written in pieces of about this size, however large a request was.
+# The size of the pieces in which lines are made and written, however large a request was.
 SLICE_BYTES = 1_000_000
 
-# How long the thread waits for more lines: to wake it for every line would slow requests more than
-# writing does.
+# The thread's wait for more lines: to wake it for every line would slow requests more than writing
+# does.
 GATHER_SECONDS = 0.02
 
-# How long the thread waits for a slow reader before it looks for new lines.
+# The thread's wait for a slow reader, before it looks for new lines.
 READER_SECONDS = 0.2
 
 
@@ -62,7 +62,7 @@ class LineWriter:
         self.dropped = 0
         """Lines that were lost, in memory, at standard output or at the file."""
 
-        self._output = Output(descriptor)
+        self._output = Output(descriptor, self._lose)
         self._file = RotatedFile(path, megabytes, self._lose) if path else None
         self._batches: deque[Batch] = deque()
         self._held_bytes = 0
@@ -85,7 +85,7 @@ class LineWriter:
         """Write lines, or leave them to the thread, without waiting for it."""
         if self._thread is None:
             self._write([batch])
-            self._output.flush(None, self._lose)
+            self._output.flush(None)
             self._warn()
             return
 
@@ -119,13 +119,13 @@ class LineWriter:
         while True:
             batches = self._next_batches()
             if self._close_at is not None and not batches:
-                self._output.flush(max(0.0, self._close_at - time.monotonic()), self._lose)
+                self._output.flush(max(0.0, self._close_at - time.monotonic()))
                 return
 
             self._write(batches)
             with self._changed:
                 self._held_bytes -= sum(batch.size for batch in batches)
-            self._output.flush(READER_SECONDS, self._lose)
+            self._output.flush(READER_SECONDS)
             self._warn()
 
     def _next_batches(self) -> list[Batch]:
@@ -141,32 +141,38 @@ class LineWriter:
             return batches
 
     def _write(self, batches: Iterable[Batch]) -> None:
+        """Write lines in pieces of about ``SLICE_BYTES``."""
         piece: list[str] = []
         size = 0
+        for line in self._lines(batches):
+            piece.append(line)
+            size += len(line)
+            if size >= SLICE_BYTES:
+                self._emit(piece)
+                piece, size = [], 0
+
+        if piece:
+            self._emit(piece)
+
+    def _lines(self, batches: Iterable[Batch]) -> Iterator[str]:
+        """Make the lines of every batch, and count those that could not be made."""
         for batch in batches:
             made = 0
 
             # Whatever is wrong with one request's lines must not end the log of all others.
             try:
                 for line in batch.lines():
-                    piece.append(line)
                     made += 1
-                    size += len(line)
-                    if size >= SLICE_BYTES:
-                        self._emit(piece)
-                        piece, size = [], 0
+                    yield line
             except Exception as error:
                 self._lose(batch.count - made, repr(error))
-
-        if piece:
-            self._emit(piece)
 
     def _emit(self, lines: list[str]) -> None:
         text = "".join(lines)
         if self._file:
             self._file.write_lines(text)
         self._output.write(text.encode("ascii", "backslashreplace"))
-        self._output.flush(0 if self._thread else None, self._lose)
+        self._output.flush(0 if self._thread else None)
 
         # A slow reader: what has been made counts as held, too.
         if self._output.unsent_bytes > MAX_HELD_BYTES:

@@ -28,9 +28,9 @@ NOT_JSON = "the body is not declared as JSON: send the header content-type: appl
 SHAPES = 'send {"sentence": "..."} or {"sentences": ["...", "..."]}'
 
 
-# Up to this size a body is parsed whatever it holds; a larger one must have the one shape that a
-# large body can need. The check makes nothing but a yes or no, where the parser would make millions
-# of objects of a few megabytes before anybody can count them.
+# The size up to which a body is parsed whatever it holds; a larger one must have the one shape that
+# a large body can need. The check makes nothing but a yes or no, where the parser would make
+# millions of objects of a few megabytes before anybody can count them.
 MAX_FREE_FORM_BYTES = 64 * 1024
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _LARGE_BODY = re.compile(
@@ -46,7 +46,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: json.loads and json.dumps make new ones in every call with options.
+# A decoder and an encoder for all: json.loads and json.dumps make one in every call with options.
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -145,7 +145,7 @@ def parse_json(body: bytes | bytearray | str) -> Any:
     raise RequestError(400, "invalid_json", f"the body is not JSON ({reason}): {SHAPES}")
 
 
-def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
+def sentences_of(message: Any, settings: Settings) -> tuple[list[str], bool]:
     """Return the sentences of a parsed body, and whether they came as ``sentences``.
 
     Raises:
@@ -169,21 +169,21 @@ def sentences_of(message: Any, limits: Settings) -> tuple[list[str], bool]:
         text = "sentences is not a list with at least one sentence"
         raise RequestError(422, "invalid_body", text)
 
-    if len(sentences) > limits.max_sentences:
-        text = f"{len(sentences)} sentences: send at most {limits.max_sentences} per request"
+    if len(sentences) > settings.max_sentences:
+        text = f"{len(sentences)} sentences: send at most {settings.max_sentences} per request"
         raise RequestError(422, "too_many_sentences", text)
 
     for index, sentence in enumerate(sentences):
-        check_sentence(sentence, limits, f"sentence {index}: " if many else "")
+        check_sentence(sentence, settings, f"sentence {index}: " if many else "")
     return sentences, many
 
 
-def check_sentence(sentence: Any, limits: Settings, where: str = "") -> None:
+def check_sentence(sentence: Any, settings: Settings, where: str = "") -> None:
     """Check type and length; whether it can be predicted is the predictor's to say.
 
     Args:
         sentence: What the client sent as a sentence.
-        limits: How long it may be.
+        settings: How long it may be.
         where: What the message begins with.
 
     Raises:
@@ -193,6 +193,6 @@ def check_sentence(sentence: Any, limits: Settings, where: str = "") -> None:
         text = f"{where}not a string: send a sentence as a JSON string"
         raise RequestError(422, "invalid_text", text)
 
-    if len(sentence) > limits.max_characters:
-        text = f"{where}{len(sentence)} characters: send at most {limits.max_characters}"
+    if len(sentence) > settings.max_characters:
+        text = f"{where}{len(sentence)} characters: send at most {settings.max_characters}"
         raise RequestError(422, "text_too_long", text)

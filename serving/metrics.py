@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from prediction.types import ModelInfo, Prediction
 
-# As prometheus_client calls it.
+# The variable that tells prometheus_client in which folder all workers keep their counters.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -7,33 +7,33 @@ import logging
 import re
 import time
 from collections.abc import Set
-from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import RequestError
-from serving.messages import UNAUTHORIZED, choose_request_id, error_body, knows_key
+from serving.messages import UNAUTHORIZED, choose_request_id, knows_key
+from serving.refusals import Refusal, answer_error
 from serving.service import Service
 from serving.settings import Settings
 
-# What an API key is asked for: predictions, and what /model tells of the code behind them.
+# Paths that need the API key, and that pages of other sites may not ask for: predictions, and what
+# /model tells of the code behind them.
 PROTECTED = ("/predict", "/explain", "/model")
 
-# What probes and Prometheus ask for, at an address instead of a name. A web page that got at them
-# under a name of its own would learn how much is predicted, and with which version of the model.
+# Paths that may be called by any host name, since probes and Prometheus use IP addresses. DNS
+# rebinding shows a page only counts and the model's name and version there.
 BY_ANY_NAME = ("/health", "/ready", "/metrics")
 
-# A route may answer with its own instead. The policy allows nothing; pages allow what they need.
+# Default security headers; a route's own replace them, such as the policies of the pages.
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 
-# What a browser says of a request that a page of somebody else's has it make. That page could not
-# read the answer; but what is predicted is logged, and the drift check reads the log.
+# Values of Sec-Fetch-Site for a request that a page of another site has the browser make. That page
+# could not read the answer; but what is predicted is logged, and the drift check reads the log.
 FOREIGN_SITES = (b"cross-site", b"same-site")
 
 CROSS_SITE = "a page of another site may not have this asked: call the service from a program"
@@ -41,20 +41,6 @@ INVALID_HOST = "the service is not known by this name: call it by one of ALLOWED
 PORT = re.compile(r":\d+$")
 
 logger = logging.getLogger("uvicorn.error")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a request was refused with, for the log.
-
-    Not the exception itself: its traceback holds the frames, the frames hold the scope, and the
-    scope would hold the exception. Such a circle keeps the whole body alive until the garbage
-    collector comes, which after ``gc.freeze()`` it hardly ever does.
-    """
-
-    status: int
-    code: str
-    message: str
 
 
 class RequestMiddleware:
@@ -99,7 +85,8 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
 
-                # A dictionary, so that ours give way. No answer here repeats a header.
+                # A dictionary, so that a route's header replaces ours. It would drop repeated
+                # headers; no answer has any.
                 own = {**HEADERS, **dict(message["headers"])}
                 message["headers"] = [*own.items(), (b"x-request-id", request_id.encode())]
             await send(message)
@@ -154,11 +141,3 @@ class RequestMiddleware:
             self.service.record_refusal(
                 refusal.status, refusal.code, refusal.message, scope["request_id"]
             )
-
-
-def answer_error(scope: Scope, error: RequestError) -> Response:
-    """Build the answer to a refused request, and note the refusal in the scope for the log."""
-    message = str(error)
-    scope["refusal"] = Refusal(error.status, error.code, message)
-    body = error_body(error.code, message)
-    return Response(body, error.status, error.headers, "application/json")

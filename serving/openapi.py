@@ -159,23 +159,23 @@ def responses(model: Any, *statuses: int, example: Any = None) -> dict[int | str
     return described
 
 
-def text_parameter(limits: Settings) -> Schema:
+def text_parameter(settings: Settings) -> Schema:
     """Describe the parameter of ``GET /predict``."""
     # The same limits as those of a body's sentence.
-    schema = _one_sentence(limits).model_json_schema()["properties"]["sentence"]
+    schema = _one_sentence(settings).model_json_schema()["properties"]["sentence"]
     examples = {"good": {"value": GOOD}, "bad": {"value": BAD}}
     parameter = {"name": "text", "in": "query", "required": True, "schema": schema}
     return {"parameters": [{**parameter, "examples": examples}]}
 
 
-def sentence_body(limits: Settings) -> Schema:
+def sentence_body(settings: Settings) -> Schema:
     """Describe a body with one sentence."""
-    return _body(_one_sentence(limits).model_json_schema(), example={"sentence": BAD})
+    return _body(_one_sentence(settings).model_json_schema(), example={"sentence": BAD})
 
 
-def predict_body(limits: Settings) -> Schema:
+def predict_body(settings: Settings) -> Schema:
     """Describe a body with one sentence or several."""
-    models = (_one_sentence(limits), _many_sentences(limits))
+    models = (_one_sentence(settings), _many_sentences(settings))
     examples = {
         "one": {"summary": "One sentence", "value": {"sentence": GOOD}},
         "many": {"summary": "Several sentences", "value": {"sentences": [GOOD, BAD]}},
@@ -184,21 +184,21 @@ def predict_body(limits: Settings) -> Schema:
     return _body(schema, examples=examples)
 
 
-def _sentence(limits: Settings) -> Any:
+def _sentence(settings: Settings) -> Any:
     # At least one visible character: a blank text is refused.
     return Annotated[
         str,
-        StringConstraints(min_length=1, max_length=limits.max_characters, pattern=r"\S"),
+        StringConstraints(min_length=1, max_length=settings.max_characters, pattern=r"\S"),
     ]
 
 
-def _one_sentence(limits: Settings) -> type[BaseModel]:
-    return create_model("OneSentence", __config__=STRICT, sentence=_sentence(limits))
+def _one_sentence(settings: Settings) -> type[BaseModel]:
+    return create_model("OneSentence", __config__=STRICT, sentence=_sentence(settings))
 
 
-def _many_sentences(limits: Settings) -> type[BaseModel]:
-    several = Field(min_length=1, max_length=limits.max_sentences)
-    sentence = _sentence(limits)
+def _many_sentences(settings: Settings) -> type[BaseModel]:
+    several = Field(min_length=1, max_length=settings.max_sentences)
+    sentence = _sentence(settings)
     sentences: Any = Annotated[list[sentence], several]  # type: ignore[valid-type]
     return create_model("ManySentences", __config__=STRICT, sentences=sentences)
 

@@ -21,17 +21,17 @@ from typing import Any
 from prediction.types import ModelInfo, Prediction
 from serving.log_writer import Batch, LineWriter
 
-# Scanners ask for pages that are not there, clients without a key and foreign web pages for those
-# that are: such requests are counted in the metrics, but a line for each would push the predictions
-# out.
+# Statuses that are counted in the metrics but not logged: scanners ask for pages that do not exist,
+# clients without a key and foreign web pages for those that do, and a line for each would push the
+# predictions out.
 NOT_LOGGED = (401, 403, 404, 405)
 
-# Longer texts are cut in the log, never in the prediction: CloudWatch takes lines of 256 KB, and a
-# character outside of Unicode's first plane has 12 bytes in ASCII JSON. ``input.characters`` tells
-# the true length.
+# Characters of a text in the log; a longer one is cut there, never in the prediction. CloudWatch
+# takes lines of 256 KB, and a character outside Unicode's first plane has 12 bytes in ASCII JSON.
+# ``input.characters`` tells the true length.
 MAX_LOGGED_CHARACTERS = 20_000
 
-# What a prediction holds in memory besides its text.
+# Bytes that a prediction holds in memory besides its text.
 RECORD_OVERHEAD = 500
 
 
@@ -98,8 +98,8 @@ class PredictionLog:
 
         Args:
             predictions: One line each.
-            request_id: The request's.
-            latency_ms: From the request's arrival to its answer, in milliseconds.
+            request_id: The id of the request.
+            latency_ms: Milliseconds from the request's arrival to its answer.
             cold_start: Whether it was the first one of this process.
         """
         request = _Request(_now(), round(latency_ms, 3), request_id, cold_start)

@@ -10,19 +10,19 @@ from prediction.types import Prediction, Predictor
 from serving.batching import Batcher
 from serving.messages import encode_all
 from serving.metrics import Metrics
-from serving.place import Place
 from serving.prediction_log import PredictionLog
 from serving.settings import Settings
+from serving.worker import Scoreboard, WorkerSlot
 
-# Up to this many characters are tokenized on the event loop (about 0.3 ms); more, in a thread.
+# Characters that are tokenized on the event loop (about 0.3 ms); more, in a thread.
 ENCODE_INLINE = 2_000
 
-# A single sentence of up to this many tokens is predicted on the event loop too (about 2 ms). It
-# uses all cores, so that nothing else could be done meanwhile.
+# Tokens of a single sentence that is predicted on the event loop too (about 2 ms). It uses all
+# cores, so that nothing else could be done meanwhile.
 PREDICT_INLINE = 64
 
-# See ``Batcher``. Other weights than int8's are too large for a core's share of the cache: there,
-# smaller rows cost more than unused cores.
+# Shares that ``Batcher`` spares, by the weights' precision. fp32 weights exceed a core's share of
+# the cache: smaller rows cost more than idle cores.
 SPARE_SHARES = {"int8": 1}
 
 CANARY = "The service is ready to answer."
@@ -34,8 +34,8 @@ class Service:
 
     Args:
         predictor: What predicts.
-        settings: Of this process.
-        place: Among several workers; None for the only one.
+        settings: The settings of this process.
+        slot: What this one of several workers is given; None for the only one.
 
     Raises:
         ConfigError: The log file cannot be written.
@@ -44,26 +44,33 @@ class Service:
     _batcher: Batcher
 
     def __init__(
-        self, predictor: Predictor, settings: Settings, place: Place | None = None
+        self, predictor: Predictor, settings: Settings, slot: WorkerSlot | None = None
     ) -> None:
         self.info = predictor.info
         self.metrics = Metrics(self.info)
         self._predictor = predictor
         self._settings = settings
-        self._place = place
         self._is_cold = True
 
         # Here and not in ``start``: what is wrong with the file is said before the server starts.
-        if place is None:
+        if slot is None:
+            # The only worker has a scoreboard to itself.
+            self._number, self._scoreboard = 0, Scoreboard(workers=1)
             self.log = PredictionLog(
                 "api", self.info, settings.log_text, settings.log_file, settings.log_file_mb
             )
         else:
-            descriptor = place.log_descriptor
+            self._number, self._scoreboard = slot.number, slot.scoreboard
+            descriptor = slot.log_descriptor
             self.log = PredictionLog("api", self.info, settings.log_text, descriptor=descriptor)
+            self.metrics.watch(
+                "worker_restarts",
+                "Workers that had to be replaced.",
+                lambda: slot.scoreboard.restarts,
+            )
 
-            # Those of the workers whose place this one has taken.
-            self._lost_before = place.board.lines_lost[place.number]
+        # Lines that earlier workers of this slot have lost.
+        self._lost_before = self._scoreboard.lines_lost[self._number]
 
     async def start(self) -> None:
         """Start the threads that predict, and try one prediction.
@@ -88,10 +95,7 @@ class Service:
         watch("log_lines_lost", "Log lines lost to a slow reader or a full disk.", self.lines_lost)
 
         await self.check()
-        if self._place is not None:
-            board = self._place.board
-            watch("worker_restarts", "Workers that had to be replaced.", lambda: board.restarts)
-            board.is_ready[self._place.number] = 1
+        self._scoreboard.is_ready[self._number] = 1
 
     def close(self) -> None:
         """Stop the workers and write what the log still holds."""
@@ -142,27 +146,22 @@ class Service:
     def record_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that has ended."""
         self.metrics.record_request(route, status, seconds)
-        if self._place is not None:
-            self._share_numbers(self._place)
+        self._share_numbers()
 
     def lines_lost(self) -> int:
         """Return how many log lines were lost so far, by all workers and by the supervisor."""
-        if self._place is None:
-            return self.log.dropped
-        self._share_numbers(self._place)
-        return sum(self._place.board.lines_lost)
+        self._share_numbers()
+        return sum(self._scoreboard.lines_lost)
 
     def _count_waiting(self) -> int:
         """Return how many sentences wait, for all workers."""
-        if self._place is None:
-            return self._batcher.waiting
-        self._share_numbers(self._place)
-        return sum(self._place.board.waiting)
+        self._share_numbers()
+        return sum(self._scoreboard.waiting)
 
-    def _share_numbers(self, place: Place) -> None:
+    def _share_numbers(self) -> None:
         """Show all workers this one's numbers; they know them as of its last request."""
-        place.board.waiting[place.number] = self._batcher.waiting
-        place.board.lines_lost[place.number] = self._lost_before + self.log.dropped
+        self._scoreboard.waiting[self._number] = self._batcher.waiting
+        self._scoreboard.lines_lost[self._number] = self._lost_before + self.log.dropped
 
     def record_refusal(self, status: int, code: str, message: str, request_id: str) -> None:
         """Log a request that was answered with an error."""

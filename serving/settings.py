@@ -16,8 +16,8 @@ from errors import ConfigError
 from prediction.cores import available_cores
 from serving.explain import MAX_WORDS
 
-# What one event loop keeps busy: HTTP, JSON and the log line of a request take it about a fifth of
-# the time that the model takes a core (docs/07_serve.md, "Several processes").
+# Cores that one event loop keeps busy: HTTP, JSON and the log line of a request take it about a
+# fifth of the time that the model takes a core (docs/07_serve.md, "Several processes").
 CORES_PER_WORKER = 4
 
 LOG_TEXT_MODES = ("full", "hash", "none")
@@ -42,7 +42,8 @@ class Settings:
 
     allowed_hosts: tuple[str, ...] = ()
     """Names that clients may call the service by; ``*`` for any. Empty: any, unless it listens on
-    this machine only: then no web page may reach it under a name of its own."""
+    this machine only: then this machine's, so that no web page reaches it by DNS rebinding, under a
+    name of its own."""
 
     workers: int = 1
     """Processes that share the port."""

@@ -82,7 +82,7 @@ class WaitingRequests:
         self._requests.remove(request)
 
 
-def answer(row: Row, outcomes: Outcomes) -> None:
+def answer_requests(row: Row, outcomes: Outcomes) -> None:
     """Answer the requests whose last sentence was in this row, or one that has failed."""
     for (request, index), outcome in zip(row, outcomes, strict=True):
         if request.answer.done():

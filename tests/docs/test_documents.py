@@ -22,9 +22,9 @@ PARTS = ["Run it", "How it works", "Settings", "What to look at", "What can go w
 OTHERS = {"errors.py", "corpus", "benchmarks", "tests"}
 """Where modules belong to no stage."""
 
-MOST_README_LINES = 150
-MOST_PICTURE_BYTES = 300_000
-MOST_COLUMNS = 100
+MAX_README_LINES = 150
+MAX_PICTURE_BYTES = 300_000
+MAX_COLUMNS = 100
 
 
 def name_of(path: Path) -> str:
@@ -102,7 +102,7 @@ def test_relative_links_and_anchors_lead_somewhere(document: Path) -> None:
 def test_lines_are_100_columns_at_most(document: Path) -> None:
     lines = read(document).splitlines()
     # The row of a table is one line, and so is a picture with its text.
-    wide = [line for line in lines if len(line) > MOST_COLUMNS and line[:1] not in ("|", "!")]
+    wide = [line for line in lines if len(line) > MAX_COLUMNS and line[:1] not in ("|", "!")]
     assert wide == []
 
 
@@ -114,14 +114,14 @@ def test_figures_come_from_the_results() -> None:
 def test_pictures_are_small() -> None:
     pictures = tracked("*.png", "*.jpg", "*.svg", "*.gif")
     assert pictures
-    assert [path for path in pictures if (ROOT / path).stat().st_size > MOST_PICTURE_BYTES] == []
+    assert [path for path in pictures if (ROOT / path).stat().st_size > MAX_PICTURE_BYTES] == []
 
 
 # The README
 
 
 def test_the_readme_is_short() -> None:
-    assert len(read(README).splitlines()) < MOST_README_LINES
+    assert len(read(README).splitlines()) < MAX_README_LINES
 
 
 def test_the_readme_names_everything_in_the_root_once() -> None:

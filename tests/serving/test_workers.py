@@ -19,9 +19,9 @@ import httpx
 import psutil
 import pytest
 
-from serving.place import Board, Place
 from serving.service import Service
 from serving.settings import Settings
+from serving.worker import Scoreboard, WorkerSlot
 from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
@@ -240,12 +240,12 @@ async def lose_lines() -> None:
     # Nobody reads what the workers log.
     reader, writer = os.pipe()
     os.close(reader)
-    board = Board(2)
+    scoreboard = Scoreboard(2)
 
     async def start(number: int) -> Service:
         with socket.socket() as listener:
-            place = Place(number, listener, writer, board)
-        service = Service(FakePredictor(), Settings(), place)
+            slot = WorkerSlot(number, listener, writer, scoreboard)
+        service = Service(FakePredictor(), Settings(), slot)
         await service.start()
         return service
 
@@ -259,7 +259,7 @@ async def lose_lines() -> None:
     lose_one(first)
     lose_one(second)
     lose_one(second)
-    board.lines_lost[-1] = 10
+    scoreboard.lines_lost[-1] = 10
     assert first.lines_lost() == second.lines_lost() == 1 + 2 + 10
 
     third = await start(1)

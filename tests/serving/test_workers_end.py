@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from errors import ConfigError, ModelFileError
-from serving.place import Board, listen
+from serving.worker import Scoreboard, listen
 from tests.helpers.paths import ROOT
 
 # Workers that do nothing but wait for their end. Each test adds what is peculiar to it.
@@ -24,15 +24,15 @@ import errno, os, signal, sys, time
 
 signal.signal(signal.SIGHUP, signal.Handlers[sys.argv[1]])
 
-from serving import workers
+from serving import supervisor
 from serving.log_writer import LineWriter
-from serving.place import listen
+from serving.worker import listen
 
-workers.RESTART_SECONDS = 0.5
+supervisor.RESTART_SECONDS = 0.5
 
-def come_up_and_wait(place):
-    place.board.is_ready[place.number] = 1
-    print(f"{place.number} is up", file=sys.stderr, flush=True)
+def come_up_and_wait(slot):
+    slot.scoreboard.is_ready[slot.number] = 1
+    print(f"{slot.number} is up", file=sys.stderr, flush=True)
     time.sleep(600)
 
 work = come_up_and_wait
@@ -40,7 +40,7 @@ fork = os.fork
 """
 RUN = """
 log = LineWriter(1, None, 1, background=True)
-sys.exit(workers.Supervisor(listen("127.0.0.1", 0, 2), lambda place: work(place), log).run())
+sys.exit(supervisor.Supervisor(listen("127.0.0.1", 0, 2), lambda slot: work(slot), log).run())
 """
 
 SECONDS = 20
@@ -94,11 +94,11 @@ def test_a_signal_while_a_worker_is_being_replaced_ends_the_service(
     start: Start, number: int
 ) -> None:
     process = start("""
-        def work(place):
-            if place.number == 1 and place.board.restarts == 0:
-                place.board.is_ready[1] = 1
+        def work(slot):
+            if slot.number == 1 and slot.scoreboard.restarts == 0:
+                slot.scoreboard.is_ready[1] = 1
                 sys.exit(3)
-            come_up_and_wait(place)
+            come_up_and_wait(slot)
     """)
     read_until(process, "worker 1 has ended (exit code 3)")
     require_good_end(process, number)
@@ -123,9 +123,9 @@ def test_a_signal_while_a_worker_is_being_started_ends_it_too(start: Start, numb
 def test_under_nohup_a_closed_terminal_ends_nothing(start: Start) -> None:
     process = start(
         """
-        def work(place):
+        def work(slot):
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-            come_up_and_wait(place)
+            come_up_and_wait(slot)
     """,
         nohup=True,
     )
@@ -171,12 +171,12 @@ def test_a_worker_that_cannot_be_forked_ends_the_service_with_one_line(start: St
 
 def test_a_worker_that_never_comes_up_ends_the_service(start: Start) -> None:
     process = start("""
-        workers.RESTART_SECONDS = 0.01
+        supervisor.RESTART_SECONDS = 0.01
 
-        def work(place):
-            if place.number == 1:
+        def work(slot):
+            if slot.number == 1:
                 sys.exit(3)
-            come_up_and_wait(place)
+            come_up_and_wait(slot)
     """)
     _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 2
@@ -186,14 +186,14 @@ def test_a_worker_that_never_comes_up_ends_the_service(start: Start) -> None:
 
 def test_a_worker_that_comes_up_now_and_then_is_replaced_for_ever(start: Start) -> None:
     process = start("""
-        workers.RESTART_SECONDS = 0.01
+        supervisor.RESTART_SECONDS = 0.01
 
-        def work(place):
-            if place.number == 1 and place.board.restarts < 8:
+        def work(slot):
+            if slot.number == 1 and slot.scoreboard.restarts < 8:
                 # Every third time it comes up before it dies.
-                place.board.is_ready[1] = place.board.restarts % 3 == 0
+                slot.scoreboard.is_ready[1] = slot.scoreboard.restarts % 3 == 0
                 sys.exit(3)
-            come_up_and_wait(place)
+            come_up_and_wait(slot)
     """)
     read_until(process, "1 is up")
     require_good_end(process)
@@ -206,7 +206,7 @@ def test_a_worker_with_another_model_does_not_serve(start: Start) -> None:
         from serving.settings import Settings
         from tests.helpers.fake_predictor import FakePredictor
 
-        workers.RESTART_SECONDS = 0.01
+        supervisor.RESTART_SECONDS = 0.01
 
         def load():
             # The model file is another one for each process that reads it.
@@ -223,12 +223,12 @@ def test_a_worker_with_another_model_does_not_serve(start: Start) -> None:
     assert "Traceback" not in said
 
 
-def test_the_board_knows_the_version_of_the_first_worker() -> None:
-    board = Board(3)
-    board.require_version("0123456789ab")
-    board.require_version("0123456789ab")
+def test_the_scoreboard_knows_the_version_of_the_first_worker() -> None:
+    scoreboard = Scoreboard(3)
+    scoreboard.require_version("0123456789ab")
+    scoreboard.require_version("0123456789ab")
     with pytest.raises(ModelFileError, match="version 0123456789a, the first one 0123456789ab: "):
-        board.require_version("0123456789a")
+        scoreboard.require_version("0123456789a")
 
 
 def test_a_second_service_on_the_port_is_refused() -> None:

@@ -25,13 +25,13 @@ from types import FrameType
 from commands.run import FAILED
 from serving.log_outputs import say
 from serving.log_writer import Batch, LineWriter
-from serving.place import END_SIGNALS, SIGNALS, Board, Place, become_worker
+from serving.worker import END_SIGNALS, SIGNALS, Scoreboard, WorkerSlot, become_worker
 
-# A worker that dies at once is not replaced faster than this.
+# The least time from a worker's start to the start of the one that replaces it.
 RESTART_SECONDS = 1.0
 
-# A worker that could not come up so many times in a row ends the service: until it comes up, its
-# share of the connections waits for nobody. Whoever runs the service starts all of it again.
+# Failed starts of one worker, in a row, that end the service: until it comes up, its share of the
+# connections waits for nobody. Whoever runs the service starts all of it again.
 MAX_FAILED_STARTS = 5
 
 READ_BYTES = 1 << 16
@@ -60,12 +60,12 @@ class Supervisor:
     """
 
     def __init__(
-        self, listeners: list[socket.socket], work: Callable[[Place], None], log: LineWriter
+        self, listeners: list[socket.socket], work: Callable[[WorkerSlot], None], log: LineWriter
     ) -> None:
         self._listeners = listeners
         self._work = work
         self._log = log
-        self._board = Board(len(listeners))
+        self._scoreboard = Scoreboard(len(listeners))
         self._workers: dict[int, _Worker] = {}
 
         # By number of the worker: when it is started again, and how often in a row it has failed.
@@ -88,7 +88,7 @@ class Supervisor:
 
         # The first one alone: what is wrong with the model or the settings is said once.
         self._start(0)
-        while not self._is_over and not self._board.is_ready[0]:
+        while not self._is_over and not self._scoreboard.is_ready[0]:
             self._turn()
 
         for number in range(1, len(self._listeners)):
@@ -108,7 +108,7 @@ class Supervisor:
         """Wait a moment; write what was logged; end, replace and start workers as need be."""
         for key, _ in self._selector.select(timeout=0.1):
             key.data()
-        self._board.lines_lost[-1] = self._log.dropped
+        self._scoreboard.lines_lost[-1] = self._log.dropped
 
         if self._is_ending and not self._has_told_workers:
             self._end_workers()
@@ -116,7 +116,7 @@ class Supervisor:
         for number, worker in list(self._workers.items()):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid != 0:
-                self._bury(number, worker)
+                self._reap(number, worker)
                 if not self._is_ending:
                     self._replace(number, worker, os.waitstatus_to_exitcode(status))
 
@@ -145,8 +145,8 @@ class Supervisor:
 
         if pid == 0:
             os.close(pipe)
-            place = Place(number, self._listeners[number], log_descriptor, self._board)
-            become_worker(place, self._listeners, self._work, supervisor)
+            slot = WorkerSlot(number, self._listeners[number], log_descriptor, self._scoreboard)
+            become_worker(slot, self._listeners, self._work, supervisor)
 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(log_descriptor)
@@ -156,11 +156,11 @@ class Supervisor:
     def _replace(self, number: int, worker: _Worker, code: int) -> None:
         """Start a worker again a moment later, unless that is in vain."""
         # The first one of all has said why it cannot come up.
-        if not self._board.is_ready[0] and not self._board.restarts:
+        if not self._scoreboard.is_ready[0] and not self._scoreboard.restarts:
             self._give_up(code if code > 0 else 1)
             return
 
-        was_ready, self._board.is_ready[number] = self._board.is_ready[number], 0
+        was_ready, self._scoreboard.is_ready[number] = self._scoreboard.is_ready[number], 0
         self._failed_starts[number] = 0 if was_ready else self._failed_starts[number] + 1
         if self._failed_starts[number] == MAX_FAILED_STARTS:
             say(
@@ -172,12 +172,12 @@ class Supervisor:
 
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         say(f"warning: worker {number} has ended ({reason}): a new one takes its place")
-        self._board.restarts += 1
-        self._board.waiting[number] = 0
+        self._scoreboard.restarts += 1
+        self._scoreboard.waiting[number] = 0
         self._due[number] = worker.started + RESTART_SECONDS
 
-    def _bury(self, number: int, worker: _Worker) -> None:
-        """Write what a worker has left in its pipe; half a line cannot be completed any more."""
+    def _reap(self, number: int, worker: _Worker) -> None:
+        """Write the whole lines that a dead worker has left in its pipe, and forget it."""
         while worker.pipe >= 0:
             self._relay(worker)
         del self._workers[number]

@@ -1,7 +1,4 @@
-"""What one of several workers is given: its number, its socket, its pipe, and what all can see.
-
-Also how it begins, and which signals end it.
-"""
+"""One of several workers: what it is given, how it begins, and which signals end it."""
 
 import ctypes
 import logging
@@ -16,27 +13,27 @@ from typing import NoReturn
 
 from errors import ConfigError, ModelFileError
 
-# What ends a service in good order: SIGTERM, Ctrl-C, and a terminal that is closed, which is
+# Signals that end a service in good order: SIGTERM, Ctrl-C, and a terminal that is closed, which is
 # ignored from the start where the service runs under nohup.
 END_SIGNALS = [signal.SIGTERM, signal.SIGINT]
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
     END_SIGNALS.append(signal.SIGHUP)
 
-# What the process that starts the workers handles.
+# Signals that the process that starts the workers handles.
 SIGNALS = (*END_SIGNALS, signal.SIGCHLD)
 
 BACKLOG = 2048
 
-# The most that is kept of a model's version.
+# Bytes that are kept of a model's version.
 VERSION_BYTES = 64
 
-# Of prctl(2): the signal that a process gets when its parent ends.
+# The option of prctl(2) by which the kernel signals a process when its parent ends.
 PR_SET_PDEATHSIG = 1
 
 logger = logging.getLogger("uvicorn.error")
 
 
-class Board:
+class Scoreboard:
     """Numbers that all processes see, in memory that they share across a fork.
 
     Args:
@@ -87,8 +84,8 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a worker is given."""
+class WorkerSlot:
+    """What a worker is given. The one that replaces it is given the same, but another pipe."""
 
     number: int
     """0 for the first one."""
@@ -99,16 +96,19 @@ class Place:
     log_descriptor: int
     """The end of the pipe that its log lines go into."""
 
-    board: Board
+    scoreboard: Scoreboard
 
 
 def become_worker(
-    place: Place, listeners: list[socket.socket], work: Callable[[Place], None], supervisor: int
+    slot: WorkerSlot,
+    listeners: list[socket.socket],
+    work: Callable[[WorkerSlot], None],
+    supervisor: int,
 ) -> NoReturn:
     """Work in a process that has just been forked, with ``SIGNALS`` blocked, and end it.
 
     Args:
-        place: The worker's own.
+        slot: What this worker is given.
         listeners: All workers' listening sockets.
         work: Runs until the worker is to end.
         supervisor: The process that it was forked from.
@@ -123,14 +123,14 @@ def become_worker(
 
         # Not the other workers' sockets: their connections would wait for this process.
         for listener in listeners:
-            if listener is not place.listener:
+            if listener is not slot.listener:
                 listener.close()
-        work(place)
+        work(slot)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception:
-        logger.exception("worker %d failed", place.number)
+        logger.exception("worker %d failed", slot.number)
     finally:
         # What the supervisor has registered to do at its own end is not the worker's to do.
         os._exit(code)
