@@ -24,8 +24,8 @@ from pyarrow import parquet
 
 from benchmarks import results
 from benchmarks.documents import BatchRay
+from benchmarks.inputs import corpus_texts
 from benchmarks.results import ROOT
-from corpus.format import read_folder
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.stream import BATCH
 
@@ -45,8 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     results.refuse_trial(options.rows < ROWS)
 
-    texts = [sentence.text for split in read_folder(ROOT / "corpus").values() for sentence in split]
-    texts = random.Random(0).choices(texts, k=options.rows)
+    texts = random.Random(0).choices(corpus_texts(), k=options.rows)
     predictor = ColaONNXPredictor(options.model)
 
     # Half before and half after, because a machine's speed changes within minutes.

@@ -10,7 +10,7 @@ from benchmarks.machine import describe
 def serving_peers() -> str:
     """Return the table of chapter 7: each server that was measured, and the limit of any."""
     head = ["server", "1 client", "8 clients", "32 clients", "memory MB", "start s", "CPU"]
-    return table([head, ["---"] * len(head), *map_rows("serving", _servers)])
+    return table(head, map_rows("serving", _servers))
 
 
 def _servers(result: documents.Serving) -> Iterator[list[str]]:
@@ -30,7 +30,7 @@ def scaling() -> str:
     """Return the other table of chapter 7: what a request costs, with one and two processes."""
     head = ["processes", "clients", "requests/s", "p99 ms", "event loop ms", "model ms", "log ms"]
     head += ["CPU"]
-    return table([head, ["---"] * len(head), *map_rows("scaling", _loads)])
+    return table(head, map_rows("scaling", _loads))
 
 
 def _loads(result: documents.Scaling) -> Iterator[list[str]]:
@@ -64,12 +64,13 @@ def surface_cues() -> str:
         [names[kind], f"{scores['in_domain']['mcc']:.3f}", f"{scores['out_of_domain']['mcc']:.3f}"]
         for kind, scores in result["features"].items()
     ]
-    return table([["features", "MCC in-domain", "MCC out-of-domain"], ["---"] * 3, *rows])
+    return table(["features", "MCC in-domain", "MCC out-of-domain"], rows)
 
 
-def table(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows of cells as Markdown."""
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as a Markdown table, below their head."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def lambda_cost() -> str:
@@ -95,4 +96,4 @@ def lambda_cost() -> str:
         for row in result["rows"]
     ]
 
-    return table([head, ["---"] * len(head), *rows])
+    return table(head, rows)

@@ -67,7 +67,7 @@ def main() -> None:
     print(line.format("onnx", **onnx))
     print(line.format("pytorch", **pytorch))
 
-    # Of the rounds that both ways had, without the first, which filled the cache.
+    # The rounds that both ways had, without the first, which filled the cache.
     rounds = list(zip(starts[ONNX], starts[PYTORCH], strict=False))[1:]
     times_sooner = statistics.median(slow / fast for (fast, _), (slow, _) in rounds)
     results.record("cold_start", {"onnx": onnx, "pytorch": pytorch, "times_sooner": times_sooner})
@@ -96,10 +96,9 @@ def summarize(way: Way, starts: list[tuple[float, float]]) -> ColdStartRun:
     # The first start filled the operating system's cache.
     counted = starts[1:]
     seconds = [seconds for seconds, _ in counted]
-    median = statistics.median(seconds)
     return {
-        "seconds": median,
-        "spread": {"median": median, "min": min(seconds), "max": max(seconds)},
+        "seconds": statistics.median(seconds),
+        "spread": results.spread(seconds),
         "peak_memory_mb": max(memory for _, memory in counted),
         "installed_mb": installed_megabytes(way.requirements),
     }

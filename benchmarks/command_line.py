@@ -20,8 +20,8 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.documents import CommandLine
+from benchmarks.inputs import corpus_texts
 from benchmarks.results import ROOT
-from corpus.format import read_folder
 from export.feeds import Feed, packed_rows
 from prediction.onnx_predictor import SLICE_SENTENCES, ColaONNXPredictor
 from prediction.rows import plan
@@ -38,8 +38,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=Path, default="models/model.onnx")
     model: Path = parser.parse_args().model
 
-    texts = [sentence.text for split in read_folder(ROOT / "corpus").values() for sentence in split]
-    lines = random.Random(0).choices(texts, k=LINES)
+    lines = random.Random(0).choices(corpus_texts(), k=LINES)
     predictor = ColaONNXPredictor(model)
 
     # Half before and half after, because a machine's speed changes within minutes.

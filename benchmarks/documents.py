@@ -15,7 +15,7 @@ class Group(TypedDict):
     sentences: int
     mcc: float
     low: float
-    """Of the 95 % interval."""
+    """Lower end of the 95 % interval."""
     high: float
 
 
@@ -92,7 +92,7 @@ class ColdStartRun(TypedDict):
     seconds: float
     """The median of the starts."""
     spread: NotRequired[Spread]
-    """Of the seconds."""
+    """Spread of the seconds."""
     peak_memory_mb: float
     installed_mb: float
 
@@ -123,7 +123,7 @@ class BatchRay(TypedDict):
     rows: int
     threads: int
     own_sentences_per_second: float
-    """Of the predictor in one process, on as many threads as the job has workers."""
+    """Speed of the predictor in one process, on as many threads as the job has workers."""
     job_sentences_per_second: float
     share: float
     seconds_to_first_part: float
@@ -135,7 +135,7 @@ class LambdaCostRow(TypedDict):
     """One size of the Lambda function, computed from the measured handler."""
 
     sentences: int
-    """Per invocation."""
+    """Sentences per invocation."""
     memory_mb: int
     milliseconds: float
     concurrency: float
@@ -208,7 +208,7 @@ class Scaling(TypedDict):
     rounds: int
     seconds: int
     loads: dict[str, dict[str, ScalingLoad]]
-    """By number of processes, then of clients."""
+    """Loads by number of processes, then of clients."""
     two_to_one: dict[str, Spread]
     """How many times as much two processes on two cores answer as one on one, by clients."""
     projection: dict[str, dict[str, float]]

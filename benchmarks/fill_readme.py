@@ -51,7 +51,7 @@ MODEL_CODE = (
     ":(exclude)*.md",
 )
 
-# In the order of EXPERIMENTS.md.
+# Tables of EXPERIMENTS.md, in its order.
 EXPERIMENTS = (
     "written",
     "exchanged_names",

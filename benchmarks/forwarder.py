@@ -77,9 +77,9 @@ def main() -> None:
     results.record("forwarder", result)
 
 
-def make_event(count: int, seed: int = 0) -> CloudWatchLogsEvent:
+def make_event(count: int) -> CloudWatchLogsEvent:
     """Return a subscription event with ``count`` log events."""
-    rng = random.Random(seed)
+    rng = random.Random(0)
     log_events: list[LogEvent] = []
     for number in range(count):
         milliseconds = START_MS + 37 * number

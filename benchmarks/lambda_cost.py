@@ -19,8 +19,7 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.documents import LambdaCost, LambdaCostRow
-from benchmarks.results import ROOT
-from corpus.format import read_folder
+from benchmarks.inputs import corpus_texts
 from prediction.cores import LAMBDA_MEGABYTES_PER_CORE
 from prediction.onnx_predictor import ColaONNXPredictor
 from serving.prediction_log import PredictionLog
@@ -68,7 +67,7 @@ def main() -> None:
 
 def measure_handler(model: Path) -> Mapping[int, float]:
     """Return the mean milliseconds of an invocation on one core, by its number of sentences."""
-    texts = [sentence.text for split in read_folder(ROOT / "corpus").values() for sentence in split]
+    texts = corpus_texts()
     choose = random.Random(0)
 
     # The module loads the model of this variable when it is imported, as Lambda wants it.
@@ -107,7 +106,7 @@ def cost_of(
 
     Args:
         sentences: Per invocation.
-        milliseconds: Of an invocation on one whole core.
+        milliseconds: Duration of an invocation on one whole core.
         memory: MB of the function; ``LAMBDA_MEGABYTES_PER_CORE`` of them come with one core.
         dollars_per_gb_second: Price of a GB-second.
         dollars_per_million_requests: Price of a million invocations.

@@ -13,6 +13,9 @@ from transformers import PretrainedConfig
 
 ROUNDS = 10
 
+SIZE = 1024
+"""Rows and columns of the matrices that are multiplied."""
+
 
 def network_flops(config: PretrainedConfig, sentences: Sequence[Sequence[int]]) -> float:
     """Return the floating point operations of the network's matrix products, per sentence.
@@ -33,12 +36,12 @@ def network_flops(config: PretrainedConfig, sentences: Sequence[Sequence[int]]) 
     return float(2 * (per_token * tokens + per_sentence))
 
 
-def peak_flops(size: int = 1024) -> float:
+def peak_flops() -> float:
     """Return the floating point operations/s of one product of two matrices on one thread.
 
     The better of two libraries counts: ONNX Runtime and PyTorch.
     """
-    left, right = np.random.default_rng(0).random((2, size, size), np.float32)
+    left, right = np.random.default_rng(0).random((2, SIZE, SIZE), np.float32)
     session = _matmul_session(right)
     torch.set_num_threads(1)
     torch_left, torch_right = torch.from_numpy(left), torch.from_numpy(right)
@@ -56,7 +59,7 @@ def peak_flops(size: int = 1024) -> float:
         multiply()
         seconds.append(time.perf_counter() - start)
 
-    return float(2 * size**3 / min(seconds))
+    return float(2 * SIZE**3 / min(seconds))
 
 
 def _matmul_session(right: NDArray[np.float32]) -> ort.InferenceSession:

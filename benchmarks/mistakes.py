@@ -15,21 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from hydra import compose, initialize_config_dir
 from sklearn.metrics import matthews_corrcoef
 
 from benchmarks import results
 from benchmarks.documents import Group, Mistake, Mistakes
-from benchmarks.results import ROOT
-from configs.schema import Source, as_config
+from benchmarks.inputs import composed
+from configs.schema import Source
 from corpus.format import Sentence
-from data import load_corpus
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import LABELS, ModelInfo, Prediction
+from training.sources import load_corpus
 
 RESAMPLES = 1000
 
-# Of each kind, at most one per phenomenon.
+# Mistakes per kind, at most one per phenomenon.
 MISTAKES = 10
 
 
@@ -40,9 +39,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="of the configuration, such as data.path=...")
     arguments = parser.parse_args()
 
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = as_config(compose("config", arguments.overrides))
-    corpus = load_corpus(config.data)
+    corpus = load_corpus(composed(arguments.overrides).data)
     sentences = corpus.validation
     predictor = ColaONNXPredictor(arguments.model)
     predictions = predictor.predict_many([sentence.text for sentence in sentences])

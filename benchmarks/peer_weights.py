@@ -12,7 +12,7 @@ from pathlib import Path
 
 from configs.schema import ExportConfig, Precision
 from convert_model_to_onnx import export
-from model import load_checkpoint
+from export.checkpoint import load_checkpoint
 
 TOKENIZER = {
     "tokenizer_class": "PreTrainedTokenizerFast",

@@ -27,15 +27,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
+from benchmarks.inputs import composed
 from benchmarks.quality_groups import Measured, record, summary
 from benchmarks.results import ROOT
-from configs.schema import Config, as_config
-from data import load_corpus
+from configs.schema import Config
 from training.precision import choose_precision
 from training.provenance import CorpusFacts, git_commit
 from training.report import TrainingReport
+from training.sources import load_corpus
 
 NAMES = {"32-true": "fp32", "bf16-mixed": "bf16"}
 
@@ -91,7 +90,7 @@ def finished_run(
     """Return a seed's results; train and export first where that has not been done.
 
     Args:
-        overrides: Of the configuration, the seed included.
+        overrides: The configuration's, the seed included.
         corpus: What it is trained on.
         folder: Where the checkpoint, the model file and the reports are.
         export_again: Whether to export a finished seed, too.
@@ -157,12 +156,6 @@ def require_clean(commit: str | None) -> None:
 def corpus_facts(config: Config) -> CorpusFacts:
     """Return the digests of what a configuration trains on."""
     return load_corpus(config.data).describe()
-
-
-def composed(overrides: Sequence[str]) -> Config:
-    """Return the configuration that train.py composes from the same arguments."""
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return as_config(compose("config", list(overrides)))
 
 
 def run(script: str, *arguments: str) -> None:

@@ -38,15 +38,15 @@ class QualityRun(TypedDict):
     """Matthews correlation per split: overall, in_domain, out_of_domain."""
     int8: Int8Run
     calibration_error: float
-    """Of the scores of the int8 file, on the split that they were not fitted on; of PyTorch's
+    """Error of the int8 file's scores, on the split that they were not fitted on; of PyTorch's
     where ``export_git_commit`` is missing, which documents therefore leave out."""
     calibration_error_by_chance: float
     """What exact probabilities would show on so few sentences."""
     minutes: float
     cpu_minutes: float
-    """Of all threads together, which other programs do not lengthen."""
+    """Minutes of all threads together, which other programs do not lengthen."""
     git_commit: str | None
-    """Of the training."""
+    """Commit of the training."""
     export_git_commit: NotRequired[str | None]
 
 
@@ -54,10 +54,10 @@ class Settings(TypedDict):
     """What all seeds of a group share, as digests."""
 
     configuration_sha256: str
-    """Of the groups model, processing and training."""
+    """Digest of the groups model, processing and training."""
     corpus_sha256: str
     pretext_sha256: str | None
-    """Of the written sentences of the pretext task."""
+    """Digest of the written sentences of the pretext task."""
 
 
 class Quality(TypedDict):

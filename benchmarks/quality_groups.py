@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks import results
 from benchmarks.machine import machine
 from benchmarks.quality_documents import Int8Run, Quality, QualityRun, SeedSpread, Settings
-from configs.schema import plain
+from configs.recorded import plain
 from training.report import TrainingReport
 
 SPLITS = ("overall", "in_domain", "out_of_domain")

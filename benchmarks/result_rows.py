@@ -200,16 +200,16 @@ def headlines() -> str:
 
 def result_table(is_headline: bool) -> str:
     """Return all results, or the headlines alone, with their spread and processor."""
-    lines = [("what", "median", "spread", "CPU"), ("---",) * 4]
+    rows: list[tuple[str, ...]] = []
     for name, section in SECTIONS.items():
         # A benchmark that has not been run has no row.
         for result in filter(None, [results.read(name), *results.read_by_processor(name)]):
             for row in section(result):
                 if row.is_headline or not is_headline:
                     what = f"[{row.what}]({link(row.benchmark, is_headline)})"
-                    lines.append((what, row.figure, row.spread, row.processor or processor(result)))
+                    rows.append((what, row.figure, row.spread, row.processor or processor(result)))
 
-    return table(lines)
+    return table(["what", "median", "spread", "CPU"], rows)
 
 
 def link(benchmark: str, is_from_root: bool) -> str:

@@ -8,12 +8,14 @@ import json
 import os
 import re
 import shlex
+import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import Spread
 from benchmarks.machine import machine
 from training.provenance import git_commit
 
@@ -43,11 +45,11 @@ def record(
     """Write a result with what gave it; print it as the last line.
 
     Args:
-        name: Of the benchmark.
+        name: The benchmark's.
         result: What it measured.
         by_processor: Whether CPUs with and without VNNI have a file each: int8 is faster on the
             former, and what is trained on one is not what is trained on another.
-        group: Of several results that share a file, the one to replace.
+        group: The one to replace of several results that share a file.
     """
     # No date: git knows it, and the same result shall give the same file.
     here = machine()
@@ -81,6 +83,11 @@ def read(name: str) -> Any:
     """Return what one of the results files holds, None if there is none."""
     path = _path(name)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def spread(rounds: Sequence[float]) -> Spread:
+    """Return the median and the extremes of the rounds."""
+    return {"median": statistics.median(rounds), "min": min(rounds), "max": max(rounds)}
 
 
 def name_here(name: str) -> str:

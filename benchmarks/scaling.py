@@ -13,28 +13,30 @@ one JSON document, also written to benchmarks/results/scaling_vnni.json (or _no_
 import argparse
 import dataclasses
 import os
-import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from benchmarks import results
+from benchmarks.cpu_times import client_cpu_seconds, parts_of, thread_seconds
 from benchmarks.documents import Scaling, ScalingLoad, Spread
+from benchmarks.inputs import validation_texts
 from benchmarks.results import ROOT
 from benchmarks.server_process import Running, load, running
 from benchmarks.servers import Server, own
-from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, read_folder
 from serving.settings import CORES_PER_WORKER
 
 CLIENTS = (1, 8, 32, 128)
 PROJECTED_CORES = (4, 16, 64)
 ROUNDS, SECONDS = 5, 3
+WARM_UP_CLIENTS, WARM_UP_SECONDS = 8, 1
 
-# Under this many clients a worker's rows never run on its event loop, so that the two are apart.
+# Clients under which a worker's rows never run on its event loop, so that the two are apart.
 BUSY_CLIENTS = 32
 
 
@@ -81,18 +83,16 @@ CONTESTANTS = {"1 process": 1, "2 processes": 2}
 """How many processes, and cores, each has."""
 
 Measured = dict[str, dict[int, list[ScalingLoad]]]
-"""By contestant and number of clients, one load per round."""
+"""Loads by contestant and number of clients, one per round."""
 
 
 def measure(options: Options, cores: Sequence[int]) -> Measured:
     """Load the contestants in turn, so that a slow minute of the machine hits both."""
-    splits = read_folder(options.corpus)
-    sentences = [row.text for name in (IN_DOMAIN, OUT_OF_DOMAIN) for row in splits[name]]
+    sentences = validation_texts(options.corpus)
     measured: Measured = {name: {clients: [] for clients in CLIENTS} for name in CONTESTANTS}
 
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        requests = work / "requests"
+        requests = Path(folder) / "requests"
         server = own("int8", options.model.absolute())
         lines = ("\t".join(server.request(sentence)) + "\n" for sentence in sentences)
         requests.write_text("".join(lines), encoding="utf-8")
@@ -101,13 +101,31 @@ def measure(options: Options, cores: Sequence[int]) -> Measured:
             for name, count in CONTESTANTS.items():
                 print(f"round {number + 1}/{options.rounds}: {name}", file=sys.stderr)
                 pinned = pin(server, count, cores[:count])
-                with running(pinned, work, work, sentences[0]) as started:
-                    wait_for_all(started, count)
-                    load(started, 8, 1, requests)
-                    for clients in CLIENTS:
-                        one = measure_load(started, clients, options.seconds, requests)
-                        measured[name][clients].append(one)
+                loads = measure_round(pinned, count, options.seconds, requests, sentences[0])
+                for clients, measured_load in loads.items():
+                    measured[name][clients].append(measured_load)
     return measured
+
+
+def measure_round(
+    server: Server, workers: int, seconds: int, requests: Path, sentence: str
+) -> dict[int, ScalingLoad]:
+    """Start a server once, and load it with each number of clients in turn.
+
+    Args:
+        server: What to start.
+        workers: How many worker processes it has.
+        seconds: How long each load takes.
+        requests: The file that ``wrk`` reads; the server's log is written beside it.
+        sentence: What the server is asked until it answers.
+    """
+    folder = requests.parent
+    with running(server, folder, folder, sentence) as started:
+        wait_for_all(started, workers)
+
+        # The first requests fill caches, which is not what is compared.
+        load(started, WARM_UP_CLIENTS, WARM_UP_SECONDS, requests)
+        return {clients: measure_load(started, clients, seconds, requests) for clients in CLIENTS}
 
 
 def pin(server: Server, workers: int, cores: Sequence[int]) -> Server:
@@ -150,58 +168,16 @@ def measure_load(started: Running, clients: int, seconds: int, requests: Path) -
     }
 
 
-def thread_seconds(started: Running) -> dict[int, float]:
-    """Return the CPU seconds of all threads of the server so far."""
-    return {
-        thread.id: thread.user_time + thread.system_time
-        for process in (started.process, *started.process.children())
-        for thread in process.threads()
-    }
-
-
-def parts_of(started: Running, seconds: Mapping[int, float]) -> dict[int, str]:
-    """Return what each thread does that did anything.
-
-    A worker's main thread is its event loop. Of its other threads the log's is the first that the
-    service starts; the one that predicts comes after it. A supervisor only writes the log.
-    """
-    parts: dict[int, str] = {}
-    workers = started.process.children()
-    if workers:
-        parts |= {thread.id: "log" for thread in started.process.threads()}
-
-    for worker in workers or [started.process]:
-        # Libraries have threads, too, that are idle here.
-        threads = sorted(thread.id for thread in worker.threads() if seconds.get(thread.id))
-        parts |= dict(zip(threads, ("event loop", "log"), strict=False))
-        parts |= dict.fromkeys(threads[2:], "model")
-    return parts
-
-
-def client_cpu_seconds() -> float:
-    """Return the CPU seconds of all clients that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def median(rounds: dict[int, list[ScalingLoad]]) -> dict[str, ScalingLoad]:
     """Return the medians of the rounds, by number of clients."""
-
-    def of(loads: list[ScalingLoad], key: str) -> float:
-        values: list[float] = [load[key] for load in loads]  # type: ignore[literal-required]
-        return statistics.median(values)
-
-    return {
-        str(clients): {
-            "requests_per_second": of(loads, "requests_per_second"),
-            "p99_ms": of(loads, "p99_ms"),
-            "event_loop_ms": of(loads, "event_loop_ms"),
-            "model_ms": of(loads, "model_ms"),
-            "log_ms": of(loads, "log_ms"),
-            "client_ms": of(loads, "client_ms"),
+    medians: dict[str, ScalingLoad] = {}
+    for clients, loads in rounds.items():
+        figures = {
+            key: statistics.median(load[key] for load in loads)  # type: ignore[literal-required]
+            for key in loads[0]
         }
-        for clients, loads in rounds.items()
-    }
+        medians[str(clients)] = cast(ScalingLoad, figures)
+    return medians
 
 
 def ratios(measured: Measured) -> dict[str, Spread]:
@@ -213,11 +189,7 @@ def ratios(measured: Measured) -> dict[str, Spread]:
             round(b["requests_per_second"] / a["requests_per_second"], 3)
             for a, b in zip(one, two, strict=True)
         ]
-        found[str(clients)] = {
-            "median": statistics.median(rounds),
-            "min": min(rounds),
-            "max": max(rounds),
-        }
+        found[str(clients)] = results.spread(rounds)
     return found
 
 

@@ -32,7 +32,7 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_OFFLINE": "1",
 }
-LEAST_AGREEMENT = 0.96
+MIN_AGREEMENT = 0.96
 """Int8 may turn one or two labels of that many; a server with other weights turns many."""
 START_SECONDS = 120.0
 POLL_SECONDS = 0.02
@@ -154,7 +154,7 @@ def agreement(started: Running, sentences: list[str], labels: list[str]) -> floa
         name = started.server.name
         raise SystemExit(f"error: {name}: {error}; start it by hand to see why") from None
 
-    if same < LEAST_AGREEMENT:
+    if same < MIN_AGREEMENT:
         raise SystemExit(
             f"error: {started.server.name} gives {same:.0%} of the model's labels: it serves "
             "another model, or reads sentences differently; mend it before it is timed"

@@ -23,11 +23,11 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.documents import Load, ServerResult, Serving
+from benchmarks.inputs import validation_texts
 from benchmarks.results import ROOT
 from benchmarks.server_process import agreement, install, load, running
 from benchmarks.servers import Server, servers
 from commands.files import sha256_of
-from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, read_folder
 from prediction.onnx_predictor import ColaONNXPredictor
 
 AGREEMENT_SENTENCES = 50
@@ -111,8 +111,7 @@ def prepare_weights(options: Options) -> Path:
 
 def measure_all(chosen: list[Server], options: Options, weights: Path, fp32: Path) -> None:
     """Run all rounds, the servers in turn; print and record the medians."""
-    splits = read_folder(options.corpus)
-    sentences = [row.text for name in (IN_DOMAIN, OUT_OF_DOMAIN) for row in splits[name]]
+    sentences = validation_texts(options.corpus)
     models = {"int8": options.model.absolute(), "fp32": fp32}
 
     checked = sentences[:AGREEMENT_SENTENCES]

@@ -11,26 +11,24 @@ benchmarks/results/training.json.
 import argparse
 import statistics
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks import results
-from benchmarks.documents import Spread, Training
-from benchmarks.results import ROOT
-from configs.schema import Config, as_config
+from benchmarks.documents import Training
+from benchmarks.inputs import composed
+from configs.schema import Config
 from data import DataModule
 from model import ColaModel
-from train import quieten
 from training import provenance, weights
 from training.callbacks import Throughput
 from training.precision import multiply_with_onednn
+from training.trainer import quieten
 
 ROUNDS = 5
 
@@ -67,8 +65,7 @@ def main() -> None:
     # In turn, because a machine's speed changes within minutes.
     for _ in track(range(ROUNDS), description="rounds"):
         for name, way in WAYS.items():
-            with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-                config = as_config(compose("config", [*overrides, *way.overrides]))
+            config = composed([*overrides, *way.overrides])
             speed, corpus = sentences_per_second(config, way)
             speeds[name].append(speed)
 
@@ -144,14 +141,9 @@ def report(speeds: dict[str, list[float]], corpus: str) -> None:
         "sentences_per_second": {
             name: statistics.median(values) for name, values in speeds.items()
         },
-        "ratios": {name: spread(values) for name, values in ratios.items()},
+        "ratios": {name: results.spread(values) for name, values in ratios.items()},
     }
     results.record("training", result)
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return the median and the extremes."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 if __name__ == "__main__":

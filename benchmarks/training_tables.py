@@ -14,7 +14,7 @@ class Experiments(TypedDict):
     note: str
     machine: dict[str, str]
     tables: dict[str, list[dict[str, str | float]]]
-    """By what they were about; a row's keys are the columns of EXPERIMENTS.md."""
+    """Rows by what they were about; a row's keys are the columns of EXPERIMENTS.md."""
 
 
 def seeds() -> str:
@@ -35,7 +35,7 @@ def seeds() -> str:
         ]
         for name, cpu, run in trained_and_exported()
     ]
-    return table([head, ["---"] * len(head), *rows])
+    return table(head, rows)
 
 
 def trained_and_exported() -> Iterator[tuple[str, str, QualityRun]]:
@@ -79,7 +79,7 @@ def groups(corpus: str, title: str) -> str:
         ]
         for group in (everything[corpus]["groups"] if corpus in everything else [])
     ]
-    return table([head, ["---"] * len(head), *rows])
+    return table(head, rows)
 
 
 def mistakes() -> str:
@@ -90,7 +90,7 @@ def mistakes() -> str:
         [wrong["text"], wrong["label"], f"`{wrong['source']}`", f"{wrong['score']:.2f}"]
         for wrong in (everything["own"]["mistakes"] if "own" in everything else [])
     ]
-    return table([head, ["---"] * len(head), *rows])
+    return table(head, rows)
 
 
 def experiments(name: str) -> str:
@@ -100,7 +100,7 @@ def experiments(name: str) -> str:
 
     head = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[cell(row.get(key, "")) for key in head] for row in rows]
-    return table([head, ["---"] * len(head), *cells])
+    return table(head, cells)
 
 
 def cell(value: str | float, digits: int = 3) -> str:
@@ -130,4 +130,4 @@ def int8() -> str:
         ]
         for name, cpu, run in trained_and_exported()
     ]
-    return table([head, ["---"] * len(head), *rows])
+    return table(head, rows)

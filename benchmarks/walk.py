@@ -44,7 +44,7 @@ from commands.tables import print_table
 START_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
-# Of a run that this one is a part of. They would change what `make` prints and the tests read.
+# Variables of a surrounding run, not passed on: they change what `make` prints and the tests read.
 INHERITED = ("BENCHMARK_RESULTS", "COLUMNS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV")
 
 # The line that make prints before it runs one of the root's scripts.
@@ -152,7 +152,7 @@ def run(command: Command, folder: Path, address: str) -> WalkStep:
     Args:
         command: What a document says.
         folder: Where clone and log are.
-        address: Of the API.
+        address: The API's.
 
     Raises:
         SystemExit: It ended with another exit code than it may.

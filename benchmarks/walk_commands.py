@@ -30,7 +30,7 @@ class WalkStep(TypedDict):
 
     command: str
     seconds: float
-    """Until it ended; of a server, until it listened."""
+    """Time until it ended; of a server, until it listened."""
     exit_code: int | None
     """None for a server, which is ended when the walk needs it no more."""
     output: list[str]
@@ -43,13 +43,13 @@ class Walk(TypedDict):
     """What walk.json holds."""
 
     cloned_commit: NotRequired[str]
-    """In walks of earlier versions, it is ``git_commit``."""
+    """Commit that was walked through; in walks of earlier versions, it is ``git_commit``."""
     corpus: NotRequired[str]
     """What it trained on; walks of earlier versions do not tell."""
     environment_mb: float
-    """Of .venv, once installed."""
+    """Size of .venv, once installed."""
     steps: dict[str, WalkStep]
-    """By the name of the command."""
+    """Steps by the name of the command."""
     machine: NotRequired[Machine]
     """Added when the walk is recorded, as is ``git_commit``, of the code that walked."""
     git_commit: NotRequired[str]

@@ -21,8 +21,8 @@ def transcript(*names: str, pattern: str = "") -> Sample:
     """Return a function that shows commands with their output, as a terminal does.
 
     Args:
-        names: Of the commands.
-        pattern: Of the lines to show; all that are recorded, if it is empty.
+        names: The commands' names.
+        pattern: Pattern of the lines to show; all that are recorded, if it is empty.
     """
 
     def sample(walk: Walk) -> str:
@@ -37,8 +37,8 @@ def output(*names: str, pattern: str = "") -> Sample:
     """Return a function that shows what commands print; they themselves stand above it.
 
     Args:
-        names: Of the commands.
-        pattern: Of the lines to show; all that are recorded, if it is empty.
+        names: The commands' names.
+        pattern: Pattern of the lines to show; all that are recorded, if it is empty.
     """
 
     def sample(walk: Walk) -> str:
@@ -79,9 +79,8 @@ def table_of_times(walk: Walk) -> str:
     code += f", training on the corpus `{walk['corpus']}`.\n" if "corpus" in walk else ".\n"
 
     times_of_steps = table(
+        ("step", f"takes ({machine['cpu']}, {machine['cores']} cores)", "leaves"),
         [
-            ("step", f"takes ({machine['cpu']}, {machine['cores']} cores)", "leaves"),
-            ("---",) * 3,
             ("install: `make train`, the first time", duration(parts["set-up"]), environment),
             ("train", duration(parts["train.py"]), "`models/best-checkpoint.ckpt`"),
             ("export", duration(parts["convert_model_to_onnx.py"]), "`models/model.onnx`"),
@@ -94,7 +93,7 @@ def table_of_times(walk: Walk) -> str:
             ),
             ("drift report, without Docker", duration(report), "one HTML page"),
             ("`make test`", tests, ""),
-        ]
+        ],
     )
     return times_of_steps + code
 

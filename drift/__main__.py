@@ -28,22 +28,20 @@ from drift import dispatch
 from drift.log_files import read_log
 from drift.times import duration, moment
 from drift.verdict import MIN_SAMPLE, Verdict, judge
-from drift.windows import Edges, Window, from_elasticsearch, from_records
+from drift.windows import Window, from_elasticsearch, from_records
 from errors import ColaError
 from monitoring.elastic import Elastic
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 
 ALARM_EXIT = 3
 
 
-def edges_of(reference: Reference) -> Edges:
-    """Return the bin edges that a window has to be counted in, and the model to count."""
-    known = reference.distributions
-    return Edges(known.score_histogram.edges, known.length_histogram.edges, reference.version)
-
-
 def count_windows(
-    reference: Reference, end: datetime, span: timedelta, server: Elastic | None, log: Path | None
+    reference: ReferenceModel,
+    end: datetime,
+    span: timedelta,
+    server: Elastic | None,
+    log: Path | None,
 ) -> tuple[Window, Window]:
     """Count the window that ends at ``end``, and the one before it.
 
@@ -54,13 +52,12 @@ def count_windows(
         server: Where the predictions are, unless ``log`` is given.
         log: The API's log file.
     """
-    edges = edges_of(reference)
 
     def count(start: datetime, stop: datetime) -> Window:
         if log is not None:
-            return from_records(read_log(log), start, stop, edges)
+            return from_records(read_log(log), start, stop, reference)
         assert server is not None
-        return from_elasticsearch(server, start, stop, edges)
+        return from_elasticsearch(server, start, stop, reference)
 
     return count(end - span, end), count(end - 2 * span, end - span)
 
@@ -107,12 +104,12 @@ def require_answer(verdict: Verdict, min_sample: int) -> None:
 
 
 @contextmanager
-def kept(failures: list[ColaError]) -> Iterator[None]:
-    """Keep the error of a step, so that the steps after it are still done."""
+def collect_error(errors: list[ColaError]) -> Iterator[None]:
+    """Add the error of a step to ``errors``, so that the steps after it are still done."""
     try:
         yield
     except ColaError as error:
-        failures.append(error)
+        errors.append(error)
 
 
 def main() -> None:
@@ -122,7 +119,7 @@ def main() -> None:
         ColaError: An argument cannot be used, or the window cannot be read.
     """
     arguments = _arguments()
-    reference = Reference.of(arguments.model)
+    reference = ReferenceModel.of(arguments.model)
     server = None if arguments.log else Elastic.from_environment()
     end = moment(arguments.until) if arguments.until else datetime.now(UTC)
 
@@ -131,15 +128,15 @@ def main() -> None:
     verdict = judge(current, previous, reference, arguments.min_sample)
     show(verdict)
 
-    failures: list[ColaError] = []
+    errors: list[ColaError] = []
     is_dispatched = False
     if arguments.dispatch and verdict.retrain:
-        with kept(failures):
+        with collect_error(errors):
             dispatch.ask_for_retraining(arguments.dispatch, verdict.document())
             is_dispatched = True
 
     if server is not None:
-        with kept(failures):
+        with collect_error(errors):
             document = {**verdict.document(), "dispatched": is_dispatched}
             server.request("PUT", f"/drift-{end:%Y.%m}/_doc/{end:%Y%m%dT%H%M%S}", document)
 
@@ -147,22 +144,22 @@ def main() -> None:
     if arguments.html:
         from drift.report import write_report
 
-        with kept(failures):
+        with collect_error(errors):
             write_report(verdict, reference, arguments.html)
 
-    with kept(failures):
+    with collect_error(errors):
         require_answer(verdict, arguments.min_sample)
-    finish(verdict, failures)
+    finish(verdict, errors)
 
 
-def finish(verdict: Verdict, failures: list[ColaError]) -> NoReturn:
+def finish(verdict: Verdict, errors: list[ColaError]) -> NoReturn:
     """End the command: an alarm is told by the exit code, whatever has failed beside it."""
-    for failure in failures:
-        print_error(failure)
+    for error in errors:
+        print_error(error)
 
     if verdict.state == "alarm":
         sys.exit(ALARM_EXIT)
-    sys.exit(FAILED if failures else 0)
+    sys.exit(FAILED if errors else 0)
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,11 +14,11 @@ from scipy.special import rel_entr
 from scipy.stats import binomtest, chi2_contingency, kstwobign
 
 from drift.windows import PREVIOUS_WINDOWS, Window
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 
 SIGNIFICANT = 0.01
 
-# Of the reference. Smaller bins are joined: their shares would mostly be noise.
+# Smallest share of the reference per bin; smaller bins are merged, their shares being mostly noise.
 MIN_BIN_SHARE = 0.05
 
 Counts = NDArray[np.float64]
@@ -26,7 +26,7 @@ Counts = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Limits:
-    """From which effect on a check warns, and from which it counts as drift; None for never."""
+    """Effects from which on a check warns, and counts as drift; None for never."""
 
     warn: float | None = None
     alarm: float | None = None
@@ -93,7 +93,7 @@ class Check:
         return "warning" if self.value >= self.warn else "ok"
 
 
-def assess(window: Window, reference: Reference, min_sample: int) -> list[Check]:
+def assess(window: Window, reference: ReferenceModel, min_sample: int) -> list[Check]:
     """Return the checks of one window, in the order in which they are shown.
 
     Args:
@@ -107,7 +107,7 @@ def assess(window: Window, reference: Reference, min_sample: int) -> list[Check]
     return [*_distributions(window, reference), *operations]
 
 
-def _distributions(window: Window, reference: Reference) -> list[Check]:
+def _distributions(window: Window, reference: ReferenceModel) -> list[Check]:
     """Compare the answers and the sentences of the reference's model."""
     known = reference.distributions
     score, score_reference = _paired(
@@ -137,7 +137,7 @@ def _distributions(window: Window, reference: Reference) -> list[Check]:
     ]
 
 
-def _labels(window: Window, reference: Reference) -> Check:
+def _labels(window: Window, reference: ReferenceModel) -> Check:
     """Compare the shares of ``unacceptable``, with a chi-square test of the two samples."""
     known = reference.distributions
     labels = list(known.labels)
@@ -172,7 +172,7 @@ def _expected_accuracy(window: Window, known: float) -> Check:
     return Check("expected_accuracy_drop", drop, None, known, expected)
 
 
-def _operations(window: Window, reference: Reference) -> list[Check]:
+def _operations(window: Window, reference: ReferenceModel) -> list[Check]:
     """Check what retraining cannot fix: a wrong deployment, repeated inputs, another volume."""
     foreign = 1 - window.models[reference.version] / window.total
     repeated = 1 - window.distinct_texts / window.texts if window.texts else None

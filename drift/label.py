@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from commands.run import run_command
-from drift.log_files import one_line_errors, read_log
+from drift.log_files import read_log, record_errors
 from drift.search import search
 from drift.times import duration, moment
 from errors import ColaError
@@ -58,7 +58,7 @@ def from_log(path: Path, since: datetime) -> Iterator[str]:
     Raises:
         ColaError: A record lacks a field of the log line.
     """
-    with one_line_errors():
+    with record_errors():
         for record in read_log(path):
             is_uncertain = record["prediction"]["score"] < LOW_CONFIDENCE
             if is_uncertain and moment(record["@timestamp"]) >= since:

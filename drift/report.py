@@ -10,7 +10,7 @@ import numpy as np
 from drift.checks import Check
 from drift.verdict import Verdict
 from errors import ColaError
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
@@ -28,7 +28,7 @@ svg { max-width: 100%; height: auto; }
 """
 
 
-def write_report(verdict: Verdict, reference: Reference, path: Path) -> None:
+def write_report(verdict: Verdict, reference: ReferenceModel, path: Path) -> None:
     """Write the page, and make its folder.
 
     Raises:
@@ -69,7 +69,7 @@ def _cell(value: float | None) -> str:
     return f"<td>{'' if value is None else format(value, '.4g')}</td>"
 
 
-def _plots(verdict: Verdict, reference: Reference) -> str:
+def _plots(verdict: Verdict, reference: ReferenceModel) -> str:
     """Draw labels, scores and lengths of the window beside the reference, as one SVG."""
     known, window = reference.distributions, verdict.window
     total = max(window.count, 1)

@@ -4,10 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from corpus.format import read_file
+from corpus.format import FILES, IN_DOMAIN, OUT_OF_DOMAIN, read_file
 from errors import ColaError
-
-SPLITS = ("in_domain_dev.tsv", "out_of_domain_dev.tsv")
 
 SYSTEMS = ("nginx", "kubelet", "postgres", "sshd", "redis", "haproxy", "celery", "systemd")
 EVENTS = (
@@ -20,7 +18,7 @@ EVENTS = (
     "deadlock detected: pid {n} waits for ShareLock",
 )
 
-# Of each language: subjects, verbs, objects, places.
+# Subjects, verbs, objects and places of each language.
 OTHER_LANGUAGES = (
     (
         ("Der Nachbar", "Die alte Lehrerin", "Das Kind", "Mein Bruder", "Ihre Tante"),
@@ -61,10 +59,11 @@ def read_sentences(folder: Path) -> list[str]:
     Raises:
         ColaError: There are none, or a file is malformed.
     """
-    paths = [folder / name for name in SPLITS if (folder / name).is_file()]
+    names = [FILES[split] for split in (IN_DOMAIN, OUT_OF_DOMAIN)]
+    paths = [folder / name for name in names if (folder / name).is_file()]
     if not paths:
         raise ColaError(
-            f"{folder} holds none of {', '.join(SPLITS)}: give the corpus's folder with --corpus"
+            f"{folder} holds none of {', '.join(names)}: give the corpus's folder with --corpus"
         )
     return [sentence.text for path in paths for sentence in read_file(path)]
 
@@ -110,5 +109,3 @@ KINDS: dict[str, Callable[[list[str], random.Random], Iterator[str]]] = {
     "language": _language,
 }
 """What yields the sentences of each kind, from the normal ones."""
-
-DRIFTED = tuple(kind for kind in KINDS if kind != "normal")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from drift.checks import Check, assess
 from drift.windows import Window
 from monitoring.elastic import JsonObject
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 
-# With fewer predictions in a window, nothing can be told.
+# Fewest predictions of a window that can be judged.
 MIN_SAMPLE = 200
 
 
@@ -62,7 +62,7 @@ class Verdict:
 
 
 def judge(
-    current: Window, previous: Window, reference: Reference, min_sample: int = MIN_SAMPLE
+    current: Window, previous: Window, reference: ReferenceModel, min_sample: int = MIN_SAMPLE
 ) -> Verdict:
     """Compare two windows in a row with the reference.
 

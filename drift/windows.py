@@ -1,10 +1,11 @@
 """One window of traffic, counted: by Elasticsearch, or in Python from the API's log files.
 
-    window = from_elasticsearch(server, start, end, edges)     # one search, no documents come back
-    window = from_records(read_log(Path("logs/predictions.jsonl")), start, end, edges)
+    window = from_elasticsearch(server, start, end, reference)    # one search, without documents
+    window = from_records(read_log(Path("logs/predictions.jsonl")), start, end, reference)
 
 Histograms have the edges of the model's reference, so that the two can be compared bin by bin. The
-first and the last bin are open: what lies outside the reference's range is counted there.
+first and the last bin are open: what lies outside the reference's range is counted there. Only that
+model's predictions are in them: another one's scores say nothing about its reference.
 """
 
 from bisect import bisect_right
@@ -14,32 +15,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from drift.log_files import LogRecord, one_line_errors
+from drift.log_files import LogRecord, record_errors
 from drift.search import search
 from drift.times import moment
 from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
+from monitoring.reference import ReferenceModel
 from prediction.types import LOW_CONFIDENCE
 
 # The volume of a window is compared with the mean of this many windows before it.
 PREVIOUS_WINDOWS = 7
 
-# Of a window's predictions: Elasticsearch keeps one whose score is no number, but in no bin.
+# Smallest share of predictions that must be in the histograms: Elasticsearch stores a score that is
+# no number, but counts it in no bin.
 MIN_BINNED_SHARE = 0.99
-
-
-@dataclass(frozen=True)
-class Edges:
-    """The bin edges of a reference's histograms, and the model that they are of."""
-
-    score: list[float]
-    """Of ``probability_acceptable``."""
-
-    length: list[float]
-    """Of the number of tokens."""
-
-    version: str
-    """The model: the scores of another one say nothing about this one's reference."""
 
 
 @dataclass
@@ -72,7 +61,7 @@ class Window:
     """Sentences that were cut."""
 
     score_sum: float = 0.0
-    """Of the scores: their mean is the accuracy to expect, if scores are calibrated."""
+    """Sum of the scores: their mean is the accuracy to expect, if scores are calibrated."""
 
     texts: int = 0
     """Records of all models that carry a text; with LOG_TEXT=none there are none."""
@@ -91,13 +80,15 @@ class Window:
         return self.models.total()
 
 
-def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: Edges) -> Window:
+def from_elasticsearch(
+    server: Elastic, start: datetime, end: datetime, reference: ReferenceModel
+) -> Window:
     """Count the window [start, end) in one search.
 
     Raises:
         ElasticError: The server does not answer, or refuses, or does not know all predictions.
     """
-    aggregations = search(server, query(start, end, edges))["aggregations"]
+    aggregations = search(server, query(start, end, reference))["aggregations"]
     everything = aggregations["window"]
     counts = everything["expected"]
 
@@ -119,11 +110,11 @@ def from_elasticsearch(server: Elastic, start: datetime, end: datetime, edges: E
         distinct_texts=everything["distinct_texts"]["value"],
         previous_count=aggregations["previous"]["doc_count"],
     )
-    _require_numbers(window)
+    _require_binned(window)
     return window
 
 
-def _require_numbers(window: Window) -> None:
+def _require_binned(window: Window) -> None:
     """Refuse a window whose histograms say too little about its predictions.
 
     Raises:
@@ -138,15 +129,16 @@ def _require_numbers(window: Window) -> None:
         )
 
 
-def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
+def query(start: datetime, end: datetime, reference: ReferenceModel) -> JsonObject:
     """Build the search behind ``from_elasticsearch``: all that a check needs, as aggregations."""
     before = start - PREVIOUS_WINDOWS * (end - start)
+    known = reference.distributions
 
     # Only counts and sums come back: a window of a million predictions costs what a small one does.
     by_the_model = {
         "labels": {"terms": {"field": "prediction.label.keyword", "size": 10}},
-        "score": _ranges("prediction.probability_acceptable", edges.score),
-        "length": _ranges("input.tokens", edges.length),
+        "score": _ranges("prediction.probability_acceptable", known.score_histogram.edges),
+        "length": _ranges("input.tokens", known.length_histogram.edges),
         "tokens": {"sum": {"field": "input.tokens"}},
         "unknown_tokens": {"sum": {"field": "input.unknown_tokens"}},
         "low_confidence": {"filter": {"range": {"prediction.score": {"lt": LOW_CONFIDENCE}}}},
@@ -154,7 +146,10 @@ def query(start: datetime, end: datetime, edges: Edges) -> JsonObject:
         "score_sum": {"sum": {"field": "prediction.score"}},
     }
     by_all = {
-        "expected": {"filter": {"term": {"model.version": edges.version}}, "aggs": by_the_model},
+        "expected": {
+            "filter": {"term": {"model.version": reference.version}},
+            "aggs": by_the_model,
+        },
         "models": {"terms": {"field": "model.version", "size": 50}},
         "texts": {"value_count": {"field": "text.keyword"}},
         "distinct_texts": {"cardinality": {"field": "text.keyword", "precision_threshold": 40000}},
@@ -188,31 +183,33 @@ def _terms(aggregation: JsonObject) -> dict[str, int]:
 
 
 def from_records(
-    records: Iterable[LogRecord], start: datetime, end: datetime, edges: Edges
+    records: Iterable[LogRecord], start: datetime, end: datetime, reference: ReferenceModel
 ) -> Window:
     """Count the window [start, end) in log records, oldest first.
 
     Raises:
         ColaError: A record lacks a field of the log line.
     """
-    window = Window(start, end, [0] * (len(edges.score) - 1), [0] * (len(edges.length) - 1))
+    known = reference.distributions
+    score_bins, length_bins = len(known.score_histogram.shares), len(known.length_histogram.shares)
+    window = Window(start, end, [0] * score_bins, [0] * length_bins)
     window.is_covered = False
     before = start - PREVIOUS_WINDOWS * (end - start)
     texts: set[str] = set()
 
-    with one_line_errors():
+    with record_errors():
         for record in records:
             at = moment(record["@timestamp"])
             window.is_covered |= at <= start
             window.previous_count += before <= at < start
             if start <= at < end:
-                _count(window, record, edges, texts)
+                _count(window, record, reference, texts)
 
     window.distinct_texts = len(texts)
     return window
 
 
-def _count(window: Window, record: LogRecord, edges: Edges, texts: set[str]) -> None:
+def _count(window: Window, record: LogRecord, reference: ReferenceModel, texts: set[str]) -> None:
     prediction, input_ = record["prediction"], record["input"]
     version = record["model"]["version"]
 
@@ -221,11 +218,13 @@ def _count(window: Window, record: LogRecord, edges: Edges, texts: set[str]) -> 
         window.texts += 1
         texts.add(text)
 
-    if version != edges.version:
+    if version != reference.version:
         return
 
-    score_bin = bisect_right(edges.score[1:-1], prediction["probability_acceptable"])
-    length_bin = bisect_right(edges.length[1:-1], input_["tokens"])
+    known = reference.distributions
+    score_edges, length_edges = known.score_histogram.edges, known.length_histogram.edges
+    score_bin = bisect_right(score_edges[1:-1], prediction["probability_acceptable"])
+    length_bin = bisect_right(length_edges[1:-1], input_["tokens"])
 
     window.count += 1
     window.labels[prediction["label"]] += 1

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from errors import DeployError
 
 POLL_SECONDS = 2.0
-"""Between two looks at something that AWS is making or changing."""
+"""Seconds between two looks at something that AWS is making or changing."""
 
 _LOGIN = "sign in with `aws sso login` or set AWS_PROFILE"
 _CHANGE_ROLE = "use a role that may do this: AWS_PROFILE=..."
@@ -53,12 +53,12 @@ def client(service: str) -> Any:
 
     # boto3 itself reads AWS_DEFAULT_REGION only; None leaves it that, or the profile's region.
     region = os.environ.get("AWS_REGION") or None
-    with one_line_errors():
+    with aws_errors():
         return boto3.client(service, region_name=region, config=config)
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def aws_errors() -> Iterator[None]:
     """Turn whatever AWS or its client raises inside the block into an error of one line.
 
     Raises:
@@ -87,6 +87,6 @@ def waiter_config(minutes: float, poll_seconds: float) -> dict[str, float]:
 
     Args:
         minutes: How long to wait at most.
-        poll_seconds: Between two looks.
+        poll_seconds: Seconds between two looks.
     """
     return {"Delay": poll_seconds, "MaxAttempts": math.ceil(60 * minutes / poll_seconds)}

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from commands.run import run_command
-from infra.aws import client, one_line_errors
+from infra.aws import aws_errors, client
 
 ROOT = Path(__file__).parents[1]
 FILES = (
@@ -57,7 +57,7 @@ def upload(bucket: str) -> str:
     key = f"forwarder/{hashlib.sha256(body).hexdigest()}.zip"
 
     # Always: an object that is there under this name may be somebody else's code.
-    with one_line_errors():
+    with aws_errors():
         client("s3").put_object(Bucket=bucket, Key=key, Body=body)
     return key
 

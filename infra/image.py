@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 
 from errors import DeployError
-from infra.aws import client, one_line_errors
+from infra.aws import aws_errors, client
 
 
 def push(image: str, repository: str, registry: str | None = None) -> str:
@@ -46,7 +46,7 @@ def mark_released(image: str) -> None:
     """Tag an image of the registry as released, unless it is.
 
     Args:
-        image: By digest, REPOSITORY@sha256:...
+        image: The image by digest, REPOSITORY@sha256:...
 
     Raises:
         DeployError: The registry refused, or does not have the image.
@@ -58,7 +58,7 @@ def mark_released(image: str) -> None:
         return
 
     ecr = client("ecr")
-    with one_line_errors():
+    with aws_errors():
         answer = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": digest}])
         if not answer["images"]:
             raise DeployError(f"{image} answers, but the registry does not have it: push it again")
@@ -75,7 +75,7 @@ def _image_id(image: str) -> str:
 
 def _find_digest(name: str, tag: str) -> str | None:
     """Return the digest of a repository's tag, None if there is no such tag."""
-    with one_line_errors():
+    with aws_errors():
         answer = client("ecr").batch_get_image(repositoryName=name, imageIds=[{"imageTag": tag}])
     images = answer["images"]
     return str(images[0]["imageId"]["imageDigest"]) if images else None
@@ -83,7 +83,7 @@ def _find_digest(name: str, tag: str) -> str | None:
 
 def _upload(image: str, target: str, host: str) -> None:
     """Push an image, with a login that is kept in a temporary folder and removed with it."""
-    with one_line_errors():
+    with aws_errors():
         grant = client("ecr").get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
 

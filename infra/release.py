@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from errors import DeployError
 from infra import rest_api
-from infra.aws import POLL_SECONDS, client, one_line_errors, waiter_config
+from infra.aws import POLL_SECONDS, aws_errors, client, waiter_config
 from infra.image import mark_released
 from infra.stack import StackOutputs
 
@@ -23,7 +23,7 @@ _PUBLISH_MINUTES = 5
 
 def live_image(function: str) -> str:
     """Return the image, by digest, of the version that answers now."""
-    with one_line_errors():
+    with aws_errors():
         live = client("lambda").get_function(FunctionName=function, Qualifier=ALIAS)
     return str(live["Code"]["ImageUri"])
 
@@ -32,9 +32,9 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
     """Make an image the one that answers; return its version.
 
     Args:
-        outputs: Of the stack.
-        image: By digest, REPOSITORY@sha256:...
-        poll_seconds: Between two looks while Lambda takes the image.
+        outputs: The stack's.
+        image: The image by digest, REPOSITORY@sha256:...
+        poll_seconds: Seconds between two looks while Lambda takes the image.
 
     Raises:
         DeployError: The image is not named by digest, or the new version does not predict; the
@@ -66,7 +66,7 @@ def rollback(outputs: StackOutputs, to: str | None = None) -> str:
     """Move the alias back; return the version that answers now.
 
     Args:
-        outputs: Of the stack.
+        outputs: The stack's.
         to: The version to go to. If not given, the one that answered before the present image; a
             second rollback thus returns.
 
@@ -106,7 +106,7 @@ class _Alias:
 
 
 def _read_alias(function: str) -> _Alias:
-    with one_line_errors():
+    with aws_errors():
         alias = client("lambda").get_alias(FunctionName=function, Name=ALIAS)
     return _Alias(alias["FunctionVersion"], alias.get("Description", ""), alias["RevisionId"])
 
@@ -119,7 +119,7 @@ def _publish(function: str, image: str, poll_seconds: float) -> str:
     functions = client("lambda")
     config = waiter_config(_PUBLISH_MINUTES, poll_seconds)
 
-    with one_line_errors():
+    with aws_errors():
         # Lambda pulls and prepares an image, which takes time: only where it is another one.
         current = functions.get_function(FunctionName=function)
         code_sha256 = current["Configuration"]["CodeSha256"]
@@ -141,7 +141,7 @@ def _switch(outputs: StackOutputs, version: str, before: _Alias, description: st
     """Make a version the one that answers, with a test before and after the alias moves.
 
     Args:
-        outputs: Of the stack.
+        outputs: The stack's.
         version: The version.
         before: The alias as it is.
         description: The alias's new one.
@@ -173,7 +173,7 @@ def _try_version(function: str, version: str) -> None:
         DeployError: It does not predict.
     """
     payload = json.dumps({"sentence": rest_api.SMOKE_SENTENCE})
-    with one_line_errors():
+    with aws_errors():
         response = client("lambda").invoke(
             FunctionName=function, Qualifier=version, Payload=payload
         )
@@ -204,7 +204,7 @@ def _check_invocation(function_error: str | None, body: bytes) -> None:
 def _move_alias(function: str, version: str, description: str, revision: str) -> None:
     """Move the alias, unless someone else has moved it since ``revision`` was read."""
     # Lambda refuses if the alias has another revision by now.
-    with one_line_errors():
+    with aws_errors():
         client("lambda").update_alias(
             FunctionName=function,
             Name=ALIAS,

@@ -10,7 +10,7 @@ import urllib.request
 from typing import TypedDict, cast
 
 from errors import DeployError
-from infra.aws import client, one_line_errors
+from infra.aws import aws_errors, client
 from infra.stack import StackOutputs
 
 SMOKE_SENTENCE = "The boy is sitting on a bench."
@@ -57,7 +57,7 @@ def predict(outputs: StackOutputs, text: str, retry_seconds: float = 0) -> Predi
     """Ask the REST API for a prediction.
 
     Args:
-        outputs: Of the stack.
+        outputs: The stack's.
         text: The sentence.
         retry_seconds: For how long a refusal of the key is tried again.
 
@@ -126,14 +126,14 @@ def check_answer(status: int, body: bytes | str) -> PredictionAnswer:
 
 def redeploy_stage(outputs: StackOutputs) -> None:
     """Put the methods as they are now on the stage: CloudFormation deploys them only once."""
-    with one_line_errors():
+    with aws_errors():
         client("apigateway").create_deployment(
             restApiId=outputs.rest_api_id, stageName=outputs.stage_name
         )
 
 
 def _read_key(key_id: str) -> str:
-    with one_line_errors():
+    with aws_errors():
         key = client("apigateway").get_api_key(apiKey=key_id, includeValue=True)
     return str(key["value"])
 

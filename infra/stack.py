@@ -8,7 +8,7 @@ from typing import Self
 from botocore.exceptions import WaiterError
 
 from errors import DeployError
-from infra.aws import POLL_SECONDS, client, one_line_errors, waiter_config
+from infra.aws import POLL_SECONDS, aws_errors, client, waiter_config
 from infra.stack_events import first_failure
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
@@ -127,7 +127,7 @@ class Stack:
         before = self._describe()
 
         # CloudFormation would refuse an unknown parameter too, without saying which ones there are.
-        with one_line_errors():
+        with aws_errors():
             template = cloudformation.validate_template(TemplateBody=body)
         declared = {parameter["ParameterKey"] for parameter in template["Parameters"]}
         if unknown := sorted(set(parameters) - declared):
@@ -148,7 +148,7 @@ class Stack:
         }
 
         try:
-            with one_line_errors():
+            with aws_errors():
                 if before is None:
                     # A stack whose creation failed cannot be updated: it must go.
                     cloudformation.create_stack(**request, OnFailure="DELETE")
@@ -167,7 +167,7 @@ class Stack:
         Raises:
             DeployError: A resource could not be deleted.
         """
-        with one_line_errors():
+        with aws_errors():
             client("cloudformation").delete_stack(StackName=self.name)
         self._wait_for("stack_delete_complete")
 
@@ -188,7 +188,7 @@ class Stack:
     def _describe(self) -> "_Description | None":
         """Return what CloudFormation says of the stack, None if there is none."""
         try:
-            with one_line_errors():
+            with aws_errors():
                 answer = client("cloudformation").describe_stacks(StackName=self.name)
         except DeployError as error:
             if error.code == "ValidationError" and "does not exist" in str(error):
@@ -211,7 +211,7 @@ class Stack:
         description = self._describe()
         stack_id = self.name if description is None else description.stack_id
 
-        with one_line_errors():
+        with aws_errors():
             waiter = client("cloudformation").get_waiter(waiter_name)
             config = waiter_config(_PATIENCE_MINUTES, self.poll_seconds)
             try:

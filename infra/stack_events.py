@@ -1,11 +1,11 @@
 """What CloudFormation tells of a change of the stack that failed."""
 
-from infra.aws import client, one_line_errors
+from infra.aws import aws_errors, client
 
 
 def first_failure(stack_id: str) -> str:
     """Return which resource failed first, and why; later failures are only its consequences."""
-    with one_line_errors():
+    with aws_errors():
         events = client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"]
 
     # Newest first. What lies behind the start of this operation belongs to an earlier one.

@@ -17,11 +17,11 @@ from monitoring.delivery import Refusals
 from monitoring.log_events import DeadLetter, LogData, encode
 from monitoring.signers import aws_errors
 
-MOST_LETTERS = 100
+MAX_LETTERS = 100
 """Documents of one batch that may be refused. With more the fault is in the server (a mapping, its
 number of shards) and no letter helps: the batch stays whole, and is its own dead letter."""
 
-LONGEST_REASON = 1000
+MAX_REASON_LENGTH = 1000
 """Characters of the server's reason that a dead letter carries."""
 
 LETTERS_PER_REQUEST, BYTES_PER_REQUEST = 10, 250_000
@@ -51,7 +51,7 @@ class DeadLetterQueue:
                 refused one. The caller delivers the batch again: then a letter may come twice.
             ElasticError: SQS refused a whole request, or could not be reached.
         """
-        if len(refused) > MOST_LETTERS:
+        if len(refused) > MAX_LETTERS:
             raise DeliveryError(
                 f"{len(refused)} documents refused, too many for dead letters: {first(refused)}"
             )
@@ -76,7 +76,7 @@ def dead_letters(data: LogData, refused: Refusals) -> Iterator[DeadLetter]:
         reason = refused.get(event["id"])
         if reason is not None:
             letter = encode({**data, "logEvents": [event]})
-            yield {**letter, "reason": reason[:LONGEST_REASON]}
+            yield {**letter, "reason": reason[:MAX_REASON_LENGTH]}
 
 
 def first(refused: Refusals) -> str:

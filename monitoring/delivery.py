@@ -31,7 +31,7 @@ ACTION_BYTES = 100
 REQUEST_TIMEOUT = 15.0
 """Seconds."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0
 """Seconds between two tries; each pause is twice as long as the one before."""
 
 REFUSED = {400, 413}
@@ -106,7 +106,7 @@ def _deliver_batch(batch: list[Document], server: Elastic, deadline: float) -> R
             # Forwarders that failed together must not all come back at the same moment.
             jittered = pause * random.uniform(0.5, 1.0)
             time.sleep(max(0.0, min(jittered, deadline - time.monotonic())))
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, MAX_PAUSE)
 
     return refused
 

@@ -33,7 +33,7 @@ from monitoring.signers import Sign, choose_signer
 JsonObject = dict[str, Any]
 """A JSON object in another program's format: Elasticsearch's, Kibana's, AWS's or a log line's."""
 
-LONGEST_REASON = 500
+MAX_REASON_LENGTH = 500
 """Characters of a server's error answer that an error message quotes."""
 
 
@@ -193,8 +193,8 @@ def _reason(answer: str) -> str:
             reason = error["reason"]
         else:
             reason = body.get("message") or error or answer
-        return str(reason)[:LONGEST_REASON]
+        return str(reason)[:MAX_REASON_LENGTH]
 
     except (ValueError, KeyError, AttributeError):
         # Not JSON, or in nobody's form.
-        return answer[:LONGEST_REASON].strip() or "no reason given"
+        return answer[:MAX_REASON_LENGTH].strip() or "no reason given"

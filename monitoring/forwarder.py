@@ -33,7 +33,7 @@ from errors import DeliveryError, ElasticError, PayloadError
 from monitoring.dead_letters import DeadLetterQueue, first, sqs
 from monitoring.delivery import Document, deliver
 from monitoring.elastic import Elastic, JsonObject
-from monitoring.log_events import CONTROL_MESSAGE, CloudWatchLogsEvent, LogData, decode
+from monitoring.log_events import CONTROL_MESSAGE, CloudWatchLogsEvent, LogData, LogEvent, decode
 from monitoring.log_messages import extract, lambda_report
 
 MARGIN_SECONDS = 2.0
@@ -158,23 +158,9 @@ def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]
         }
 
         for event in data["logEvents"]:
-            message = event["message"]
-            fields = _fields(message)
-            if fields is None:
-                if not keep_all:
-                    continue
-                fields = lambda_report(message, extract(message))
-
-            # A message may have fields of these names: the event's replace them.
-            milliseconds = event["timestamp"]
-            fields["@id"] = event["id"]
-            fields["@timestamp"] = _iso(milliseconds)
-            fields["@message"] = message
-            fields.update(origin)
-
-            # A lone surrogate is valid in JSON but not in UTF-8: it becomes "?".
-            source = _encode_fields(fields).encode("utf-8", "replace")
-            yield Document(event["id"], _index(milliseconds // DAY_MS), source)
+            fields = _fields(event["message"], keep_all=keep_all)
+            if fields is not None:
+                yield _document(event, fields, origin)
 
     except (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise PayloadError(
@@ -182,19 +168,33 @@ def to_documents(data: LogData, *, keep_all: bool = False) -> Iterator[Document]
         ) from error
 
 
-def _fields(message: str) -> JsonObject | None:
-    """Return what a line of ours says, None for any other line.
+def _fields(message: str, *, keep_all: bool) -> JsonObject | None:
+    """Return what a line of ours says; of any other line nothing, or None without ``keep_all``.
 
     Fields of other lines may have our names and other types (an ``"error": "text"``), which
     Elasticsearch would refuse: such a line is kept only as the message that it is.
     """
     fields = extract(message)
-    if fields is None:
+    if fields is None and OURS.search(message):
         # Lambda cuts lines over its limit, and nobody would miss what is dropped here.
-        return {"event": "unreadable"} if OURS.search(message) else None
+        return {"event": "unreadable"}
+    if fields is not None and ("prediction" in fields or fields.get("event") == "error"):
+        return fields
+    return lambda_report(message, fields) if keep_all else None
 
-    is_ours = "prediction" in fields or fields.get("event") == "error"
-    return fields if is_ours else None
+
+def _document(event: LogEvent, fields: JsonObject, origin: JsonObject) -> Document:
+    milliseconds = event["timestamp"]
+
+    # A message may have fields of these names: the event's replace them.
+    fields["@id"] = event["id"]
+    fields["@timestamp"] = _iso(milliseconds)
+    fields["@message"] = event["message"]
+    fields.update(origin)
+
+    # A lone surrogate is valid in JSON but not in UTF-8: it becomes "?".
+    source = _encode_fields(fields).encode("utf-8", "replace")
+    return Document(event["id"], _index(milliseconds // DAY_MS), source)
 
 
 # A batch holds few days and few seconds but many events: their texts are made once.

@@ -12,6 +12,28 @@ from monitoring.elastic import JsonObject
 INDEX = "kibanaSavedObjectMeta.searchSourceJSON.index"
 """The name under which an object refers to its index pattern."""
 
+# The migrations and charts of Kibana 7.12 and later read each of these settings, also the empty
+# ones, and fail without it.
+CATEGORY_AXIS: JsonObject = {
+    "id": "CategoryAxis-1",
+    "type": "category",
+    "position": "bottom",
+    "show": True,
+    "scale": {"type": "linear"},
+    "labels": {"show": True, "rotate": 0, "truncate": 100},
+    "title": {},
+}
+VALUE_AXIS: JsonObject = {
+    "id": "ValueAxis-1",
+    "name": "LeftAxis-1",
+    "type": "value",
+    "position": "left",
+    "show": True,
+    "scale": {"type": "linear", "mode": "normal"},
+    "labels": {"show": True, "rotate": 0, "truncate": 100},
+    "title": {"text": ""},
+}
+
 
 def classic_metric(
     identity: str, title: str, view: str, query: str, aggregations: Sequence[JsonObject]
@@ -83,27 +105,6 @@ def colored_bars(
         {"id": "3", "enabled": True, "schema": "group", "type": "terms", "params": terms},
     ]
 
-    # The migrations and charts of Kibana 7.12 and later read each of these settings, also the empty
-    # ones, and fail without it.
-    category_axis: JsonObject = {
-        "id": "CategoryAxis-1",
-        "type": "category",
-        "position": "bottom",
-        "show": True,
-        "scale": {"type": "linear"},
-        "labels": {"show": True, "rotate": 0, "truncate": 100},
-        "title": {},
-    }
-    value_axis: JsonObject = {
-        "id": "ValueAxis-1",
-        "name": "LeftAxis-1",
-        "type": "value",
-        "position": "left",
-        "show": True,
-        "scale": {"type": "linear", "mode": "normal"},
-        "labels": {"show": True, "rotate": 0, "truncate": 100},
-        "title": {"text": ""},
-    }
     drawn = {
         "show": True,
         "type": "histogram",
@@ -116,8 +117,8 @@ def colored_bars(
         "type": "histogram",
         "addTooltip": True,
         "addLegend": False,
-        "categoryAxes": [category_axis],
-        "valueAxes": [value_axis],
+        "categoryAxes": [CATEGORY_AXIS],
+        "valueAxes": [VALUE_AXIS],
         "seriesParams": [drawn],
     }
     state = {"type": "histogram", "aggs": aggs, "params": params}

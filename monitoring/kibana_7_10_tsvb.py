@@ -7,7 +7,7 @@ from monitoring.elastic import JsonObject
 from monitoring.kibana_7_10_charts import visualization
 
 COLORS = ("#54B399", "#D36086", "#9170B8", "#B9A888")
-"""Of Kibana's own those that no label has, in the order in which the lines of a chart get them."""
+"""Kibana's palette without the labels' colors, in the order in which a chart's lines get them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Line:
         """Return the line in Kibana's format.
 
         Args:
-            number: Of the lines before it in the chart.
+            number: How many lines are before it in the chart.
         """
         settings: JsonObject = {
             "id": f"line-{number}",
@@ -105,7 +105,7 @@ def tsvb(
         title: Its title.
         index: The pattern of the indices that it reads.
         lines: What it draws.
-        interval: Of time, such as ``>=1m``. Empty: Kibana chooses.
+        interval: Time between two points, such as ``>=1m``. Empty: Kibana chooses.
         drop_last_bucket: Whether the interval that is not over yet is left out.
         legend: Where the names of the lines are: ``bottom`` or ``right``. Empty: nowhere.
         scale: ``linear`` or ``log``.

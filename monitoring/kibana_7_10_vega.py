@@ -6,7 +6,7 @@ from monitoring.elastic import JsonObject
 from monitoring.kibana_7_10_charts import vega
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v4.json"
-"""By this address Kibana knows which language a specification is in; it does not open it."""
+"""Address by which Kibana knows the language of a specification; it does not open it."""
 
 
 def histograms(

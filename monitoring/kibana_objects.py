@@ -14,7 +14,7 @@ from typing import Any
 from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.kibana_7_10 import ndjson, saved_objects
-from monitoring.steps import Report, covers, current
+from monitoring.steps import Report, covers, current, ensure
 
 FILES = Path(__file__).parent / "kibana"
 
@@ -133,7 +133,8 @@ def _dashboard(kibana: Elastic, report: Report, wanted: JsonObject) -> None:
     def read_existing() -> Any:
         return current(kibana, path, "data")
 
-    report.put(
+    ensure(
+        report,
         f"dashboard {DASHBOARD}",
         kibana,
         path,
@@ -181,7 +182,8 @@ def _put_by_id(kibana: Elastic, report: Report, kind: str, folder: str, wanted: 
         method, fixed = "PUT", {"id", "rule_type_id", "connector_type_id", "consumer"}
     body = {name: value for name, value in wanted.items() if name not in fixed}
 
-    report.put(
+    ensure(
+        report,
         f"{kind} {wanted['name']!r}",
         kibana,
         path,

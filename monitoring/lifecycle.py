@@ -17,7 +17,7 @@ from monitoring.policies import (
     remove_policy,
     require_no_other_policy,
 )
-from monitoring.steps import Report, current
+from monitoring.steps import Report, current, ensure
 
 DRIFT_DAYS = 400
 """Drift checks hold no text and are kept for a year. An index's age counts from its creation, and
@@ -96,7 +96,7 @@ def _put_lifecycle(server: Elastic, report: Report, retention: Retention) -> boo
     what = f"lifecycle: delete {retention.indices} after {retention.days} days"
     path = f"/_ilm/policy/{retention.policy}"
     try:
-        report.put(what, server, path, policy, current(server, path, retention.policy))
+        ensure(report, what, server, path, policy, current(server, path, retention.policy))
     except ElasticError as error:
         if not is_missing_api(error):
             raise
@@ -133,7 +133,7 @@ def _put_state_policy(server: Elastic, report: Report, api: str, retention: Rete
             if isinstance(template, list) and len(template) == 1:
                 existing["policy"]["ism_template"] = template[0]
 
-        state = report.put(what, server, path + revision, _state_policy(retention), existing)
+        state = ensure(report, what, server, path + revision, _state_policy(retention), existing)
     except ElasticError as error:
         if not is_missing_api(error):
             raise

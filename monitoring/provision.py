@@ -36,9 +36,9 @@ from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.kibana_objects import DASHBOARD, provision_kibana
 from monitoring.lifecycle import provision_lifecycle
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 from monitoring.security import provision_security
-from monitoring.steps import Report, covers, current
+from monitoring.steps import Report, covers, current, ensure
 
 FILES = Path(__file__).parent / "elasticsearch"
 
@@ -50,7 +50,7 @@ LOW_CONFIDENCE_LIMIT = 0.5
 
 
 def provision_elasticsearch(
-    server: Elastic, report: Report, reference: Reference | None = None
+    server: Elastic, report: Report, reference: ReferenceModel | None = None
 ) -> None:
     """Write index templates, lifecycle, first indices, and the histogram of a reference.
 
@@ -80,7 +80,7 @@ def provision_elasticsearch(
         names_policy: JsonObject = {"template": {"settings": {"index": {"lifecycle": {}}}}}
         if not policy and covers(existing, names_policy):
             existing = {}
-        report.put(f"index template {name}", server, url, template, existing)
+        ensure(report, f"index template {name}", server, url, template, existing)
 
     _first_indices(server, report)
     if reference is not None:
@@ -143,7 +143,7 @@ def _first_indices(server: Elastic, report: Report) -> None:
                 raise
 
 
-def _reference_histogram(server: Elastic, report: Report, reference: Reference) -> None:
+def _reference_histogram(server: Elastic, report: Report, reference: ReferenceModel) -> None:
     """Write one document per bin, unless those of this model's version exist."""
     what = f"reference histogram of model {reference.version}"
     histogram = reference.distributions.score_histogram
@@ -185,7 +185,7 @@ def main() -> None:
 
     server = Elastic.from_environment()
     report = Report()
-    reference = Reference.of(arguments.model) if arguments.model else None
+    reference = ReferenceModel.of(arguments.model) if arguments.model else None
     provision_elasticsearch(server, report, reference)
     provision_security(server, report, arguments.key_file)
 

@@ -8,7 +8,7 @@ from prediction.onnx_predictor import ColaONNXPredictor
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceModel:
     """A model's version, and what its validation set looked like to it."""
 
     version: str
@@ -18,7 +18,7 @@ class Reference:
     """What the model file recorded when it was validated."""
 
     @classmethod
-    def of(cls, path: Path) -> "Reference":
+    def of(cls, path: Path) -> "ReferenceModel":
         """Read the reference from a model file.
 
         Raises:

@@ -29,10 +29,10 @@ from monitoring.signers import aws_errors
 SECONDS_PER_DEAD_LETTER = 60.0
 """The time to deliver one dead letter in."""
 
-HIDDEN_WHILE_DELIVERED, HIDDEN_WHILE_SHOWN = 900, 5
+DELIVERY_VISIBILITY_TIMEOUT, DRY_RUN_VISIBILITY_TIMEOUT = 900, 5
 """Seconds until a dead letter that was read and not deleted can be read again."""
 
-MOST_MESSAGES = 10
+MAX_MESSAGES = 10
 """What one request to SQS may be about."""
 
 NOT_THE_LETTERS = {0, 401, 403, 404}
@@ -57,21 +57,21 @@ class QueueMessage(TypedDict, total=False):
     """``ErrorMessage`` says why Lambda gave up on the batch."""
 
 
-def receive(queue: Any, url: str, hide_seconds: int) -> Iterator[list[QueueMessage]]:
+def receive(queue: Any, url: str, visibility_timeout: int) -> Iterator[list[QueueMessage]]:
     """Yield every message that the queue shows, once; as many at a time as SQS gives.
 
     Args:
         queue: An SQS client.
         url: The queue's URL.
-        hide_seconds: How long each message then stays hidden from other readers.
+        visibility_timeout: How long each message then stays hidden from other readers.
     """
     seen: set[str] = set()
 
     while True:
         answer = queue.receive_message(
             QueueUrl=url,
-            MaxNumberOfMessages=MOST_MESSAGES,
-            VisibilityTimeout=hide_seconds,
+            MaxNumberOfMessages=MAX_MESSAGES,
+            VisibilityTimeout=visibility_timeout,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
@@ -106,7 +106,7 @@ def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
     # What to show again, by the messages' ids.
     handles: dict[str, str] = {}
     try:
-        for messages in receive(queue, url, HIDDEN_WHILE_DELIVERED):
+        for messages in receive(queue, url, DELIVERY_VISIBILITY_TIMEOUT):
             handles.update((message["MessageId"], message["ReceiptHandle"]) for message in messages)
             for message in messages:
                 if _deliver(message, server, counts):
@@ -154,12 +154,12 @@ def _show_again(queue: Any, url: str, handles: list[str]) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     # What stopped the replay may stop this too (credentials that have expired), and is what has to
-    # be told. The messages show themselves after HIDDEN_WHILE_DELIVERED.
+    # be told. The messages show themselves after DELIVERY_VISIBILITY_TIMEOUT.
     with suppress(BotoCoreError, ClientError):
-        for start in range(0, len(handles), MOST_MESSAGES):
+        for start in range(0, len(handles), MAX_MESSAGES):
             entries = [
                 {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                for number, handle in enumerate(handles[start : start + MOST_MESSAGES])
+                for number, handle in enumerate(handles[start : start + MAX_MESSAGES])
             ]
             queue.change_message_visibility_batch(QueueUrl=url, Entries=entries)
 
@@ -171,7 +171,7 @@ def show(queue: Any, url: str) -> Counter[str]:
         How many are ``waiting``.
     """
     counts: Counter[str] = Counter()
-    for messages in receive(queue, url, HIDDEN_WHILE_SHOWN):
+    for messages in receive(queue, url, DRY_RUN_VISIBILITY_TIMEOUT):
         for message in messages:
             counts["waiting"] += 1
             print(f"{message['MessageId']}: {_reason(message)}")
@@ -187,7 +187,7 @@ def summary(queue: Any, url: str, counts: Counter[str]) -> str:
     answer = queue.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
     hidden = int(answer["Attributes"][name])
     if hidden:
-        minutes = HIDDEN_WHILE_DELIVERED // 60
+        minutes = DELIVERY_VISIBILITY_TIMEOUT // 60
         return f"nothing to read now, hidden={hidden}: another run has them, for {minutes} minutes"
     return "the queue is empty"
 

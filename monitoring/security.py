@@ -6,7 +6,7 @@ from pathlib import Path
 from errors import ConfigError, ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.signers import basic
-from monitoring.steps import Report, current
+from monitoring.steps import Report, current, ensure
 
 WRITER = "cola_writer"
 """The name of the role and of its user."""
@@ -38,7 +38,7 @@ def provision_security(server: Elastic, report: Report, key_file: Path | None) -
         return
 
     path = f"/_security/role/{WRITER}"
-    report.put(f"role {WRITER}", server, path, WRITER_ROLE, current(server, path, WRITER))
+    ensure(report, f"role {WRITER}", server, path, WRITER_ROLE, current(server, path, WRITER))
 
     if writer_password:
         user = {

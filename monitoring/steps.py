@@ -30,48 +30,48 @@ class Report:
         print(f"{state:<10} {what}", flush=True)
         return state
 
-    def put(
-        self,
-        what: str,
-        server: Elastic,
-        path: str,
-        wanted: Any,
-        existing: Any,
-        method: str = "PUT",
-        read_again: Callable[[], Any] | None = None,
-    ) -> str:
-        """Write an object unless the existing one covers it already, and record what was done.
 
-        Args:
-            what: The object, for the report.
-            server: The server that keeps it.
-            path: Where to write it.
-            wanted: The object as it should be (JSON).
-            existing: The object as the server has it, None if it has none.
-            method: The HTTP method to write it with.
-            read_again: Returns the object as the server has it then. Kibana may keep an object in
-                a form of its own, which never covers what was written; whether writing changed
-                anything is then seen by comparing before and after.
+def ensure(
+    report: Report,
+    what: str,
+    server: Elastic,
+    path: str,
+    wanted: Any,
+    existing: Any,
+    method: str = "PUT",
+    read_again: Callable[[], Any] | None = None,
+) -> str:
+    """Write an object unless the existing one covers it already, and record what was done.
 
-        Returns:
-            What was recorded: created, updated or unchanged.
+    Args:
+        report: Takes what was done.
+        what: The object, for the report.
+        server: The server that keeps it.
+        path: Where to write it.
+        wanted: The object as it should be (JSON).
+        existing: The object as the server has it, None if it has none.
+        method: The HTTP method to write it with.
+        read_again: Returns the object as the server has it then. Kibana may keep an object in
+            a form of its own, which never covers what was written; whether writing changed
+            anything is then seen by comparing before and after.
 
-        Raises:
-            ElasticError: The server refused the object.
-        """
-        if existing is not None and covers(existing, wanted):
-            return self.add(what, "unchanged")
+    Returns:
+        What was recorded: created, updated or unchanged.
 
-        server.request(method, path, wanted)
-        if existing is None:
-            return self.add(what, "created")
+    Raises:
+        ElasticError: The server refused the object.
+    """
+    if existing is not None and covers(existing, wanted):
+        return report.add(what, "unchanged")
 
-        # Kibana has rewritten the object, perhaps into just what it was before.
-        after = read_again() if read_again else None
-        is_same = after is not None and all(
-            after.get(name) == existing.get(name) for name in wanted
-        )
-        return self.add(what, "unchanged" if is_same else "updated")
+    server.request(method, path, wanted)
+    if existing is None:
+        return report.add(what, "created")
+
+    # Kibana has rewritten the object, perhaps into just what it was before.
+    after = read_again() if read_again else None
+    is_same = after is not None and all(after.get(name) == existing.get(name) for name in wanted)
+    return report.add(what, "unchanged" if is_same else "updated")
 
 
 def current(server: Elastic, path: str, *keys: str | int) -> Any:

@@ -29,7 +29,7 @@ class Facts:
     """Matthews correlation coefficient on the whole validation set."""
 
     sha256: str | None = None
-    """Of the model file. DVC's md5 finds it in the store; this says that nobody exchanged it."""
+    """Digest of the model file, by which an exchanged one is seen; the store goes by DVC's md5."""
 
     corpus: str | None = None
     corpus_sha256: str | None = None

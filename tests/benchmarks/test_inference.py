@@ -1,11 +1,12 @@
 """How rounds of predictions become latencies and ratios."""
 
-from benchmarks.inference import BATCH_SIZES, THREADS, Variant, speed_ratios
+from benchmarks.inference import THREADS, speed_ratios
+from benchmarks.inference_ways import BATCH_SIZES, Way
 
 
 def test_a_latency_above_all_that_were_measured_is_none() -> None:
-    variant = Variant("eager", 8, 8, list, print, [100.0], [0.001, 0.002, 0.003, 0.004, 0.010])
-    assert 9 < variant.row(1)["p99_ms"] <= 10
+    way = Way("eager", 8, 8, list, print, [100.0], [0.001, 0.002, 0.003, 0.004, 0.010])
+    assert 9 < way.row(1)["p99_ms"] <= 10
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import quality, results
+from benchmarks.inputs import composed
 from tests.helpers.untrained_model import NO_CORPUS
 from training.provenance import BaseModel, CorpusFacts
 from training.report import TrainingReport
@@ -84,7 +85,7 @@ EXPORT_REPORT: dict[str, Any] = {
 
 
 def finished(overrides: Sequence[str], code: Code) -> TrainingReport:
-    config = quality.composed(overrides)
+    config = composed(overrides)
     mcc = config.seed / 100
     return TrainingReport(
         metrics={split: {"mcc": mcc, "sentences": 10} for split in SPLITS},

@@ -22,7 +22,6 @@ from drift.windows import Window, from_records
 from errors import ColaError
 from prediction.types import Prediction
 from tests.helpers.drift_data import (
-    EDGES,
     END,
     HOUR,
     REFERENCE,
@@ -145,7 +144,7 @@ def test_hashed_texts_count_as_duplicates_and_missing_ones_are_left_out() -> Non
     records = [record(item, END - HOUR / 2) for item in VALIDATION[:300]]
     for item in records:
         item["text"] = None
-    counted = from_records(records, END - HOUR, END, EDGES)
+    counted = from_records(records, END - HOUR, END, REFERENCE)
     assert (counted.texts, counted.distinct_texts) == (0, 0)
     counted = replace(counted, is_covered=True)
     checks = {check.name: check for check in judge(counted, counted, REFERENCE).checks}
@@ -181,7 +180,7 @@ def test_a_rotated_log_is_read_whole(tmp_path: Path) -> None:
     parts = [("", 0.2), (".1", 0.6), (".2", 1.5), (".3", 2.5)]
     for suffix, hours in parts:
         Path(f"{path}{suffix}").write_text(log_lines(VALIDATION[:100], END - hours * HOUR))
-    counted = from_records(read_log(path), END - HOUR, END, EDGES)
+    counted = from_records(read_log(path), END - HOUR, END, REFERENCE)
     assert counted.count == 200
     assert counted.is_covered
     assert [line["@timestamp"] for line in read_log(path)] == sorted(
@@ -192,7 +191,7 @@ def test_a_rotated_log_is_read_whole(tmp_path: Path) -> None:
 def test_a_window_that_the_log_does_not_cover_cannot_tell(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_text(log_lines(VALIDATION, END - HOUR / 2))
-    counted = from_records(read_log(path), END - HOUR, END, EDGES)
+    counted = from_records(read_log(path), END - HOUR, END, REFERENCE)
     assert counted.count == len(VALIDATION)
     assert not counted.is_covered
     assert judge(counted, counted, REFERENCE).state == "unknown"
@@ -248,7 +247,7 @@ def test_a_record_of_another_program_is_one_line() -> None:
         "prediction": {"label": "x"},
     }
     with pytest.raises(ColaError, match="lacks 'input'"):
-        from_records([strange], END - HOUR, END, EDGES)
+        from_records([strange], END - HOUR, END, REFERENCE)
 
 
 def test_a_record_of_another_program_cannot_be_labelled(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from drift import dispatch, label
 from drift.log_files import LogRecord
 from errors import ColaError
 from monitoring.elastic import Elastic
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 from tests.helpers.drift_data import END, HOUR, REFERENCE, VALIDATION, population, record
 from tests.helpers.servers import FaultyProxy, search
 
 
 @pytest.fixture(autouse=True)
 def reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reference, "of", classmethod(lambda cls, path: REFERENCE))
+    monkeypatch.setattr(ReferenceModel, "of", classmethod(lambda cls, path: REFERENCE))
 
 
 def write_log(path: Path, drifted: bool, count: int = 400) -> Path:

@@ -6,13 +6,12 @@ from itertools import islice
 
 import pytest
 
-from corpus.format import read_file
-from drift.__main__ import edges_of
-from drift.sentences import DRIFTED, SPLITS, read_sentences, sentences
+from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, read_folder
+from drift.sentences import KINDS, read_sentences, sentences
 from drift.verdict import judge
 from drift.windows import Window, from_records
 from export.reference import describe
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Prediction
 from tests.helpers.drift_data import END, HOUR, record
@@ -36,22 +35,23 @@ def validation(predictor: ColaONNXPredictor) -> list[Prediction]:
 
 
 @pytest.fixture(scope="module")
-def reference(predictor: ColaONNXPredictor, validation: list[Prediction]) -> Reference:
+def reference(predictor: ColaONNXPredictor, validation: list[Prediction]) -> ReferenceModel:
     """What the model says of corpus/, whatever corpus it was trained on."""
-    rows = [row for name in SPLITS for row in read_file(ROOT / "corpus" / name)]
+    splits = read_folder(ROOT / "corpus")
+    rows = [*splits[IN_DOMAIN], *splits[OUT_OF_DOMAIN]]
     labels = ["acceptable" if row.label else "unacceptable" for row in rows]
-    return Reference(predictor.info.version, describe(validation, labels))
+    return ReferenceModel(predictor.info.version, describe(validation, labels))
 
 
-def window(items: list[Prediction], reference: Reference) -> Window:
+def window(items: list[Prediction], reference: ReferenceModel) -> Window:
     lines = [record(item, END - HOUR / 2, reference.version) for item in items]
-    counted = from_records(lines, END - HOUR, END, edges_of(reference))
+    counted = from_records(lines, END - HOUR, END, reference)
     return replace(counted, is_covered=True)
 
 
 @pytest.mark.parametrize("size", [200, 1000])
 def test_no_alarm_on_resamples_of_the_validation_set(
-    validation: list[Prediction], reference: Reference, size: int
+    validation: list[Prediction], reference: ReferenceModel, size: int
 ) -> None:
     rng = random.Random(size)
     for _ in range(20):
@@ -59,9 +59,9 @@ def test_no_alarm_on_resamples_of_the_validation_set(
         assert judge(both[0], both[1], reference).state in ("ok", "warning")
 
 
-@pytest.mark.parametrize("kind", DRIFTED)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "normal"])
 def test_alarm_on_each_drifted_kind(
-    predictor: ColaONNXPredictor, reference: Reference, kind: str
+    predictor: ColaONNXPredictor, reference: ReferenceModel, kind: str
 ) -> None:
     normal = read_sentences(ROOT / "corpus")
     both = [

@@ -9,7 +9,6 @@ from drift.verdict import judge
 from drift.windows import Window, from_records
 from prediction.types import Prediction
 from tests.helpers.drift_data import (
-    EDGES,
     END,
     HOUR,
     REFERENCE,
@@ -28,7 +27,7 @@ def mixed(expected: list[Prediction], others: list[Prediction]) -> Window:
     at = END - HOUR / 2
     lines = [record(item, at) for item in expected]
     lines += [record(item, at, OTHER) for item in others]
-    return replace(from_records(lines, END - HOUR, END, EDGES), is_covered=True)
+    return replace(from_records(lines, END - HOUR, END, REFERENCE), is_covered=True)
 
 
 def some(count: int, **change: float) -> list[Prediction]:

@@ -15,7 +15,7 @@ from drift.log_files import read_log
 from drift.windows import from_elasticsearch, from_records
 from errors import ElasticError
 from monitoring.elastic import Elastic
-from tests.helpers.drift_data import EDGES, END, HOUR, VALIDATION, population, record
+from tests.helpers.drift_data import END, HOUR, REFERENCE, VALIDATION, population, record
 from tests.helpers.servers import ANY_PATH
 
 
@@ -43,11 +43,11 @@ def test_elasticsearch_and_the_log_file_give_the_same_window(
     )
     assert not answer["errors"]
     start = END - 4 * HOUR
-    expected = from_records(read_log(path), start, END, EDGES)
+    expected = from_records(read_log(path), start, END, REFERENCE)
     assert expected.count > 100
     assert expected.total == expected.count + 1
     assert expected.previous_count > 100
-    found = from_elasticsearch(server, start, END, EDGES)
+    found = from_elasticsearch(server, start, END, REFERENCE)
     assert found.score_sum == pytest.approx(expected.score_sum, rel=1e-6)
     assert replace(found, score_sum=0.0) == replace(expected, score_sum=0.0)
 
@@ -69,7 +69,7 @@ def test_an_answer_for_a_part_of_the_predictions_is_refused(
     server = Elastic(httpserver.url_for(""))
 
     with pytest.raises(ElasticError, match="a part of the predictions only.*try again"):
-        from_elasticsearch(server, END - HOUR, END, EDGES)
+        from_elasticsearch(server, END - HOUR, END, REFERENCE)
     with pytest.raises(ElasticError, match="a part of the predictions only.*try again"):
         list(label.from_elasticsearch(server, END))
 
@@ -78,7 +78,7 @@ def test_a_server_without_predictions_says_what_to_do(httpserver: HTTPServer) ->
     answer = {"timed_out": False, "_shards": {"total": 0, "failed": 0}, "hits": {"hits": []}}
     httpserver.expect_request(ANY_PATH).respond_with_json(answer)
     with pytest.raises(ElasticError, match="make provision"):
-        from_elasticsearch(Elastic(httpserver.url_for("")), END - HOUR, END, EDGES)
+        from_elasticsearch(Elastic(httpserver.url_for("")), END - HOUR, END, REFERENCE)
 
 
 @pytest.mark.parametrize(("unreadable", "is_refused"), [(2, False), (10, True), (300, True)])
@@ -98,6 +98,6 @@ def test_predictions_without_a_score_are_not_judged_by_the_others(
 
     if is_refused:
         with pytest.raises(ElasticError, match=f"{unreadable} of 300 predictions .* provision"):
-            from_elasticsearch(server, END - HOUR, END, EDGES)
+            from_elasticsearch(server, END - HOUR, END, REFERENCE)
     else:
-        assert from_elasticsearch(server, END - HOUR, END, EDGES).count == 300
+        assert from_elasticsearch(server, END - HOUR, END, REFERENCE).count == 300

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from corpus.format import digest, read_folder
-from drift.sentences import DRIFTED, read_sentences, sentences
+from drift.sentences import KINDS, read_sentences, sentences
 from drift.simulate import Client, send_all, warn_of_another_corpus
 from errors import ColaError
 from tests.helpers.paths import ROOT
@@ -75,7 +75,7 @@ def api() -> Iterator[Api]:
     api.thread.join()
 
 
-@pytest.mark.parametrize("kind", ["normal", *DRIFTED])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_gives_the_same_sentences(kind: str) -> None:
     def first(seed: int) -> list[str]:
         return list(islice(sentences(kind, NORMAL, seed), 50))

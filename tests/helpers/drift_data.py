@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from drift.__main__ import edges_of
 from drift.log_files import LogRecord
 from drift.verdict import Verdict, judge
 from drift.windows import Window, from_records
 from export.reference import describe
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 from prediction.types import Prediction
 
 END = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -52,8 +51,7 @@ def population(
 
 
 VALIDATION = list(islice(population(), 1043))
-REFERENCE = Reference(VERSION, describe(VALIDATION, [item.label for item in VALIDATION]))
-EDGES = edges_of(REFERENCE)
+REFERENCE = ReferenceModel(VERSION, describe(VALIDATION, [item.label for item in VALIDATION]))
 
 
 def record(item: Prediction, at: datetime, version: str = VERSION) -> LogRecord:
@@ -77,7 +75,8 @@ def record(item: Prediction, at: datetime, version: str = VERSION) -> LogRecord:
 
 def window(items: list[Prediction], version: str = VERSION) -> Window:
     at = END - HOUR / 2
-    counted = from_records([record(item, at, version) for item in items], END - HOUR, END, EDGES)
+    records = [record(item, at, version) for item in items]
+    counted = from_records(records, END - HOUR, END, REFERENCE)
     return replace(counted, is_covered=True)
 
 

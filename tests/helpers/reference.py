@@ -1,6 +1,6 @@
 """A model's reference distributions, as a validation run could have recorded them."""
 
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 from prediction import model_file
 from prediction.model_file import Histogram
 
@@ -14,4 +14,4 @@ DISTRIBUTIONS = model_file.Reference(
     expected_accuracy=0.8,
     accuracy=0.79,
 )
-REFERENCE = Reference("0123456789ab", DISTRIBUTIONS)
+REFERENCE = ReferenceModel("0123456789ab", DISTRIBUTIONS)

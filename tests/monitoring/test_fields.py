@@ -11,18 +11,15 @@ import pytest
 
 from drift.log_files import LogRecord
 from drift.verdict import judge
-from drift.windows import Edges, from_records, query
+from drift.windows import from_records, query
 from monitoring.kibana_7_10 import saved_objects
 from monitoring.kibana_objects import read, read_dashboard
 from serving.prediction_log import PredictionLog
 from tests.helpers.fake_predictor import INFO, expected
 from tests.helpers.fields import esql, flat, kql, mapped, named
 from tests.helpers.paths import ROOT
-from tests.helpers.reference import DISTRIBUTIONS, REFERENCE
+from tests.helpers.reference import REFERENCE
 
-EDGES = Edges(
-    DISTRIBUTIONS.score_histogram.edges, DISTRIBUTIONS.length_histogram.edges, REFERENCE.version
-)
 HOUR = timedelta(hours=1)
 
 
@@ -61,7 +58,7 @@ def test_every_field_of_a_drift_document_is_mapped(tmp_path: Path) -> None:
     prediction, _ = log_lines(tmp_path)
     now = datetime.now(UTC)
     record = cast(LogRecord, prediction)
-    counted = from_records([record], now - HOUR, now + HOUR, EDGES)
+    counted = from_records([record], now - HOUR, now + HOUR, REFERENCE)
     window = replace(counted, is_covered=True)
     verdict = judge(window, window, REFERENCE, min_sample=1)
 
@@ -115,7 +112,7 @@ def test_every_field_of_the_old_dashboard_is_mapped() -> None:
 
 def test_every_field_of_the_drift_query_is_mapped() -> None:
     now = datetime.now(UTC)
-    fields = set(named(query(now, now + HOUR, EDGES)))
+    fields = set(named(query(now, now + HOUR, REFERENCE)))
     some = {"prediction.probability_acceptable", "input.tokens", "model.version", "event"}
     assert {*some, "@timestamp"} <= fields
     assert fields <= mapped("cwl_template.json")

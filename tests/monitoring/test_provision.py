@@ -16,7 +16,7 @@ from errors import ConfigError, ElasticError
 from monitoring.elastic import Elastic
 from monitoring.kibana_objects import provision_kibana, read, read_dashboard
 from monitoring.provision import provision_elasticsearch
-from monitoring.reference import Reference
+from monitoring.reference import ReferenceModel
 from monitoring.security import WRITER_ROLE, provision_security
 from monitoring.signers import basic
 from monitoring.steps import Report, covers
@@ -39,7 +39,7 @@ def changed(report: Report) -> list[str]:
 # --- Elasticsearch ---------------------------------------------------------------------------
 
 
-def provision(server: Elastic, reference: Reference | None = None) -> Report:
+def provision(server: Elastic, reference: ReferenceModel | None = None) -> Report:
     report = Report()
     provision_elasticsearch(server, report, reference)
     return report
@@ -72,7 +72,7 @@ def test_the_first_indices_have_the_templates_mapping(server: Elastic) -> None:
 
 
 def test_the_reference_histogram_is_that_of_the_model_given_last(server: Elastic) -> None:
-    provision(server, Reference("aaaaaaaaaaaa", DISTRIBUTIONS))
+    provision(server, ReferenceModel("aaaaaaaaaaaa", DISTRIBUTIONS))
     provision(server, REFERENCE)
 
     hits = search(server, {"size": 100}, "cola-reference")["hits"]["hits"]
