@@ -14,13 +14,9 @@ on the cores of this machine.
 import argparse
 import os
 import signal
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import ray
@@ -29,29 +25,16 @@ from ray.exceptions import RayError, RayTaskError
 from commands.run import run_command
 from errors import ColaError, ConfigError, Interrupted
 from prediction.cores import available_cores
+from prediction.job_progress import PROGRESS_SECONDS, Done, Progress
 from prediction.onnx_predictor import ColaONNXPredictor
-from prediction.parquet_parts import Job, Part, predict_part, prepare_output, read_input
+from prediction.parquet_job import Job, Part, absolute, prepare_output, read_input
+from prediction.parquet_parts import predict_part
 
 # How often a part may lose its worker or machine before the job gives up.
 RETRIES = 5
 
 # Only paths and counts travel through Ray. Its default is a third of the memory.
 OBJECT_STORE_BYTES = 100_000_000
-
-PROGRESS_WIDTH = 30
-PROGRESS_SECONDS = 10.0
-"""Between two lines of progress, where standard error is not a terminal."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a worker says of a part that it has written."""
-
-    rows: int
-    failed: int
-    """Rows without a prediction."""
-    node: str
-    """Ray's name of the machine."""
 
 
 def main() -> None:
@@ -69,9 +52,9 @@ def main() -> None:
     options = parser.parse_args()
 
     # Report what is wrong here, in one line, rather than from a worker.
-    model = str(Path(options.model).resolve())
+    model = absolute(options.model)
     version = ColaONNXPredictor(model, threads=1).info.version
-    job = Job(options.input, options.output, options.column, model, version)
+    job = Job(absolute(options.input), absolute(options.output), options.column, model, version)
     source = read_input(job)
     try:
         # Before the output is made: one without anything in it would ask for --resume.
@@ -86,43 +69,50 @@ def main() -> None:
     progress.say_summary(job.output, earlier)
 
 
-def predict_all(job: Job, parts: list[Part]) -> "Progress":
+def predict_all(job: Job, parts: list[Part]) -> Progress:
     """Predict parts, and show how far it is.
 
     Raises:
-        ColaError: A part failed, or Ctrl-C was pressed.
+        ColaError: Parts failed, though all others are done, or the job was told to stop.
     """
     progress = Progress(sum(part.rows for part in parts))
     try:
-        with remembered_interrupt() as was_pressed:
-            for done in predict_parts(job, parts):
-                progress.add(done)
-                if was_pressed.is_set():
+        with remembered_signal() as was_told_to_stop:
+            for results in predict_parts(job, parts):
+                progress.add(results)
+                if was_told_to_stop.is_set():
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
-        progress.end_line()
         raise Interrupted(f"interrupted: {job.output} can be continued with --resume") from None
+    finally:
+        progress.end_line()
+
+    if failures := progress.failures:
+        raise ColaError(
+            f"{len(failures):,} part(s) failed, the first: {failures[0]}; continue with --resume"
+        )
     return progress
 
 
 @contextmanager
-def remembered_interrupt() -> Iterator[threading.Event]:
-    """Yield what tells whether Ctrl-C was pressed.
+def remembered_signal() -> Iterator[threading.Event]:
+    """Raise KeyboardInterrupt for Ctrl-C and for SIGTERM; yield what tells whether one came.
 
-    Python raises KeyboardInterrupt wherever it is just then, and in a callback of Ray's it gets
-    lost.
+    Python raises it wherever it is just then, and in a callback of Ray's it gets lost. Ray's own
+    handler of SIGTERM ends the process without a word.
     """
-    was_pressed = threading.Event()
+    was_told_to_stop = threading.Event()
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        was_pressed.set()
+    def stop(number: int, frame: FrameType | None) -> None:
+        was_told_to_stop.set()
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGINT, interrupt)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield was_pressed
+        yield was_told_to_stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def connect() -> None:
@@ -136,12 +126,15 @@ def connect() -> None:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     quiet = {"log_to_driver": False, "logging_level": "error"}
 
-    if address := os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address != "local":
+        # Knock once, not 20 times: where nobody listens, Ray takes most of a minute to notice.
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
         try:
             ray.init(address, **quiet)
-        except (ConnectionError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"RAY_ADDRESS={address}: no cluster answers ({reason})") from None
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"RAY_ADDRESS={address}: cannot join a cluster ({reason})") from None
         return
     ray.init(
         "local",
@@ -152,14 +145,14 @@ def connect() -> None:
     )
 
 
-def predict_parts(job: Job, parts: list[Part]) -> Iterator[Done]:
-    """Predict parts on all cores of the cluster; yield each as it is done, in any order.
+def predict_parts(job: Job, parts: list[Part]) -> Iterator[list[Done | ColaError]]:
+    """Predict parts on all cores of the cluster, in any order.
 
     A core is never left to reading or to writing: a worker reads, predicts and writes its own part,
     and so there are as many workers as cores.
 
-    Raises:
-        ColaError: A part failed.
+    Yields:
+        What became of the parts that have ended since; none if that takes PROGRESS_SECONDS.
     """
 
     def run(job: Job, part: Part) -> Done:
@@ -169,79 +162,23 @@ def predict_parts(job: Job, parts: list[Part]) -> Iterator[Done]:
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(run)
     part_of = {task.remote(job, part): part for part in parts}
 
-    waiting = list(part_of)
-    while waiting:
-        finished, waiting = ray.wait(waiting)
-        for reference in finished:
-            part = part_of.pop(reference)
-            where = f"{part.file}, row group {part.row_group}, from row {part.first_row}"
-            try:
-                done: Done = ray.get(reference)
-            except RayTaskError as error:
-                reason = error.cause if isinstance(error.cause, ColaError) else repr(error.cause)
-                raise ColaError(f"{where}: {reason}; then continue with --resume") from None
-            except RayError as error:
-                reason = str(error).splitlines()[0]
-                raise ColaError(
-                    f"{where}: lost {RETRIES + 1} workers ({reason}); continue with --resume"
-                ) from None
-            yield done
+    while part_of:
+        ended, _ = ray.wait(list(part_of), timeout=PROGRESS_SECONDS)
+        yield [result_of(reference, part_of.pop(reference)) for reference in ended]
 
 
-class Progress:
-    """A bar on a terminal, else a line every few seconds; on standard error.
-
-    Args:
-        total: Rows that are to be predicted.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self._rows = self._failed = 0
-        self._nodes: set[str] = set()
-        self._start = self._last_line = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
-
-    def add(self, done: Done) -> None:
-        """Count a part, and show it."""
-        self._rows += done.rows
-        self._failed += done.failed
-        self._nodes.add(done.node)
-
-        now = time.monotonic()
-        share = self._rows / self.total
-        line = f"{share:4.0%}  {self._rows:,} of {self.total:,} rows, {self._rate(now):,.0f}/s"
-        if self._is_terminal:
-            bar = "#" * round(PROGRESS_WIDTH * share)
-            print(f"\r[{bar:{PROGRESS_WIDTH}}] {line} ", end="", file=sys.stderr, flush=True)
-        elif now - self._last_line >= PROGRESS_SECONDS:
-            self._last_line = now
-            print(line, file=sys.stderr, flush=True)
-
-    def end_line(self) -> None:
-        """Leave the bar as it is; what follows begins a new line."""
-        if self._is_terminal:
-            print(file=sys.stderr)
-
-    def say_summary(self, output: str, earlier: int) -> None:
-        """Say how much was done, how fast, and where it is.
-
-        Args:
-            output: The folder.
-            earlier: Rows that an interrupted run had done.
-        """
-        self.end_line()
-        now = time.monotonic()
-        continued = f", after {earlier:,} of an earlier run" if earlier else ""
-        failed = f", {self._failed:,} without a prediction (see `error`)" if self._failed else ""
-        print(
-            f"{self._rows:,} rows in {now - self._start:.1f} s: {self._rate(now):,.0f} rows/s"
-            f" on {len(self._nodes)} node(s){continued}{failed}; in {output}",
-            file=sys.stderr,
-        )
-
-    def _rate(self, now: float) -> float:
-        return self._rows / max(now - self._start, 1e-9)
+def result_of(reference: "ray.ObjectRef[Done]", part: Part) -> Done | ColaError:
+    """Return what a worker says of a part that has ended, or why the part failed."""
+    where = f"{part.file}, row group {part.row_group}, from row {part.first_row}"
+    try:
+        done: Done = ray.get(reference)
+        return done
+    except RayTaskError as error:
+        reason = error.cause if isinstance(error.cause, ColaError) else repr(error.cause)
+        return ColaError(f"{where}: {reason}")
+    except RayError as error:
+        reason = str(error).splitlines()[0]
+        return ColaError(f"{where}: lost {RETRIES + 1} workers ({reason})")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from commands.run import run_command
-from errors import CheckpointError
+from errors import CheckpointError, InvalidText
 from export.calibration import NO_CALIBRATION, Calibration
 from export.checkpoint import load_with_digest
 from prediction.command_line import main
@@ -67,8 +67,16 @@ class ColaPredictor:
         Raises:
             InvalidText: One of them cannot be predicted.
         """
-        encoded = [self._encoder.encode(text) for text in texts]
+        return self._predict_encoded([self._encoder.encode(text) for text in texts])
 
+    def predict_each(self, texts: Sequence[str]) -> list[Prediction | InvalidText]:
+        """Predict several texts, in order; one that cannot be predicted gives its error instead."""
+        encoded = self._encoder.encode_each(texts)
+        valid = [item for item in encoded if isinstance(item, Encoded)]
+        predictions = iter(self._predict_encoded(valid))
+        return [next(predictions) if isinstance(item, Encoded) else item for item in encoded]
+
+    def _predict_encoded(self, encoded: list[Encoded]) -> list[Prediction]:
         # Sentences of similar length share a batch, which then has little padding.
         order = sorted(range(len(encoded)), key=lambda position: len(encoded[position].ids))
 

@@ -8,7 +8,9 @@ cores.py           how many cores this process may use
 session.py         a model file in ONNX Runtime
 onnx_predictor.py  predictions from model.onnx
 command_line.py    the command line of both scripts
-parquet_parts.py   a Parquet input in parts, predicted one by one
+parquet_job.py     the parts of a Parquet input, and those that an output lacks
+parquet_parts.py   one of these parts: read, predicted and written
+job_progress.py    how far such a job is
 stream.py          a file of sentences, predicted batch by batch
 input_files.py     the files of sentences that it reads
 printing.py        answers on standard output

@@ -71,6 +71,8 @@ def parse_arguments(doc: str, default_model: str) -> argparse.Namespace:
     options = parser.parse_args()
     if bool(options.sentences) == bool(options.input):
         parser.error("give sentences, or a file with --input")
+    if options.output == "-":
+        parser.error("--output -: leave it out; standard output is the default")
     if options.output and not options.input:
         parser.error("--output needs --input")
     if options.resume and not options.output:

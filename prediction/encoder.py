@@ -1,5 +1,7 @@
 """From a text to the token ids that a model reads, and the texts that cannot be read."""
 
+from collections.abc import Sequence
+
 from tokenizers import Encoding, Tokenizer
 
 from errors import InvalidText
@@ -58,9 +60,10 @@ class TextEncoder:
         try:
             encoding = self._encode_beginning(text)
         except (TypeError, UnicodeEncodeError):
-            # The tokenizer takes UTF-8, which cannot express half of a surrogate pair.
+            # The tokenizer takes UTF-8, which cannot express half of a surrogate pair; that is also
+            # what ``input_files.open_input`` makes of a byte that is not UTF-8.
             raise InvalidText(
-                "text has half of a surrogate pair, which is no character: remove it"
+                "text has bytes that are not UTF-8, or half of a surrogate pair: give it as UTF-8"
             ) from None
 
         ids = encoding.ids
@@ -69,6 +72,16 @@ class TextEncoder:
 
         unknown_tokens = ids.count(self._unknown_id)
         return Encoded(text, ids, unknown_tokens, truncated=bool(encoding.overflowing))
+
+    def encode_each(self, texts: Sequence[str]) -> list[Encoded | InvalidText]:
+        """Check and tokenize texts, in order; a text that is refused gives its error instead."""
+        return [self._encode_or_refuse(text) for text in texts]
+
+    def _encode_or_refuse(self, text: str) -> Encoded | InvalidText:
+        try:
+            return self.encode(text)
+        except InvalidText as error:
+            return error
 
     def _encode_beginning(self, text: str) -> Encoding:
         """Tokenize a text without reading far more of it than is kept.

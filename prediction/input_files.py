@@ -1,5 +1,6 @@
 """The files of sentences that the command line reads: .txt, .jsonl and .csv, record by record."""
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ SUFFIXES = (".txt", ".jsonl", ".csv")
 
 # Of a .csv file. Only a sentence's first tokens are read, however long it is.
 MAX_FIELD_CHARACTERS = 1_000_000
+
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 COLUMNS = ("sentence", "text")
 """The column of a .csv file, or the key of a .jsonl record, that holds the sentence."""
@@ -48,11 +51,14 @@ def read_records(file: IO[str], source: str) -> Iterator[str]:
         source: Its name; the suffix says what the file holds.
 
     Raises:
-        ConfigError: A record is malformed, a .csv file has no column of sentences, or the file
-            cannot be read any further.
+        ConfigError: The file is UTF-16, a record is malformed, a .csv file has no column of
+            sentences, or the file cannot be read any further.
     """
     suffix = Path(source).suffix
     try:
+        if file.buffer.peek(2)[:2] in UTF_16_MARKS:  # type: ignore[attr-defined]
+            raise ConfigError(f"--input {source}: is UTF-16; save it as UTF-8")
+
         if suffix == ".csv":
             yield from _read_csv(file, source)
         elif suffix == ".jsonl":
@@ -67,22 +73,36 @@ def read_records(file: IO[str], source: str) -> Iterator[str]:
 
 def _read_csv(file: IO[str], source: str) -> Iterator[str]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    rows = csv.DictReader(file)
+
+    # Strict, because a quote that is not closed makes one sentence of all that follows it.
+    rows = csv.reader(file, strict=True)
+    line = 1
     try:
-        column = next((name for name in COLUMNS if name in (rows.fieldnames or ())), None)
-        if column is None:
+        columns = next(rows, [])
+        index = next((columns.index(name) for name in COLUMNS if name in columns), None)
+        if index is None:
             raise ConfigError(f"--input {source}: no column is named {' or '.join(COLUMNS)}")
 
+        line = rows.line_num + 1
         for row in rows:
-            yield row[column] or ""
-    except csv.Error:
-        # A quote that is not closed makes one sentence of all that follows it.
-        where = f"--input {source}, before line {rows.line_num + 1}"
-        limit = f"{MAX_FIELD_CHARACTERS:,} characters"
-        raise ConfigError(f"{where}: a field of over {limit}; is a quote not closed?") from None
+            if len(row) > len(columns):
+                raise ConfigError(
+                    f"--input {source}, line {line}: more fields than columns; "
+                    "put the sentence in quotes"
+                )
+            yield row[index] if index < len(row) else ""
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise ConfigError(
+            f"--input {source}, line {line}: {error}; "
+            "is a quote not closed, or one in a quoted sentence not doubled?"
+        ) from None
 
 
 def _read_json(line: str, where: str) -> str:
+    if not line.strip():
+        return ""
+
     try:
         value = json.loads(line)
     except RecursionError:
@@ -91,7 +111,9 @@ def _read_json(line: str, where: str) -> str:
         raise ConfigError(f"{where}: not JSON ({error})") from None
 
     if isinstance(value, dict):
-        value = next((value[name] for name in COLUMNS if name in value), None)
+        value = next((value[name] for name in COLUMNS if name in value), value)
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise ConfigError(
             f"{where}: neither a string nor an object with a string named {' or '.join(COLUMNS)}"

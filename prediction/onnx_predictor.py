@@ -7,14 +7,15 @@ more threads for one row pay off only where there is no other row to run.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import ModelFileError
+from errors import InvalidText, ModelFileError
 from prediction.cores import available_cores
 from prediction.encoder import TextEncoder
 from prediction.model_file import Lineage, Reference
@@ -22,7 +23,10 @@ from prediction.rows import plan
 from prediction.session import REMEDY, Session, open_session
 from prediction.types import Answer, Encoded, ModelInfo, Prediction
 
-# What a thread of ``predict_many`` tokenizes and predicts before it takes the next slice.
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Texts that a thread works on before it takes the next slice.
 SLICE_SENTENCES = 64
 
 METADATA = ("labels", "tokenizer", "max_length", "packing", "lineage", "reference")
@@ -94,13 +98,13 @@ class ColaONNXPredictor:
         Raises:
             InvalidText: One of them cannot be predicted.
         """
-        if self._pool is None or len(texts) == 1:
-            return self._predict_slice(texts)
+        # All are encoded before one is predicted: a batch that is refused costs no more than that.
+        encoded = self._in_slices(self._encode_all, texts)
+        return self._in_slices(self.predict_encoded, encoded)
 
-        size = max(1, min(SLICE_SENTENCES, math.ceil(len(texts) / self.threads)))
-        slices = [texts[start : start + size] for start in range(0, len(texts), size)]
-        results = self._pool.map(self._predict_slice, slices)
-        return [prediction for predictions in results for prediction in predictions]
+    def predict_each(self, texts: Sequence[str]) -> list[Prediction | InvalidText]:
+        """Predict several texts, in order; one that cannot be predicted gives its error instead."""
+        return self._in_slices(self._predict_valid, texts)
 
     def encode(self, text: str) -> Encoded:
         """Check and tokenize one text.
@@ -133,8 +137,25 @@ class ColaONNXPredictor:
 
         return [predictions[position] for position in range(len(encoded))]
 
-    def _predict_slice(self, texts: Sequence[str]) -> list[Prediction]:
-        return self.predict_encoded([self.encode(text) for text in texts])
+    def _in_slices(
+        self, function: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
+    ) -> list[Result]:
+        """Return a function's results, in order, each thread working on a slice of the items."""
+        if self._pool is None or len(items) == 1:
+            return function(items)
+
+        size = max(1, min(SLICE_SENTENCES, math.ceil(len(items) / self.threads)))
+        slices = [items[start : start + size] for start in range(0, len(items), size)]
+        return [result for results in self._pool.map(function, slices) for result in results]
+
+    def _encode_all(self, texts: Sequence[str]) -> list[Encoded]:
+        return [self.encode(text) for text in texts]
+
+    def _predict_valid(self, texts: Sequence[str]) -> list[Prediction | InvalidText]:
+        encoded = self._encoder.encode_each(texts)
+        valid = [item for item in encoded if isinstance(item, Encoded)]
+        predictions = iter(self.predict_encoded(valid))
+        return [next(predictions) if isinstance(item, Encoded) else item for item in encoded]
 
     def _run_row(self, sentences: list[list[int]], session: Session) -> NDArray[np.float32]:
         """Run the model on one row of sentences.

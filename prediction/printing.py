@@ -49,5 +49,9 @@ def discard_output() -> None:
 def _row_of(answer: Answer | Failure) -> str:
     if "error" in answer:
         return f"{'error':12}         {answer['text']!r}: {answer['error']}"
+
     label, score = answer["prediction"]["label"], answer["prediction"]["score"]
-    return f"{label:12}  {score:.4f}  {answer['text']}"
+
+    # Nothing that would begin another line, or command the terminal.
+    text = answer["text"] if answer["text"].isprintable() else repr(answer["text"])
+    return f"{label:12}  {score:.4f}  {text}"

@@ -60,14 +60,19 @@ class Stream:
         Raises:
             ConfigError: A file cannot be used.
         """
-        with open_input(self._source) as file:
-            records = read_records(file, self._source)
+        try:
+            with open_input(self._source) as file:
+                records = read_records(file, self._source)
 
-            if self._output is None:
-                for answers in self._answers(records, file):
-                    show(answers, self._as_json)
-            else:
-                self._write(self._output, records, file)
+                if self._output is None:
+                    for answers in self._answers(records, file):
+                        _wipe_progress()
+                        show(answers, self._as_json)
+                else:
+                    self._write(self._output, records, file)
+        finally:
+            # What is said next, be it an error, begins the line.
+            _wipe_progress()
 
         self._say_summary()
 
@@ -96,15 +101,12 @@ class Stream:
                 self._show_progress(file)
 
     def _predict(self, texts: list[str]) -> list[Answer | Failure]:
-        try:
-            return [prediction.as_dict() for prediction in self._predictor.predict_many(texts)]
-        except InvalidText as error:
-            if len(texts) == 1:
-                return [{"text": texts[0], "error": str(error)}]
-
-        # Halve the batch until the one that cannot be predicted is found.
-        middle = len(texts) // 2
-        return self._predict(texts[:middle]) + self._predict(texts[middle:])
+        return [
+            Failure(text=text, error=str(result))
+            if isinstance(result, InvalidText)
+            else result.as_dict()
+            for text, result in zip(texts, self._predictor.predict_each(texts), strict=True)
+        ]
 
     def _remaining(self, output: Path, records: Iterator[str]) -> Iterator[str]:
         """Cut an interrupted output back to whole batches.
@@ -124,45 +126,48 @@ class Stream:
         """
         if not output.is_file():
             raise ConfigError(f"--output {output}: is no regular file; give another name")
-        if not self._resume:
+        if output.stat().st_size and not self._resume:
             raise ConfigError(f"{output} exists: continue it with --resume, or delete it")
 
-        batch: list[tuple[str, float | None]] = []
-        last_batch = batch
-        kept_bytes = read_bytes = 0
+        texts: list[str] = []
+        newest: list[bytes] = []
+        kept_bytes = 0
         with output.open("rb+") as file:
-            for line in file:
-                # The run was interrupted within this line.
-                if not line.endswith(b"\n"):
-                    break
+            while lines := list(itertools.islice(file, BATCH)):
+                texts = list(itertools.islice(records, len(lines)))
+                if len(texts) < len(lines) or not all(map(_is_line_of, texts, lines)):
+                    raise self._foreign(output)
 
-                text, answered = next(records, None), _read_line(line)
-                if text is None or answered is None or answered[0] != text:
-                    raise ConfigError(f"{output} does not belong to {self._source}: delete it")
+                # The run was interrupted within a line that does not end.
+                whole = [line for line in lines if line.endswith(b"\n")]
+                newest = whole or newest
+                if len(whole) == BATCH:
+                    kept_bytes += sum(map(len, whole))
+                    texts = []
 
-                batch.append(answered)
-                read_bytes += len(line)
-                if len(batch) == BATCH:
-                    last_batch, batch, kept_bytes = batch, [], read_bytes
-
-            if kept_bytes:
-                self._require_same_model(output, last_batch)
+            self._require_same_model(output, newest)
             file.truncate(kept_bytes)
 
-        return itertools.chain([text for text, _ in batch], records)
+        return itertools.chain(texts, records)
 
-    def _require_same_model(self, output: Path, batch: list[tuple[str, float | None]]) -> None:
-        """Check that a batch that is kept would get the same scores now.
+    def _require_same_model(self, output: Path, lines: list[bytes]) -> None:
+        """Check that sentences would get the same scores now.
 
         Args:
-            output: Where it is.
-            batch: What ``_read_line`` found in each of its lines.
+            output: The file that has their lines.
+            lines: The newest ones.
 
         Raises:
-            ConfigError: It would not: the output would mix the answers of two models.
+            ConfigError: They would not: the output would mix the answers of two models.
         """
-        answers = self._predict([text for text, _ in batch])
-        for (text, before), answer in zip(batch, answers, strict=True):
+        try:
+            answers = [json.loads(line) for line in lines]
+            probabilities = [_probability_of(answer) for answer in answers]
+        except (ValueError, KeyError, TypeError):
+            raise self._foreign(output) from None
+
+        texts = [answer["text"] for answer in answers]
+        for text, before, answer in zip(texts, probabilities, self._predict(texts), strict=True):
             now = _probability_of(answer)
             if before is None or now is None:
                 is_same = before is now
@@ -175,6 +180,9 @@ class Stream:
                     "otherwise: give that one with --model, or delete the file"
                 )
 
+    def _foreign(self, output: Path) -> ConfigError:
+        return ConfigError(f"{output} does not belong to {self._source}: give another name")
+
     def _show_progress(self, file: IO[str]) -> None:
         self._last_progress = time.monotonic()
         rate = self._predicted / (self._last_progress - self._start)
@@ -185,7 +193,9 @@ class Stream:
             share = file.buffer.tell() / size  # type: ignore[attr-defined]
             bar = f"[{'#' * round(PROGRESS_WIDTH * share):{PROGRESS_WIDTH}}] {share:4.0%}  "
 
-        self._say(f"\r{bar}{self._predicted:,} sentences, {rate:,.0f}/s ")
+        _wipe_progress()
+        line = f"{bar}{self._predicted:,} sentences, {rate:,.0f}/s "
+        print(line, end="", file=sys.stderr, flush=True)
 
     def _say_summary(self) -> None:
         seconds = time.monotonic() - self._start
@@ -195,24 +205,22 @@ class Stream:
         if self._failed:
             failed = f"; {self._failed:,} without a prediction (see `error`)"
 
-        self._say(f"{self._predicted:,} sentences in {seconds:.1f} s, {rate:,.0f}/s{failed}\n")
-
-    def _say(self, message: str) -> None:
-        """Write to standard error, over the last line of progress."""
-        prefix = "\r\033[K" if sys.stderr.isatty() else ""
-        print(prefix + message.lstrip("\r"), end="", file=sys.stderr, flush=True)
+        print(
+            f"{self._predicted:,} sentences in {seconds:.1f} s, {rate:,.0f}/s{failed}",
+            file=sys.stderr,
+        )
 
 
-def _read_line(line: bytes) -> tuple[str, float | None] | None:
-    """Return what a line of output says: its sentence, and the probability of ``acceptable``.
+def _wipe_progress() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
 
-    None if it is not a line of output.
-    """
-    try:
-        answer = json.loads(line)
-        return answer["text"], _probability_of(answer)
-    except (ValueError, KeyError, TypeError):
-        return None
+
+def _is_line_of(text: str, line: bytes) -> bool:
+    """Return whether a line of output, or the beginning of one, is a sentence's."""
+    sentence = f'{{"text": {json.dumps(text)}'
+    forms = (f'{sentence}, "prediction": '.encode(), f'{sentence}, "error": '.encode())
+    return line.startswith(forms) or any(form.startswith(line) for form in forms)
 
 
 def _probability_of(answer: Answer | Failure) -> float | None:

@@ -1,9 +1,10 @@
-"""The words in which all folders speak of a prediction. Imports the standard library only."""
+"""The words in which all folders speak of a prediction. Needs the standard library only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypedDict, final
 
+from errors import InvalidText
 from prediction.model_file import Lineage, Reference
 
 LABELS = ["unacceptable", "acceptable"]
@@ -131,14 +132,24 @@ class TextPredictor(Protocol):
         """Predict texts, in order.
 
         Raises:
-            InvalidText: One of them cannot be predicted.
+            InvalidText: One of them cannot be predicted; then none is.
         """
 
+    def predict_each(self, texts: Sequence[str]) -> list[Prediction | InvalidText]:
+        """Predict texts, in order; one that cannot be predicted gives its error instead."""
 
-class Predictor(TextPredictor, Protocol):
+
+class Predictor(Protocol):
     """What servers need; ``onnx_predictor.ColaONNXPredictor``, or a quick one in tests."""
 
     info: ModelInfo
+
+    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
+        """Predict texts, in order.
+
+        Raises:
+            InvalidText: One of them cannot be predicted.
+        """
 
     def encode(self, text: str) -> Encoded:
         """Check and tokenize one text.

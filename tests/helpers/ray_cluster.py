@@ -1,4 +1,4 @@
-"""The Ray environment that `make tools` makes, and a cluster of two machines within this one.
+"""The Ray environment that `make tools` makes, and clusters of two machines within this one.
 
 The tests' own environment has no Ray. So the job and the cluster are processes of .venv-ray.
 """
@@ -14,12 +14,14 @@ ROOT = Path(__file__).parents[2]
 RAY_PYTHON = ROOT / ".venv-ray" / "bin" / "python"
 
 
-def start_job(*arguments: str | Path, address: str = "") -> "subprocess.Popen[str]":
+def start_job(
+    *arguments: str | Path, address: str = "", cwd: Path = ROOT
+) -> "subprocess.Popen[str]":
     """Start the job, as a person does; skip the test where Ray is not installed."""
     require_ray()
     return subprocess.Popen(
         [RAY_PYTHON, ROOT / "batch_inference_ray.py", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, "RAY_ADDRESS": address},
         stderr=subprocess.PIPE,
         text=True,
@@ -44,17 +46,24 @@ def require_ray() -> None:
 
 
 class Cluster:
-    """Two machines of one core each, as far as Ray can tell.
+    """Two machines, as far as Ray can tell, whose working directory is not the job's.
+
+    Args:
+        cores: Of each of them.
 
     Attributes:
         address: For RAY_ADDRESS.
     """
 
+    def __init__(self, cores: int = 1) -> None:
+        self._cores = cores
+
     def __enter__(self) -> Self:
         """Start both; return when they accept work."""
         require_ray()
         self._process = subprocess.Popen(
-            [RAY_PYTHON, __file__],
+            [RAY_PYTHON, __file__, str(self._cores)],
+            cwd=Path(__file__).parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -84,7 +93,7 @@ class Cluster:
     def _answer(self) -> str:
         assert self._process.stdout is not None
         answer = self._process.stdout.readline().strip()
-        assert answer, "the cluster has ended: run this file to see why"
+        assert answer, "the cluster has ended: run this file with 1 to see why"
         return answer
 
 
@@ -92,7 +101,11 @@ def main() -> None:
     """Run the cluster until standard input ends; a line on it kills the second machine."""
     from ray.cluster_utils import Cluster as RayCluster
 
-    machine = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
+    machine = {
+        "num_cpus": int(sys.argv[1]),
+        "object_store_memory": 100_000_000,
+        "include_dashboard": False,
+    }
     cluster = RayCluster(initialize_head=True, head_node_args=machine)
     second = cluster.add_node(**machine)
     cluster.wait_for_nodes()

@@ -5,16 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from errors import ConfigError
-from prediction.stream import BATCH, Stream
-from prediction.types import Prediction
-from tests.helpers.fake_predictor import FakePredictor
+from prediction.stream import BATCH
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny_model import TINY_MODEL
 
@@ -108,6 +104,17 @@ def test_a_line_that_cannot_be_predicted_keeps_its_place(predict: Predict, tmp_p
     assert len(closing) <= 80
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_in_another_unicode_is_refused(
+    predict: Predict, tmp_path: Path, encoding: str
+) -> None:
+    content = "\ufeffThe cat sleeps.\n".encode(encoding)
+    (tmp_path / "in.txt").write_bytes(content)
+    for result in (predict("--input", "in.txt"), predict("--input", "-", stdin=content)):
+        assert result.returncode == 2
+        assert "is UTF-16; save it as UTF-8" in result.stderr
+
+
 @pytest.mark.parametrize("kept", [0, 1, 777, 50_000, 10**9])
 def test_an_interrupted_output_is_continued_without_gap_or_repeat(
     predict: Predict, tmp_path: Path, kept: int
@@ -133,36 +140,6 @@ def test_an_output_is_neither_overwritten_nor_mixed_up(predict: Predict, tmp_pat
     assert (tmp_path / "out.jsonl").read_bytes() == before
 
 
-class MovedPredictor(FakePredictor):
-    """Another model, or the same one in other company: its probabilities are a little higher."""
-
-    def __init__(self, difference: float) -> None:
-        super().__init__()
-        self.difference = difference
-
-    def predict_many(self, texts: Sequence[str]) -> list[Prediction]:
-        return [
-            replace(item, label="acceptable", score=item.probability_acceptable + self.difference)
-            for item in super().predict_many(texts)
-        ]
-
-
-def test_an_output_is_continued_by_its_own_model_only(tmp_path: Path) -> None:
-    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    source.write_text("\n".join(["", *SENTENCES]))
-    Stream(FakePredictor(), str(source), str(output)).run()
-    lines = output.read_bytes().splitlines(keepends=True)
-    interrupted = b"".join(lines[: BATCH + 1])
-
-    output.write_bytes(interrupted)
-    with pytest.raises(ConfigError, match="was predicted by another model"):
-        Stream(MovedPredictor(0.02), str(source), str(output), resume=True).run()
-    assert output.read_bytes() == interrupted
-
-    Stream(MovedPredictor(0.001), str(source), str(output), resume=True).run()
-    assert [line["text"] for line in answers(output.read_text())] == ["", *SENTENCES]
-
-
 @pytest.mark.parametrize(
     ("arguments", "content", "message"),
     [
@@ -174,13 +151,24 @@ def test_an_output_is_continued_by_its_own_model_only(tmp_path: Path) -> None:
         (
             ["--input", "in.csv"],
             'sentence\nfine\n"open\n' + "a sentence\n" * 200_000,
-            "is a quote not closed?",
+            "is a quote not closed",
         ),
         (
             ["--input", "in.csv"],
             'id,"sentence\n' + "a sentence\n" * 200_000,
-            "is a quote not closed?",
+            "is a quote not closed",
         ),
+        (
+            ["--input", "in.csv"],
+            "sentence\nfine\n" + '"open\n' + "a sentence\n" * 1000,
+            "line 3: unexpected end of data",
+        ),
+        (
+            ["--input", "in.csv"],
+            'sentence\n"one\nof two lines"\nThe cat, she sleeps.\n',
+            "line 4: more fields than columns; put the sentence in quotes",
+        ),
+        (["--input", "in.jsonl"], '{"sentence": 1}\n', "line 1: neither a string nor an object"),
         (["--input", "in.jsonl"], '{"words": 1}\n', "line 1: neither a string nor an object"),
         (["--model", "nowhere.onnx", "A cat."], None, "nowhere.onnx: No such file"),
         ([""], None, "text is empty"),
@@ -200,6 +188,7 @@ def test_an_output_is_continued_by_its_own_model_only(tmp_path: Path) -> None:
             "--output /dev/null: is no regular file",
         ),
         (["--resume", "A cat."], None, "--resume needs --input and --output"),
+        (["--input", "in.txt", "--output", "-"], "A cat.", "--output -: leave it out"),
         (["--output", "out.jsonl", "A cat."], None, "--output needs --input"),
         ([], None, "give sentences, or a file with --input"),
     ],

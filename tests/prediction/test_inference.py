@@ -52,6 +52,12 @@ def test_impossible_texts_are_refused(predictor: ColaPredictor, text: str) -> No
         predictor.predict(text)
 
 
+def test_a_text_that_cannot_be_predicted_keeps_its_place(predictor: ColaPredictor) -> None:
+    first, refused, last = predictor.predict_each([TEXTS[0], "", TEXTS[1]])
+    assert [first, last] == predictor.predict_many(TEXTS[:2])
+    assert isinstance(refused, InvalidText)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint .*nowhere.ckpt"):
         ColaPredictor(tmp_path / "nowhere.ckpt")

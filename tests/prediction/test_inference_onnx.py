@@ -134,6 +134,23 @@ def test_impossible_texts_are_refused(
         predictor.predict_batch([SENTENCES[0], text, SENTENCES[1]])
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_batch_that_is_refused_runs_no_row(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = ColaONNXPredictor(TINY_MODEL, threads=threads)
+    monkeypatch.setattr(predictor, "_run_row", lambda *arguments: pytest.fail("a row was run"))
+    with pytest.raises(InvalidText, match="empty"):
+        predictor.predict_many([*SENTENCES, ""])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_text_that_cannot_be_predicted_keeps_its_place(threads: int) -> None:
+    predictor = ColaONNXPredictor(TINY_MODEL, threads=threads)
+    first, refused, last = predictor.predict_each([SENTENCES[0], "", SENTENCES[1]])
+    assert [first, last] == predictor.predict_many(SENTENCES[:2])
+    assert isinstance(refused, InvalidText)
+    assert predictor.predict_each([]) == []
+
+
 @pytest.mark.parametrize(
     "key", ["labels", "tokenizer", "max_length", "packing", "lineage", "reference"]
 )
