@@ -31,13 +31,14 @@ from export import gates, model_file, packing, reference, variants
 from export.calibration import calibration_error_by_chance, expected_calibration_error
 from export.evaluation import EvaluationSet, prepare
 from export.report import (
+    BatchInvarianceFigures,
     CalibrationFigures,
-    CompanyFigures,
     ExportReport,
     ParityFigures,
     print_report,
 )
 from export.variants import Variant
+from prediction.model_file import Lineage
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
@@ -126,19 +127,9 @@ def make_model_file(
         gates.require_quality(exported, config.min_mcc)
 
         # The file, now with all that is known of it.
-        provenance = evaluation.model.provenance
-        lineage = replace(
-            model_file.describe_lineage(provenance, precision),
-            scheme=exported.scheme,
-            temperature=evaluation.calibration.temperature,
-            largest_margin=evaluation.calibration.largest_margin,
-            parity=difference,
-            metrics=exported.metrics,
-            checkpoint_sha256=evaluation.checkpoint_sha256,
-            validated_on=evaluation.other_corpus,
-        )
+        lineage = lineage_of(evaluation, exported, difference, precision)
         distributions = reference.describe(exported.predictions, evaluation.label_names)
-        model_file.write(path, graph, provenance, lineage, distributions)
+        model_file.write(path, graph, evaluation.model.provenance, lineage, distributions)
         onnx.checker.check_model(path, full_check=True)
 
     return ExportReport(
@@ -149,7 +140,32 @@ def make_model_file(
         parity=ParityFigures(difference, gates.MAX_DIFFERENCE),
         calibration=calibration_of(evaluation, exported),
         lineage=lineage,
-        company=CompanyFigures(exported.company, gates.MAX_COMPANY_DIFFERENCE),
+        batch_invariance=BatchInvarianceFigures(
+            exported.batch_invariance, gates.MAX_BATCH_DIFFERENCE
+        ),
+    )
+
+
+def lineage_of(
+    evaluation: EvaluationSet, exported: Variant, difference: float, precision: str
+) -> Lineage:
+    """Return where the model file comes from, and what was measured of it.
+
+    Args:
+        evaluation: The model, and what it was measured on.
+        exported: The variant that is exported.
+        difference: Largest difference of a logit between PyTorch and the fp32 graph.
+        precision: ``fp32`` or ``int8``.
+    """
+    return replace(
+        model_file.describe_lineage(evaluation.model.provenance, precision),
+        scheme=exported.scheme,
+        temperature=evaluation.calibration.temperature,
+        largest_margin=evaluation.calibration.largest_margin,
+        parity=difference,
+        metrics=exported.metrics,
+        checkpoint_sha256=evaluation.checkpoint_sha256,
+        validated_on=evaluation.other_corpus,
     )
 
 

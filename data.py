@@ -9,127 +9,36 @@ nothing but the Hub's own cache.
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytorch_lightning as pl
-from rich.console import Console
-from rich.markup import escape
-from rich.panel import Panel
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from configs.schema import DataConfig, ProcessingConfig, Source
 from corpus import format as corpus_format
-from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence
-from corpus.generate import paradigms
+from corpus.format import TRAIN, Sentence
+from corpus.generate import grammar_sentences
 from corpus.pretext import pretext_sentences
-from errors import CorpusError
 from training.checks import require_same_corpus
 from training.corruption import Corrupter
 from training.examples import Encoder, Examples, join
 from training.names import exchange_names
-from training.provenance import CorpusFacts
 from training.sampler import BucketBatchSampler
 from training.schedule import Steps
-from training.sources import Splits, UnavailableError, read_source, source_of
+from training.sources import Corpus, load_corpus
 
-# Beside the corpus, an epoch has one in so many of the written sentences, drawn anew each time.
-RECALLED_PART = 3
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Labelled sentences by split, and where they came from."""
-
-    name: str
-    """The source's name and, after a colon, which of its corpora: ``folder:cola``, ``own``."""
-
-    splits: Splits
-
-    skipped_sources: Mapping[str, str]
-    """Why each source that was tried before had no corpus."""
-
-    @property
-    def source(self) -> Source:
-        """The source it came from."""
-        return source_of(self.name)
-
-    @property
-    def validation(self) -> list[Sentence]:
-        """In-domain first, then out-of-domain, as in GLUE."""
-        return [*self.splits[IN_DOMAIN], *self.splits[OUT_OF_DOMAIN]]
-
-    @property
-    def validation_splits(self) -> list[str]:
-        """The split of each validation sentence."""
-        return [
-            split for split in (IN_DOMAIN, OUT_OF_DOMAIN) for _ in range(len(self.splits[split]))
-        ]
-
-    def describe(self) -> CorpusFacts:
-        """Return what a run records of its corpus."""
-        written = pretext_sentences(for_own_corpus=self.source is Source.own)
-        return CorpusFacts(
-            name=self.name,
-            sha256=corpus_format.digest(self.splits),
-            sentences={split: len(sentences) for split, sentences in self.splits.items()},
-            acceptable={
-                split: sum(s.label for s in sentences) for split, sentences in self.splits.items()
-            },
-            **corpus_format.audit(self.splits),
-            skipped_sources=dict(self.skipped_sources),
-            pretext_sha256=corpus_format.digest({TRAIN: written}),
-        )
-
-
-def load_corpus(config: DataConfig) -> Corpus:
-    """Return the corpus of the first of ``config.sources`` that has one.
-
-    Raises:
-        CorpusError: No source has one, or the one found is malformed.
-    """
-    skipped: dict[str, str] = {}
-    for source in config.sources:
-        try:
-            name, splits = read_source(source, config)
-        except UnavailableError as reason:
-            skipped[source.value] = str(reason)
-            continue
-
-        # Training on another corpus than CoLA must not go unnoticed, unless it was asked for.
-        corpus = Corpus(name, splits, skipped)
-        if source is Source.own and skipped:
-            _warn_of_fallback(corpus)
-        return corpus
-
-    reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
-    raise CorpusError(
-        f"no corpus in data.sources ({reasons}); set data.path to a folder with CoLA's TSVs, "
-        "or data.sources=[own] for the one in this repository"
-    )
-
-
-def _warn_of_fallback(corpus: Corpus) -> None:
-    reasons = "\n".join(
-        f"  {source}: {reason}" for source, reason in corpus.skipped_sources.items()
-    )
-    text = (
-        f"Training on this repository's own small corpus, not on CoLA:\n{reasons}\n"
-        "Set data.path to a folder with CoLA's TSVs, or data.sources=[own] "
-        "if this is what you want."
-    )
-    Console(stderr=True).print(
-        Panel(escape(text), title="WARNING: not CoLA", style="bold yellow", expand=False)
-    )
+# Each epoch of the corpus rehearses one in so many written sentences, drawn anew each time.
+REHEARSED_ONE_IN = 3
 
 
 class DataModule(pl.LightningDataModule):
     """The corpus as batches (``training.examples.Batch``).
 
     The first epochs are the pretext task: acceptable sentences, of the corpus and of
-    ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and paradigms drawn
+    ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and sentences drawn
     afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; training on
     ``corpus/`` adds some of the sentences of ``corpus/pretext.tsv`` to each.
 
@@ -175,16 +84,17 @@ class DataModule(pl.LightningDataModule):
 
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
-        # The pretext task: what it breaks, with the words of all, and what it takes as it is.
+        # Sentences that the pretext task breaks, and those that it takes as unacceptable as they
+        # are.
         written = pretext_sentences(for_own_corpus=self._is_own)
         everything = [*self.corpus.splits[TRAIN], *written]
-        self.to_break = [row for row in everything if row.label == 1]
-        self.to_judge = [row for row in written if row.label == 0]
+        self.acceptable = [row for row in everything if row.label == 1]
+        self.unacceptable = [row for row in written if row.label == 0]
         self.corrupter = Corrupter([row.text for row in everything])
 
-        # What a grammar writes is narrow: with nothing else after the pretext task, a model soon
-        # doubts plain English that it had right before.
-        self.to_recall = written if self._is_own and self.pretext_epochs > 0 else []
+        # The grammar's sentences are narrow: trained on nothing else afterwards, a model forgets
+        # plain English that it had right.
+        self.to_rehearse = written if self._is_own and self.pretext_epochs > 0 else []
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return the batches of the current epoch; the trainer asks anew for each."""
@@ -195,22 +105,22 @@ class DataModule(pl.LightningDataModule):
         if epoch < self.pretext_epochs:
             examples = self._pretext_examples(rng)
         else:
-            examples = self.encoder.encode(self._with_names(self.to_learn(rng), rng))
+            examples = self.encoder.encode(self._with_names(self.corpus_epoch(rng), rng))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
     def _pretext_examples(self, rng: Random) -> Examples:
-        texts = [row.text for row in self._with_names(self.to_break, rng)]
+        texts = [row.text for row in self._with_names(self.acceptable, rng)]
         broken = self.encoder.corrupt(texts, self.corrupter, rng)
 
-        judged = [*self._with_names(self.to_judge, rng), *self._paradigms(rng)]
-        return join(broken, self.encoder.encode(judged))
+        unchanged = [*self._with_names(self.unacceptable, rng), *self._grammar_sentences(rng)]
+        return join(broken, self.encoder.encode(unchanged))
 
-    def to_learn(self, rng: Random) -> list[Sentence]:
-        """Return what an epoch after the pretext task learns; ``rng`` draws a part of it."""
-        recalled = rng.sample(self.to_recall, len(self.to_recall) // RECALLED_PART)
+    def corpus_epoch(self, rng: Random) -> list[Sentence]:
+        """Return the sentences of an epoch after the pretext task; ``rng`` draws a part of them."""
+        rehearsed = rng.sample(self.to_rehearse, len(self.to_rehearse) // REHEARSED_ONE_IN)
 
-        # The corpus comes first: what training remembers of a sentence goes by its position.
-        return [*self.corpus.splits[TRAIN], *recalled]
+        # The corpus comes first: WorstDirections is indexed by a sentence's position.
+        return [*self.corpus.splits[TRAIN], *rehearsed]
 
     def _with_names(self, sentences: Sequence[Sentence], rng: Random) -> list[Sentence]:
         """Return the sentences with other names in them, if that is asked for."""
@@ -236,15 +146,15 @@ class DataModule(pl.LightningDataModule):
             return int(math.ceil(batches / world_size) * limit_batches)
 
         # How many sentences are drawn does not depend on the random numbers.
-        paradigm_sentences = len(self._paradigms(Random()))
-        pretext_steps = steps(2 * len(self.to_break) + len(self.to_judge) + paradigm_sentences)
-        corpus_steps = steps(len(self.to_learn(Random())))
+        unchanged = len(self.unacceptable) + len(self._grammar_sentences(Random()))
+        pretext_steps = steps(2 * len(self.acceptable) + unchanged)
+        corpus_steps = steps(len(self.corpus_epoch(Random())))
 
         corpus_epochs = max_epochs - self.pretext_epochs
         return Steps(self.pretext_epochs * pretext_steps, corpus_epochs * corpus_steps)
 
-    def _paradigms(self, rng: Random) -> list[Sentence]:
-        return paradigms(rng, for_own_corpus=self._is_own)
+    def _grammar_sentences(self, rng: Random) -> list[Sentence]:
+        return grammar_sentences(rng, for_own_corpus=self._is_own)
 
     @property
     def _is_own(self) -> bool:

@@ -7,7 +7,6 @@ configuration it came from.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,16 +14,15 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from configs.schema import TrainingConfig
 from corpus.format import IN_DOMAIN, TRAIN
 from errors import CheckpointError, ConfigError
-from prediction.model_file import Metrics
 from training.adversarial import WorstDirections
 from training.examples import NO_LABEL, Batch
-from training.last_layer import LastLayer
-from training.metrics import evaluate
+from training.last_layer import FirstTokenHook
+from training.metrics import evaluate, logged
 from training.optimization import make_optimizer
 from training.provenance import Provenance, require_same_settings
 from training.schedule import NO_STEPS, Steps, peak_at
@@ -42,9 +40,9 @@ class ColaModel(pl.LightningModule):
         steps: Optimizer steps of the whole run; needed to train with AdamW.
 
     Attributes:
-        provenance: With the metrics of the last validation.
+        provenance: The argument, with the metrics of the last validation.
         validation: Predictions of the last validation; None before the first.
-        offset: Added to the logits, which moves the line between the labels; float [2].
+        offset: Added to the logits, which moves the decision threshold; float [2].
     """
 
     offset: Tensor
@@ -65,13 +63,13 @@ class ColaModel(pl.LightningModule):
         self.validation_rows = ValidationRows()
         self.validation: Validation | None = None
 
-        # Of the pretext task: which tokens are wrong.
+        # The head of the pretext task: which tokens are wrong.
         self.token_head = (
             nn.Linear(network.config.hidden_size, 2) if config.pretext_epochs else None
         )
 
         self.register_buffer("offset", torch.zeros(2))
-        self.last_layer = LastLayer(network)
+        self.first_token_hook = FirstTokenHook(network)
         self.worst_directions = WorstDirections()
         if config.freeze_words:
             network.get_input_embeddings().weight.requires_grad_(False)
@@ -101,11 +99,13 @@ class ColaModel(pl.LightningModule):
 
         embeddings = self.network.get_input_embeddings()(batch["input_ids"])
         if radius := self.config.adversarial:
-            embeddings = embeddings + radius * self.worst_directions.recall(batch, embeddings)
+            embeddings = embeddings + radius * self.worst_directions.directions_of(
+                batch, embeddings
+            )
 
-            # Frozen words alone would not ask for a gradient.
+            # Frozen word embeddings do not require a gradient by themselves, which the hook needs.
             embeddings.requires_grad_()
-            embeddings.register_hook(lambda grad: self.worst_directions.remember(batch, grad))
+            embeddings.register_hook(lambda grad: self.worst_directions.update(batch, grad))
 
         logits = self.network(
             inputs_embeds=embeddings, attention_mask=batch["attention_mask"]
@@ -121,7 +121,7 @@ class ColaModel(pl.LightningModule):
     def _pretext_loss(self, batch: Batch) -> Tensor:
         """Compute how well it finds the broken sentences and, in them, the wrong tokens."""
         assert self.token_head is not None
-        with self.last_layer.computes_all_tokens():
+        with self.first_token_hook.paused():
             outputs = self.network(
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
@@ -187,34 +187,26 @@ class ColaModel(pl.LightningModule):
         metrics = evaluate(result.probability, result.label, splits)
         self.provenance = replace(self.provenance, validation_metrics=metrics)
 
-        # As a number, which Lightning puts where the processes can exchange it: NCCL takes no
-        # tensor of the CPU. All of them have the same one; Lightning warns if they do not compare.
+        # As a Python number: Lightning moves it to the device, since NCCL cannot reduce CPU
+        # tensors. It is equal on all processes; sync_dist only silences a warning.
         loss = functional.cross_entropy(result.logits, result.label)
         self.log("val/loss", float(loss), sync_dist=True)
-        self._log_metrics(metrics)
+        for name, value in logged(metrics).items():
+            self.log(name, value, prog_bar=name == "val/mcc", sync_dist=True)
 
     def _match_rate(self, logits: Tensor) -> None:
         """Call as large a share of sentences acceptable as is acceptable in training.
 
-        Where a network draws the line differs more from seed to seed than how it ranks sentences.
+        The decision threshold of a network differs more from seed to seed than how it ranks
+        sentences.
 
         Args:
-            logits: Of the in-domain validation sentences, float [sentences, 2]; their labels are
-                not used.
+            logits: Logits of the in-domain validation sentences, float [sentences, 2]; their
+                labels are not used.
         """
         corpus = self.provenance.corpus
         rate = corpus.acceptable[TRAIN] / corpus.sentences[TRAIN]
         self.offset.copy_(offset_to_rate(logits, rate))
-
-    def _log_metrics(self, metrics: Metrics) -> None:
-        """Log ``val/mcc`` overall, ``val/mcc_in_domain`` of a split, and so on."""
-        for group, values in metrics.items():
-            suffix = "" if group == "overall" else f"_{group}"
-            for name, value in values.items():
-                if value is None or name == "sentences":
-                    continue
-                in_progress_bar = name + suffix == "mcc"
-                self.log(f"val/{name}{suffix}", value, prog_bar=in_progress_bar, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the provenance, and to a checkpoint to resume from the worst directions."""
@@ -245,44 +237,3 @@ class ColaModel(pl.LightningModule):
         """Return the optimizer and its schedule."""
         layers = int(self.network.config.num_hidden_layers)
         return make_optimizer(self, layers, self.config, self.steps)
-
-
-def load_checkpoint(path: str | Path) -> ColaModel:
-    """Return the model of a checkpoint, ready to predict; needs nothing but the file.
-
-    Raises:
-        CheckpointError: The file is missing, damaged or not one of ``train.py``'s.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        provenance = Provenance.from_json(checkpoint["cola"])
-
-        network = AutoModelForSequenceClassification.from_config(
-            AutoConfig.for_model(**provenance.network)
-        )
-        model = ColaModel(network, provenance.config.training, provenance)
-
-        # An older checkpoint has no offset.
-        model.load_state_dict({"offset": torch.zeros(2), **checkpoint["state_dict"]})
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"there is no checkpoint {path}; run `make train` to make one"
-        ) from error
-    except Exception as error:
-        # torch and transformers raise errors of many kinds for what is damaged.
-        raise CheckpointError(
-            f"{path} is not a checkpoint of train.py ({type(error).__name__}); "
-            "run `make train` to make one"
-        ) from error
-
-    _fold_offset(model)
-    return model.eval()
-
-
-def _fold_offset(model: ColaModel) -> None:
-    """Make the offset part of the head, so that the network alone gives the final logits."""
-    # BERT's head is one layer, ELECTRA's ends in one.
-    head: Any = model.network.classifier
-    bias: Tensor = getattr(head, "out_proj", head).bias
-    bias.data += model.offset
-    model.offset.zero_()

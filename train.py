@@ -9,13 +9,10 @@ Reads configs/, the corpus and the base weights; writes models/best-checkpoint.c
 models/training_report.json, and runs/<time>/ (logs, pictures, resume.ckpt).
 """
 
-import logging
 import os
 import resource
 import shutil
 import time
-import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,35 +22,23 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from transformers import PreTrainedModel
 
 from commands import files
 from commands.run import exit_on_error, run_command
 from configs.limits import require_limits
 from configs.schema import Config, as_config
-from corpus.format import Sentence
 from data import DataModule
 from model import ColaModel
 from training import checks, pictures, provenance, report, tracking, weights
 from training.callbacks import LearningCurves, Throughput
-from training.metrics import evaluate
 from training.precision import multiply_with_onednn
+from training.provenance import Provenance
 from training.report import TrainingReport
-from training.trainer import best_checkpoint, make_trainer
+from training.trainer import best_checkpoint, make_trainer, quieten
 
 # cuBLAS is deterministic only with a fixed workspace, which must be set before CUDA starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-
-HARMLESS_WARNINGS = (
-    # Tokens are in memory: a worker process would only cost time.
-    ".*does not have many workers.*",
-    # It is resumable: see BucketBatchSampler.start_batch.
-    ".*your dataloader is not resumable.*",
-    ".*number of training batches .* is smaller than the logging interval.*",
-    # Hydra's own files are in it.
-    ".*Checkpoint directory .* exists and is not empty.*",
-    # Between Lightning and torch.
-    ".*LeafSpec.*",
-)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
@@ -91,13 +76,54 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
     files.require_writable(models_dir, f"models_dir={models_dir}")
     checkpoint_dir = checks.resume_folder(config.training.resume) or run_dir
 
-    # All random numbers follow from the seed. Deterministic algorithms need not fill new memory,
-    # which costs time and which nothing here reads before it is written.
-    pl.seed_everything(config.seed, workers=True, verbose=False)
+    make_repeatable(config.seed)
+    data, network, origin = load(config)
+
+    with tracking.record(config, run_dir) as logger:
+        throughput, curves = Throughput(), LearningCurves()
+        callbacks = [tracking.TrackValidation(data.corpus.validation), throughput, curves]
+        with checks.report_refused_settings(TypeError, ValueError):
+            trainer = make_trainer(config, checkpoint_dir, logger, callbacks)
+
+        origin = replace(origin, precision=trainer.precision)
+        model = make_model(config, network, origin, data, trainer)
+        best = fit(trainer, model, data, config.training.resume)
+
+        picture_dir, published = run_dir / "pictures", models_dir / "best-checkpoint.ckpt"
+        result = summarize(
+            model,
+            trainer,
+            throughput,
+            seconds=time.perf_counter() - started,
+            cpu=cpu_seconds() - cpu_started,
+            picture_dir=picture_dir,
+            published=published,
+        )
+
+        # Only the first process writes. It publishes last, so that an earlier failure leaves the
+        # published model alone.
+        if trainer.is_global_zero:
+            assert model.validation is not None
+            pictures.draw(picture_dir, model.validation, data.corpus.validation, curves.points)
+            tracking.log_checkpoint(logger, best)
+            publish(best, result)
+            (checkpoint_dir / "resume.ckpt").unlink(missing_ok=True)
+            report.print_summary(result)
+    return result
+
+
+def make_repeatable(seed: int) -> None:
+    """Let all random numbers follow from the seed, and choose the library of matrix products."""
+    pl.seed_everything(seed, workers=True, verbose=False)
+
+    # With deterministic algorithms torch also fills new memory, which nothing here reads before it
+    # is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     multiply_with_onednn()
 
-    # The corpus, as tokens.
+
+def load(config: Config) -> tuple[DataModule, PreTrainedModel, Provenance]:
+    """Return the corpus as tokens, the pretrained network, and what its checkpoint will record."""
     tokenizer = weights.load_tokenizer(config.model)
     data = DataModule(
         tokenizer, config.data, config.processing, config.training.pretext_epochs, config.seed
@@ -108,7 +134,6 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
         config.training.monitor, data.corpus.validation, data.corpus.validation_splits
     )
 
-    # The pretrained network, and what its checkpoint will say about itself.
     network = weights.load_network(config.model, tokenizer)
     origin = provenance.collect(
         config,
@@ -116,64 +141,43 @@ def train(config: Config, run_dir: Path, models_dir: Path) -> TrainingReport:
         weights.architecture(network),
         weights.tokenizer_json(tokenizer),
     )
+    return data, network, origin
 
-    with tracking.record(config, run_dir) as logger:
-        # The trainer, which knows the number of processes, and so of steps.
-        throughput, curves = Throughput(), LearningCurves()
-        callbacks = [tracking.TrackValidation(data.corpus.validation), throughput, curves]
-        with checks.report_refused_settings(TypeError, ValueError):
-            trainer = make_trainer(config, checkpoint_dir, logger, callbacks)
-        origin = replace(origin, precision=trainer.precision)
 
-        # The model with the network in it.
-        model = ColaModel(
-            network,
-            config.training,
-            origin,
-            validation_splits=data.corpus.validation_splits,
-            steps=data.training_steps(
-                trainer.max_epochs or 0, trainer.world_size, config.training.limit_train_batches
-            ),
-        )
+def make_model(
+    config: Config,
+    network: PreTrainedModel,
+    origin: Provenance,
+    data: DataModule,
+    trainer: pl.Trainer,
+) -> ColaModel:
+    """Return the model to train; the trainer knows the number of processes, and so of steps."""
+    steps = data.training_steps(
+        trainer.max_epochs or 0, trainer.world_size, config.training.limit_train_batches
+    )
+    return ColaModel(
+        network,
+        config.training,
+        origin,
+        validation_splits=data.corpus.validation_splits,
+        steps=steps,
+    )
 
-        # Train; then validate the best checkpoint once more, for the report.
-        with checks.report_refused_settings():
-            trainer.fit(model, data, ckpt_path=config.training.resume, weights_only=True)
-        best = best_checkpoint(trainer)
-        trainer.validate(model, data, ckpt_path=best, verbose=False, weights_only=True)
 
-        # Of several processes, one writes. It publishes last: whatever fails before that leaves the
-        # published model alone.
-        published, picture_dir = models_dir / "best-checkpoint.ckpt", run_dir / "pictures"
-        result = summarize(
-            model,
-            trainer,
-            throughput,
-            seconds=time.perf_counter() - started,
-            cpu=cpu_seconds() - cpu_started,
-            picture_dir=picture_dir,
-            published=published,
-        )
-        if trainer.is_global_zero:
-            draw(model, data.corpus.validation, curves, picture_dir)
-            tracking.log_checkpoint(logger, best)
-            publish(best, result)
-            (checkpoint_dir / "resume.ckpt").unlink(missing_ok=True)
-            report.print_summary(result)
-    return result
+def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, resume: str | None) -> Path:
+    """Train; validate the best checkpoint once more, for the report, and return its path."""
+    with checks.report_refused_settings():
+        trainer.fit(model, data, ckpt_path=resume, weights_only=True)
+
+    best = best_checkpoint(trainer)
+    trainer.validate(model, data, ckpt_path=best, verbose=False, weights_only=True)
+    return best
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process so far, which in a grid has made other runs before."""
+    """Return the CPU time of this process so far; in a grid, earlier runs included."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def quieten() -> None:
-    """Silence the messages that a person who trains cannot act on."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in HARMLESS_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
 
 
 def summarize(
@@ -229,27 +233,6 @@ def publish(best: Path, result: TrainingReport) -> None:
         temporary.chmod(0o644)
 
     files.write_json(published.with_name("training_report.json"), result.to_json())
-
-
-def draw(
-    model: ColaModel, sentences: Sequence[Sentence], curves: LearningCurves, folder: Path
-) -> None:
-    """Draw the pictures of the best checkpoint's predictions.
-
-    Args:
-        model: The model, after the validation of its best checkpoint.
-        sentences: The validation set.
-        curves: The learning curves of the run.
-        folder: Where the pictures go.
-    """
-    assert model.validation is not None
-    probability, label = model.validation.probability, model.validation.label
-
-    sources = [sentences[index].source for index in model.validation.index]
-    by_source = {
-        source: metrics["mcc"] for source, metrics in evaluate(probability, label, sources).items()
-    }
-    pictures.draw_pictures(folder, probability, label, by_source, curves.points)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Int8Run(TypedDict):
     label_changes: float
     """Share of the sentences that have another label than with PyTorch."""
     company_difference: float
-    """Largest change of a probability that strangers in its row give a sentence."""
+    """Largest change of a probability that other sentences in its row give a sentence."""
     company_label_changes: int
     """How often they change a label, of four times all sentences."""
 

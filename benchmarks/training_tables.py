@@ -113,7 +113,7 @@ def cell(value: str | float, digits: int = 3) -> str:
 def int8() -> str:
     """Return the table of chapter 5: what 8 bits change, seed by seed."""
     head = ["experiment", "CPU", "seed", "MCC of PyTorch", "MCC of int8", "other labels"]
-    head += ["score moved by company", "labels changed by company", "MB", "scheme"]
+    head += ["score moved by its row", "labels changed by its row", "MB", "scheme"]
 
     rows = [
         [

@@ -61,7 +61,7 @@ def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Resu
 
     Left to ``run_command``, the error would pass through Hydra, which prints lines of its own on
     the way. In a grid (``-m``) the error is printed and returned in place of the result: Hydra
-    would forget the other runs' results over it (see ``training.report.RankRuns``).
+    would forget the other runs' results over it (see ``training.grid.RankRuns``).
     """
 
     @functools.wraps(main)

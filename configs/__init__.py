@@ -1,4 +1,5 @@
 """What may be configured: Hydra's YAML files by group, and ``schema.py`` with their types.
 
-``limits.py`` has the values that are possible, where a type allows more.
+``limits.py`` has the values that are possible, where a type allows more; ``recorded.py`` is what a
+run records of its configuration.
 """

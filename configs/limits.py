@@ -25,7 +25,7 @@ POSITIVE = Limit(lambda value: value > 0, "more than 0")
 NOT_NEGATIVE = Limit(lambda value: value >= 0, "0 or more")
 AT_LEAST_1 = Limit(lambda value: value >= 1, "1 or more")
 SHARE = Limit(lambda value: 0 <= value <= 1, "from 0 to 1")
-SOME = Limit(lambda value: 0 < value <= 1, "more than 0 and at most 1")
+POSITIVE_SHARE = Limit(lambda value: 0 < value <= 1, "more than 0 and at most 1")
 
 LIMITS = {
     # What torch and NumPy both take as a seed.
@@ -49,11 +49,11 @@ LIMITS = {
     "training.monitor_mode": Limit(lambda value: value in ("max", "min"), "max or min"),
     "training.patience": NOT_NEGATIVE,
     "training.log_every_n_steps": AT_LEAST_1,
-    "training.limit_train_batches": SOME,
-    "training.limit_val_batches": SOME,
+    "training.limit_train_batches": POSITIVE_SHARE,
+    "training.limit_val_batches": POSITIVE_SHARE,
     "training.num_nodes": AT_LEAST_1,
 }
-"""By key. null, where the schema allows it, is within every limit."""
+"""Limits by key. null, where the schema allows it, is within every limit."""
 
 
 def require_limits(config: Config) -> None:

@@ -2,11 +2,10 @@
 
 Hydra refuses an unknown key or a wrong type when it composes. The values are in the YAML files
 beside this one. ``as_config`` turns a composed configuration into these dataclasses, which every
-consumer then reads; ``plain`` and ``from_plain`` are for what a run records of its configuration.
+consumer then reads.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -172,7 +171,7 @@ class TrainingConfig:
     """
 
     weight_decay: float = MISSING
-    """Not applied to biases and norms."""
+    """Weight decay of AdamW, which biases and norms do not have."""
 
     warmup_share: float = MISSING
     """Share of a phase's steps in which the rate rises linearly from 0; then it falls linearly."""
@@ -192,9 +191,8 @@ class TrainingConfig:
     """Whether the word embeddings stay as they are: half of the default model's parameters."""
 
     match_rate: bool = MISSING
-    """Whether the line between the labels is drawn so that as large a share of the in-domain
-    validation sentences is called acceptable as is acceptable in training. No label of theirs is
-    used.
+    """Whether the decision threshold is chosen so that the predicted share of acceptable in-domain
+    validation sentences equals the training set's. Their labels are not used.
     """
 
     gradient_clip: float | None = MISSING
@@ -305,40 +303,3 @@ def as_config(cfg: DictConfig) -> Config:
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     return config
-
-
-def plain(config: Config) -> dict[str, Any]:
-    """Return the configuration as a JSON document, for what a run records."""
-    return asdict(config, dict_factory=lambda items: {key: _plain_value(v) for key, v in items})
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, list):
-        return [_plain_value(item) for item in value]
-    return value
-
-
-def from_plain(recorded: Mapping[str, Any]) -> Config:
-    """Return the configuration that ``plain`` recorded, or an older version of it.
-
-    Raises:
-        omegaconf.errors.OmegaConfBaseException: A key is unknown or its value has another type.
-    """
-    training = dict(recorded["training"])
-
-    # The key's name until the pretext task was called by the literature's word.
-    if "pretask_epochs" in training:
-        training["pretext_epochs"] = training.pop("pretask_epochs")
-
-    # A checkpoint from before these existed was trained without them.
-    off = {"adversarial": 0.0, "freeze_words": False, "match_rate": False, "pretext_lr": None}
-    complete = dict(recorded) | {
-        "training": off | training,
-        "processing": {"exchange_names": False} | recorded["processing"],
-        "model": {"attention_dropout": None, "quantized": None} | recorded["model"],
-    }
-    merged = OmegaConf.merge(OmegaConf.structured(Config), complete)
-    assert isinstance(merged, DictConfig)
-    return as_config(merged)

@@ -17,7 +17,7 @@ from corpus.lexicon import HELD_OUT, TRAINING, Words
 
 SEED = 2018
 
-# CoLA's share is 0.70 in training, 0.69 and 0.68 in validation.
+# Share of acceptable sentences; CoLA's is 0.70 in training, 0.69 and 0.68 in validation.
 ACCEPTABLE = 0.66
 FOLDER = Path(__file__).parent
 
@@ -28,7 +28,7 @@ class Split:
 
     name: str
     columns: tuple[int, ...]
-    """Of the lexicon: which of its words may occur."""
+    """Columns of the lexicon whose words may occur."""
 
     seen: bool
     """Whether it has the phenomena of training, or the others."""
@@ -88,7 +88,7 @@ def sentences(split: Split) -> list[Sentence]:
     return found
 
 
-def paradigms(
+def grammar_sentences(
     rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int = 200
 ) -> list[Sentence]:
     """Draw fresh sentences: what training learns from besides its corpus.

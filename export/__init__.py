@@ -11,7 +11,7 @@ gates.py          what a model file must pass
 feeds.py          feeds for the network in its different forms; logits, latency
 checkpoint.py     a checkpoint, and the digest of the file that it was loaded from
 evaluation.py     the sentences that everything is measured on, and PyTorch's logits
-comparison.py     an exported model against PyTorch; a sentence alone against in company
+comparison.py     an exported model against PyTorch; a sentence alone against beside others
 variants.py       PyTorch and the exported models, measured
 reference.py      the distributions that drift is measured against
 model_file.py     models/model.onnx: the graph and its metadata

@@ -19,16 +19,16 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from errors import ExportError
 
-# Of the score, of equal width.
+# Bins of equal width over the score.
 BINS = 15
 
-# Of labels, for the error by chance: its mean is then right to 0.001.
+# Label draws for the error by chance; its mean is then accurate to 0.001.
 DRAWS = 100
 
-# A temperature outside of these would mean that the model knows nothing, or everything.
+# Limits of the temperature; outside, the model would know nothing, or everything.
 TEMPERATURES = (0.05, 20.0)
 
-# The least keeps scores below 0.63. The greatest bounds nothing.
+# Limits of the largest margin: the lower keeps scores below 0.63, the upper bounds nothing.
 LARGEST_MARGINS = (0.5, 30.0)
 
 
@@ -70,7 +70,7 @@ class Calibration:
 
         margin = logits[:, 1:] - logits[:, :1]
 
-        # Not a hyperbolic tangent, which soon rounds to 1: sentences shall keep their order.
+        # A hyperbolic tangent would soon round to 1, and sentences lose their order.
         bounded = margin / torch.sqrt(1 + torch.square(margin / self.largest_margin))
         return torch.cat([-bounded, bounded], dim=1) / 2
 

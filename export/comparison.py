@@ -1,4 +1,4 @@
-"""An exported model compared with PyTorch, and each sentence alone with the same in company."""
+"""An exported model compared with PyTorch, and with itself where sentences share a row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from prediction.types import Encoded
 
 BATCH_SIZES = (1, 8, 32)
 
-# How often sentences are given other company.
+# Number of random orders in which sentences share rows.
 ORDERS = 4
 
 
 @dataclass(frozen=True)
-class Company:
-    """Each sentence alone, compared with the same sentence among strangers."""
+class BatchInvariance:
+    """Each sentence alone, compared with the same sentence beside other sentences in a row."""
 
     largest_difference: float = 0.0
-    """Of a probability."""
+    """Largest change of a probability."""
 
     label_changes: int = 0
     """How often a sentence got another label."""
@@ -60,7 +60,7 @@ def compare_with_pytorch(evaluation: EvaluationSet, session: ort.InferenceSessio
         for size in BATCH_SIZES
     ]
 
-    # Not Python's own max, which passes over a nan.
+    # Python's own max passes over a nan.
     return float(torch.stack(differences).max())
 
 
@@ -68,8 +68,10 @@ def _distance(logits: Tensor, expected: Tensor) -> Tensor:
     return (logits - expected).abs().max() / expected.abs().max().clamp(min=1)
 
 
-def compare_with_company(evaluation: EvaluationSet, predictor: ColaONNXPredictor) -> Company:
-    """Compare sentences alone with the same sentences among strangers, as a predictor packs them.
+def measure_batch_invariance(
+    evaluation: EvaluationSet, predictor: ColaONNXPredictor
+) -> BatchInvariance:
+    """Compare sentences alone with the same sentences in rows, as a predictor packs them.
 
     The validation set together with sentences of random tokens, several times in random order.
     """
@@ -87,7 +89,7 @@ def compare_with_company(evaluation: EvaluationSet, predictor: ColaONNXPredictor
         differences.append(np.abs(together - expected).max())
         label_changes += int(((together > 0.5) != (expected > 0.5)).sum())
 
-    return Company(float(np.max(differences)), label_changes)
+    return BatchInvariance(float(np.max(differences)), label_changes)
 
 
 def _probabilities(

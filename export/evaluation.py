@@ -11,7 +11,6 @@ from torch import Tensor
 
 from configs.schema import DataConfig, Source
 from corpus.format import IN_DOMAIN, TRAIN
-from data import Corpus, load_corpus
 from errors import CorpusError
 from export import feeds
 from export.calibration import NO_CALIBRATION, Calibration, fit_calibration
@@ -20,7 +19,7 @@ from model import ColaModel
 from prediction.encoder import TextEncoder
 from prediction.model_file import LineageCorpus
 from training.provenance import Provenance
-from training.sources import source_of
+from training.sources import Corpus, load_corpus, source_of
 
 # Training sentences that show how large the inputs of matrices get.
 QUANTIZATION_SENTENCES = 256
@@ -36,7 +35,7 @@ class EvaluationSet:
     model: ColaModel
 
     checkpoint_sha256: str
-    """Of the file that the model was loaded from, which may have been replaced since."""
+    """SHA-256 of the file that the model was loaded from, which may have been replaced since."""
 
     corpus: Corpus
 
@@ -108,18 +107,10 @@ def prepare(
             f"again, or set data.sources=[{corpus.source.value}] to validate on it as it is now"
         )
 
-    encoder = TextEncoder(model.provenance.tokenizer, model.provenance.max_length)
+    sentences, quantization_sentences = _encode_all(corpus, model.provenance)
 
-    # The sentences, as the model reads them.
-    texts = [sentence.text for sentence in corpus.validation]
-    sentences = [encoder.encode(text).ids for text in texts]
+    # What PyTorch gives for the validation set.
     label = torch.tensor([sentence.label for sentence in corpus.validation])
-
-    training = corpus.splits[TRAIN]
-    every = len(training) // QUANTIZATION_SENTENCES + 1
-    quantization_sentences = [encoder.encode(item.text).ids for item in training[::every]]
-
-    # What PyTorch gives for them.
     logits = feeds.torch_logits(model.network, feeds.padded_batches(sentences, 32))
     calibration = NO_CALIBRATION
     if calibrate:
@@ -131,13 +122,23 @@ def prepare(
         checkpoint_sha256=checkpoint_sha256,
         corpus=corpus,
         other_corpus=other_corpus,
-        texts=texts,
+        texts=[sentence.text for sentence in corpus.validation],
         sentences=sentences,
         quantization_sentences=quantization_sentences,
         label=label,
         raw_logits=logits,
         calibration=calibration,
     )
+
+
+def _encode_all(corpus: Corpus, provenance: Provenance) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the token ids of the validation set, and of every so many training sentences."""
+    encoder = TextEncoder(provenance.tokenizer, provenance.max_length)
+    sentences = [encoder.encode(sentence.text).ids for sentence in corpus.validation]
+
+    training = corpus.splits[TRAIN]
+    every = len(training) // QUANTIZATION_SENTENCES + 1
+    return sentences, [encoder.encode(sentence.text).ids for sentence in training[::every]]
 
 
 def _data_config(provenance: Provenance, overrides: Mapping[str, object]) -> DataConfig:

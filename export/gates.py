@@ -12,20 +12,23 @@ from export.quantization import DYNAMIC_SCHEMES, STATIC_SCHEMES, quantize
 from export.variants import Variant
 
 MAX_DIFFERENCE = 1e-4
-"""Of a logit, ONNX Runtime at fp32 from PyTorch; of the largest, where that is more than 1."""
+"""Largest difference of a logit between fp32 ONNX and PyTorch, relative to the largest logit where
+that exceeds 1.
+"""
 
 MAX_MCC_LOSS = 0.02
-"""Of int8 against PyTorch. Each other label among a thousand sentences moves the MCC by 0.002, one
-way or the other: twenty of them by 0.01 as a rule, by 0.02 seldom."""
+"""Largest MCC loss from PyTorch to int8. One changed label in a thousand moves the MCC by about
+0.002 either way, so twenty usually move it by 0.01, rarely by 0.02.
+"""
 
 PREFERRED_MCC_LOSS = 0.01
-"""Where a scheme loses more, the next one is tried."""
+"""MCC loss beyond which the next scheme is tried."""
 
 MAX_LABEL_CHANGES = 0.025
-"""The share of the validation set whose label int8 may change."""
+"""Largest share of the validation set whose label int8 may change."""
 
-MAX_COMPANY_DIFFERENCE = 0.005
-"""Of a probability, a sentence alone from the same sentence among strangers; no label may change.
+MAX_BATCH_DIFFERENCE = 0.005
+"""Largest change of a probability when other sentences share the row; no label may change.
 
 Only static schemes are held to it: it is what dynamic ones cannot do.
 """
@@ -99,7 +102,7 @@ def choose_scheme(
 
 def _refusal(variant: Variant, mcc_loss: float, *, is_static: bool) -> str:
     """Return why a scheme is refused, nothing if it is accepted."""
-    company, reasons = variant.company, []
+    invariance, reasons = variant.batch_invariance, []
 
     # Not `>`, which a nan would pass.
     if not mcc_loss <= MAX_MCC_LOSS:
@@ -108,13 +111,13 @@ def _refusal(variant: Variant, mcc_loss: float, *, is_static: bool) -> str:
         limit = f"{MAX_LABEL_CHANGES:.1%}"
         reasons.append(f"{variant.label_changes:.1%} other labels (limit {limit})")
 
-    # Company may move the scores of a dynamic scheme, but to nan.
-    limit_of_scheme = MAX_COMPANY_DIFFERENCE if is_static else 1.0
-    if not company.largest_difference <= limit_of_scheme:
-        moved = f"{company.largest_difference:.4f} (limit {limit_of_scheme})"
-        reasons.append(f"company moves scores by {moved}")
-    if is_static and company.label_changes:
-        reasons.append(f"company changes {company.label_changes} labels")
+    # A dynamic scheme is held to no limit, but a nan is refused of it, too.
+    limit_of_scheme = MAX_BATCH_DIFFERENCE if is_static else 1.0
+    if not invariance.largest_difference <= limit_of_scheme:
+        moved = f"{invariance.largest_difference:.4f} (limit {limit_of_scheme})"
+        reasons.append(f"other sentences in a row move scores by {moved}")
+    if is_static and invariance.label_changes:
+        reasons.append(f"other sentences in a row change {invariance.label_changes} labels")
 
     return ", ".join(reasons)
 

@@ -1,12 +1,14 @@
 """The layers of the network as it is exported.
 
-Attention is written out, so that a sentence gets the same result wherever in its row it stands. A
-sum of floats depends on its order, and a softmax adds in an order that follows from the position.
-That would matter little, but for int8: now and then a rounding falls the other way, an input is one
-step larger, and the next layers multiply the difference. So the softmax's denominator is one more
-row of the product that follows it anyway, in which a stranger's key adds an exact 0: each head has
-one more value, which is always 1. As the weights are divided by their sum only then, their largest
-need not be subtracted first; a constant is instead, which queries and keys have in the same place.
+Attention is written out so that a sentence's result does not depend on where in its row it stands.
+A sum of floats depends on the order of its terms, and ONNX Runtime's softmax adds in an order that
+depends on the position. In fp32 that hardly matters. In int8, now and then an activation rounds to
+the neighbouring level, and the next layers amplify it.
+
+So there is no softmax. Each head's values get one more feature that is always 1; then the last
+feature of ``exp(score) @ value`` is the sum of the weights, by which the others are divided. Keys
+of other sentences have weight exactly 0. Instead of the largest score, the constant ``SHIFT`` is
+subtracted, by one more feature of query (1) and key (-``SHIFT``).
 
 ONNX Runtime adds up to 128 tokens in order. Predictors' rows have 96; in longer ones, the position
 matters again, a little.
@@ -20,14 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Subtracted from each score. The largest of a query's scores may then lie between about -60 and 100
-# for its exponential to be a float; those of trained models were between -4 and 70.
+# Constant that is subtracted from each score. Exponentials stay in the range of a float if the
+# largest of a query's scores is between about -60 and 100; trained models had -4 to 70.
 SHIFT = 20.0
 
-# The largest score of a key of the query's own sentence, shifted: no sum of exponentials overflows.
+# Limit of the shifted score of a key of the query's own sentence: no sum of exponentials overflows.
 LARGEST_SCORE = 80.0
 
-# The score of any other key: its exponential is exactly 0.
+# Limit of the score of any other key: its exponential is exactly 0.
 MASKED = -1e9
 
 
@@ -43,8 +45,8 @@ class Layer(nn.Module):
         attention, output = layer.attention.self, layer.attention.output
         self.heads = attention.num_attention_heads
 
-        # The one more value of each head, which is 1, makes room in queries and keys, too: there it
-        # shifts the scores.
+        # One more feature for each head: in queries and keys, it shifts the scores; in values, it
+        # sums the weights.
         scale = attention.scaling
         query = _linear(attention.query.weight * scale, attention.query.bias * scale)
         self.query = _append_to_heads(query, self.heads, 1.0)
@@ -61,7 +63,7 @@ class Layer(nn.Module):
 
         Args:
             hidden: float [rows, tokens, width].
-            limit: Of the score of each key and query, float [rows, 1, tokens, tokens].
+            limit: Largest score of each key and query, float [rows, 1, tokens, tokens].
         """
         query, key, value = self.split(self.project(hidden), 3)
         return self.finish(hidden, query, key, value, limit)

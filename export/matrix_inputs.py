@@ -23,13 +23,13 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 Array = NDArray[np.float32]
 
-# A smaller matrix is not worth the quantization of its input.
+# Smallest matrix that is worth the quantization of its input.
 MIN_MATRIX_SIZE = 10_000
 
-# An input is smoothed if its largest column is so many times larger than its median one.
+# Ratio of an input's largest column to its median one from which it is smoothed.
 UNEVEN = 8.0
 
-# 0 would leave all of the range with the input, 1 would move all of it to the weights.
+# Exponent of SmoothQuant: 0 leaves all of the range with the input, 1 moves it to the weights.
 SMOOTHING = 0.8
 
 # Tokens of a sentence that are kept as a sample.
@@ -51,7 +51,7 @@ class InputRange:
 
 
 Ranges = Mapping[str, InputRange]
-"""By the input's name."""
+"""Input ranges by the input's name."""
 
 
 @dataclass(frozen=True)

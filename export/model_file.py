@@ -10,12 +10,12 @@ import onnx
 from onnx import helper
 from tokenizers import Tokenizer
 
-from configs.schema import plain
+from configs.recorded import plain
 from export.packing import PACKABLE
 from prediction.model_file import Lineage, LineageCorpus, Reference, TrainedBy
 from training.provenance import Provenance, git_commit
 
-# Their versions are recorded.
+# Packages whose versions are recorded.
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "tokenizers", "numpy")
 
 
@@ -58,7 +58,7 @@ def describe_lineage(provenance: Provenance, precision: str) -> Lineage:
 
     Args:
         provenance: The checkpoint's.
-        precision: Of the file, ``fp32`` or ``int8``.
+        precision: Precision of the file, ``fp32`` or ``int8``.
     """
     base, corpus = provenance.base_model, provenance.corpus
     return Lineage(

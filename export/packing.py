@@ -27,7 +27,7 @@ OPSET = 23
 
 PACKABLE = ("bert", "distilbert", "electra")
 
-# A row has fewer sentences than this.
+# Upper bound of the number of sentences in a row.
 LARGEST_NUMBER = 2**32
 
 

@@ -4,8 +4,8 @@ A matrix is int8 with one scale per column; its input is rounded to uint8 as it 
 integer sums are scaled back. The word embedding is int8 with one scale per row.
 
 Static or dynamic. Where the input's 256 levels lie is a constant with a static scheme. A dynamic
-one spreads them over the largest and smallest value that happen to arrive, which depend on who
-shares the row: a sentence's score then depends on its company. So static is tried first.
+one spreads them over the largest and smallest value that happen to arrive, so that a sentence's
+score depends on the other sentences in its row. So static is tried first.
 
 What keeps int8 predictions equal to fp32 predictions: smoothing (see ``matrix_inputs``), and
 
@@ -61,7 +61,8 @@ class Scheme:
     """Whether the word embedding is quantized."""
 
 
-# From the smallest file to the safest. An activation function's output has the most uneven columns.
+# Schemes from the smallest file to the safest. An activation function's output has the most uneven
+# columns.
 STATIC_SCHEMES = (
     Scheme("static int8", static=True),
     Scheme("static int8, but fp32 after Gelu", static=True, keep_after=("Gelu",)),

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export.calibration import Calibration
-from export.comparison import Company
+from export.comparison import BatchInvariance
 from export.variants import Variant
 from prediction.model_file import Lineage
 
@@ -16,10 +16,10 @@ class ParityFigures:
     """The exported graph against PyTorch, before quantization."""
 
     largest_difference: float
-    """Of a logit; see ``comparison.compare_with_pytorch``."""
+    """Largest difference of a logit; see ``comparison.compare_with_pytorch``."""
 
     limit: float
-    """The largest difference with which a model is exported."""
+    """Largest difference with which a model is exported."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class CalibrationFigures:
     """Expected calibration error of PyTorch's scores, without the calibration."""
 
     error_after: float
-    """Of the model file's scores."""
+    """Expected calibration error of the model file's scores."""
 
     error_by_chance: float
     """What exact probabilities would show on so few sentences."""
 
 
 @dataclass(frozen=True)
-class CompanyFigures:
-    """The exported model on each sentence alone, against the same sentence among strangers."""
+class BatchInvarianceFigures:
+    """The exported model on each sentence alone, and beside other sentences in a row."""
 
-    company: Company
+    measured: BatchInvariance
 
     limit: float
-    """The largest difference with which a static scheme is chosen."""
+    """Largest difference with which a static scheme is chosen."""
 
     def to_json(self) -> dict[str, object]:
         """Return the figures and the limit."""
-        return {**asdict(self.company), "limit": self.limit}
+        return {**asdict(self.measured), "limit": self.limit}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ExportReport:
     """Path of the model file."""
 
     sha256: str
-    """Of the model file."""
+    """SHA-256 of the model file."""
 
     packing: bool
     """Whether several sentences can share a row."""
@@ -74,13 +74,14 @@ class ExportReport:
     parity: ParityFigures
     calibration: CalibrationFigures
     lineage: Lineage
-    company: CompanyFigures
+    batch_invariance: BatchInvarianceFigures
 
     def to_json(self) -> dict[str, object]:
         """Return the report's document.
 
-        Its keys are those of the first version, which others read: ``contestants``, ``flips`` and
-        ``judged_on`` are the variants, their label changes and the split ``evaluated_on``.
+        Its keys are those of the first version, which others read: ``contestants``, ``flips``,
+        ``judged_on`` and ``company`` are the variants, their label changes, the split
+        ``evaluated_on`` and the batch invariance.
         """
         calibration = self.calibration
         return {
@@ -97,7 +98,7 @@ class ExportReport:
                 "error_by_chance": calibration.error_by_chance,
             },
             "lineage": self.lineage.to_json(),
-            "company": self.company.to_json(),
+            "company": self.batch_invariance.to_json(),
         }
 
 
@@ -133,15 +134,15 @@ def print_report(report: ExportReport) -> None:
 
     Console().print(table)
 
-    # Not through the console, which would wrap what is to be read as one line, or copied.
-    calibration, company = report.calibration, report.company.company
+    # The console would wrap what is to be read as one line, or copied.
+    calibration, invariance = report.calibration, report.batch_invariance.measured
     print(f"parity {report.parity.largest_difference:.1e}; latency: one sentence, one thread")
     print(
         f"calibration error {calibration.error_before:.3f} -> {calibration.error_after:.3f}; "
         f"exact scores would have {calibration.error_by_chance:.3f}"
     )
     print(
-        f"among strangers: scores move by at most {company.largest_difference:.1e}, "
-        f"{company.label_changes} labels change"
+        f"among strangers: scores move by at most {invariance.largest_difference:.1e}, "
+        f"{invariance.label_changes} labels change"
     )
     print(f"model file  {report.model}")

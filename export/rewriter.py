@@ -12,11 +12,11 @@ from export.matrix_inputs import Array, Levels
 
 LARGEST_INT8 = 127
 
-# Of two neighbouring weights of one sign. 255 * 127 fits into 16 bits with room for their rounding:
-# nothing can saturate (see ``quantization``).
+# Largest sum of two neighbouring weights of one sign. 255 * 127 fits into 16 bits with room for
+# their rounding: nothing can saturate (see ``quantization``).
 LARGEST_PAIR = 127
 
-# A table with more rows is the word embedding.
+# Number of rows beyond which a table is the word embedding.
 MIN_EMBEDDING_ROWS = 5_000
 
 # The domain of ONNX Runtime's own operators.
@@ -124,7 +124,7 @@ class Rewriter:
         scales = [f"{values}_scale", f"{weights}_scale"]
         zeros = [f"{values}_zero", "int8_zero"]
 
-        # With the bias, if there is one.
+        # The bias comes with it, if there is one.
         bias, output = self._merge_bias(output) or ("", output)
         self._node("MatMulIntegerToFloat", [*integers, *scales, *zeros, bias], output)
         self.nodes[-1].domain = ONNX_RUNTIME

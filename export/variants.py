@@ -7,7 +7,7 @@ import onnx
 import torch
 
 from export import feeds, model_file
-from export.comparison import Company, compare_with_company
+from export.comparison import BatchInvariance, measure_batch_invariance
 from export.evaluation import EvaluationSet
 from export.feeds import Latency
 from prediction.model_file import Metrics, Reference
@@ -25,16 +25,16 @@ class Variant:
     latency: Latency
 
     label_changes: float = 0.0
-    """The share of the validation set whose label differs from PyTorch's."""
+    """Share of the validation set whose label differs from PyTorch's."""
 
     largest_difference: float = 0.0
-    """Of a logit from PyTorch's."""
+    """Largest difference of a logit from PyTorch's."""
 
     scheme: str | None = None
     """See ``quantization.STATIC_SCHEMES``; None for PyTorch and fp32."""
 
-    company: Company = field(default_factory=Company)
-    """Nothing is measured of it for PyTorch."""
+    batch_invariance: BatchInvariance = field(default_factory=BatchInvariance)
+    """Whether other sentences in a row change a score; not measured for PyTorch."""
 
     predictions: list[Prediction] = field(default_factory=list, repr=False)
     """One per sentence of the validation set; empty for PyTorch."""
@@ -98,6 +98,6 @@ def measure(
         label_changes=float(is_changed.double().mean()),
         largest_difference=float((logits - evaluation.logits).abs().max()),
         scheme=scheme,
-        company=compare_with_company(evaluation, predictor),
+        batch_invariance=measure_batch_invariance(evaluation, predictor),
         predictions=predictions,
     )

@@ -108,7 +108,8 @@ def imports_of(path: Path, modules: dict[str, Path]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: import by the full name"
             assert node.module is not None
-            # ``from serving import messages`` names a module, ``from data import Corpus`` a class.
+            # ``from serving import messages`` names a module, ``from errors import ColaError``
+            # a class.
             full = {f"{node.module}.{alias.name}" for alias in node.names}
             named |= {name if name in modules else node.module for name in full}
     return named & modules.keys()

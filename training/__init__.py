@@ -1,14 +1,14 @@
 """The parts of ``data.py``, ``model.py`` and ``train.py``; imports none of the three.
 
 ======================  ===================================================================
-``sources.py``          where a corpus is read from
+``sources.py``          the corpus, and where it is read from
 ``corruption.py``       sentences made wrong on purpose, for the pretext task
 ``examples.py``         sentences as tokens and labels, batches of them as tensors
 ``names.py``            names of persons, exchanged for others
 ``sampler.py``          which sentences share a batch
 ``weights.py``          where pretrained weights and their tokenizer come from
 ``dequantization.py``   float weights from an int8 ONNX file
-``last_layer.py``       a last layer that computes the first token only
+``last_layer.py``       a hook that lets the last layer compute the first token only
 ``validation.py``       the predictions for the validation set
 ``metrics.py``          what these predictions are worth
 ``provenance.py``       what a checkpoint says about itself
@@ -20,7 +20,8 @@
 ``trainer.py``          Lightning's trainer
 ``callbacks.py``        seeding, stopping, checkpoints, timing, learning curves
 ``tracking.py``         Weights & Biases, CSV files
-``report.py``           ``training_report.json`` and the tables on the terminal
+``report.py``           ``training_report.json`` and the table on the terminal
+``grid.py``             the ranking at the end of a grid of runs
 ``pictures.py``         the pictures of a finished run
 ======================  ===================================================================
 """

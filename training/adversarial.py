@@ -34,7 +34,7 @@ class WorstDirections:
         distributed.gather_object(self.by_index, everyone if is_first else None)
         return everyone
 
-    def recall(self, batch: Batch, embeddings: Tensor) -> Tensor:
+    def directions_of(self, batch: Batch, embeddings: Tensor) -> Tensor:
         """Return a direction per sentence, zeros for a new one, shaped as ``embeddings``.
 
         A sentence of another length than before counts as new.
@@ -54,18 +54,18 @@ class WorstDirections:
                 directions[row, : len(known)] = known.to(directions)
         return directions
 
-    def remember(self, batch: Batch, gradient: Tensor) -> None:
-        """Keep the directions of a batch.
+    def update(self, batch: Batch, gradient: Tensor) -> None:
+        """Keep the directions of a batch for the next epoch.
 
         Args:
             batch: The sentences.
-            gradient: Of the loss by their embeddings, float [sentences, tokens, width].
+            gradient: Gradient of the loss by their embeddings, float [sentences, tokens, width].
         """
         # A sentence without any gradient keeps the direction 0.
         norm = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
         directions = (gradient / norm[:, None, None]).half().cpu()
 
-        # Without padding, of which the next batch may have more or less.
+        # The padding is cut off; the next batch may have more or less.
         lengths = batch["attention_mask"].sum(dim=1).tolist()
         for row, index in enumerate(batch["index"].tolist()):
             self.by_index[index] = directions[row, : lengths[row]].clone()

@@ -15,7 +15,7 @@ from errors import CheckpointError, Interrupted
 from training.examples import Batch
 
 Curves = dict[str, list[tuple[int, float]]]
-"""By metric, pairs of a step and a value."""
+"""Pairs of a step and a value, by metric."""
 
 
 class SeedEachStep(pl.Callback):
@@ -85,7 +85,7 @@ class StopWithoutProgress(EarlyStopping):
     """Stops a run early; the epochs before ``first_epoch`` do not count.
 
     Args:
-        first_epoch: From 0.
+        first_epoch: Number of the first epoch that counts, from 0.
         options: Those of ``EarlyStopping``.
     """
 
@@ -103,7 +103,7 @@ class RunCheckpoint(ModelCheckpoint):
     """Saves a checkpoint after each epoch from ``first_epoch`` on, in a folder that may be moved.
 
     Args:
-        first_epoch: From 0.
+        first_epoch: Number of the first epoch that counts, from 0.
         options: Those of ``ModelCheckpoint``.
     """
 

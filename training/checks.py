@@ -10,7 +10,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from corpus.format import Sentence
 from errors import CheckpointError, ConfigError, CorpusError
-from training.metrics import evaluate
+from training.metrics import evaluate, logged
 
 
 def resume_folder(resume: str | None) -> Path | None:
@@ -57,13 +57,7 @@ def require_monitor(monitor: str, sentences: Sequence[Sentence], splits: Sequenc
     label = torch.tensor([sentence.label for sentence in sentences])
     metrics = evaluate(torch.zeros(len(label)), label, splits)
 
-    # The names that model.py logs.
-    names = {"train/loss", "train/gradient_norm", "val/loss"}
-    for group, values in metrics.items():
-        suffix = "" if group == "overall" else f"_{group}"
-        defined = {name for name, value in values.items() if value is not None} - {"sentences"}
-        names |= {f"val/{name}{suffix}" for name in defined}
-
+    names = {"train/loss", "train/gradient_norm", "val/loss", *logged(metrics)}
     if monitor not in names:
         raise ConfigError(
             f"training.monitor={monitor}: this validation set does not give it; choose val/loss or"
@@ -76,8 +70,8 @@ def require_same_corpus(trainer: pl.Trainer, name: str, digest: str) -> None:
 
     Args:
         trainer: Asks the other processes.
-        name: Of the corpus that this process has found.
-        digest: Of its sentences.
+        name: Name of the corpus that this process has found.
+        digest: SHA-256 of its sentences.
 
     Raises:
         CorpusError: The processes have different corpora. It is raised on all of them, since one

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-class LastLayer:
-    """Computes the last layer's output for the first token only, which is all that a head reads.
+class FirstTokenHook:
+    """Lets the last layer compute the first token only, which is all that a head reads.
 
     The other tokens are dropped after the layer's attention: three quarters of its products come
     later. The logits stay what they were. Only BERT and ELECTRA are made so that tokens can be
@@ -20,23 +20,23 @@ class LastLayer:
     """
 
     def __init__(self, network: PreTrainedModel) -> None:
-        self.all_tokens = False
+        self.is_paused = False
         if network.config.model_type in ("bert", "electra"):
             encoder: Any = network.base_model.encoder
             after_attention: nn.Module = encoder.layer[-1].attention.output
             after_attention.register_forward_pre_hook(self._drop)
 
     @contextmanager
-    def computes_all_tokens(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Drop nothing for a while: the pretext task evaluates every token."""
-        self.all_tokens = True
+        self.is_paused = True
         try:
             yield
         finally:
-            self.all_tokens = False
+            self.is_paused = False
 
     def _drop(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """Return what the module is called with, each float [sentences, tokens, width]."""
-        if self.all_tokens:
+        if self.is_paused:
             return None
         return tuple(tensor[:, :1] for tensor in inputs)

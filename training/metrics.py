@@ -70,3 +70,17 @@ def evaluate(probability: Tensor, label: Tensor, groups: Sequence[str]) -> Metri
         }
         for name, chosen in members.items()
     }
+
+
+def logged(metrics: Metrics) -> dict[str, float]:
+    """Return what validation logs: ``val/mcc`` overall, ``val/mcc_in_domain`` of a split, ...
+
+    A metric that is not defined for the labels of its group is not logged.
+    """
+    values = {}
+    for group, of_group in metrics.items():
+        suffix = "" if group == "overall" else f"_{group}"
+        for name, value in of_group.items():
+            if value is not None and name != "sentences":
+                values[f"val/{name}{suffix}"] = value
+    return values

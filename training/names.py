@@ -22,8 +22,8 @@ NAMES = [
         "Kim Lee Sandy Pat Chris Robin Leslie Terry Dana Taylor",
     )
 ]
-"""Of men, of women, and of either: a name is exchanged for one of its kind. None of them is one
-that ``corpus/`` keeps for its validation sets.
+"""Names of men, of women, and of either: a name is exchanged for one of its kind. ``corpus/`` keeps
+none of them for its validation sets.
 """
 
 NAME = re.compile(rf"\b(?:{'|'.join(name for names in NAMES for name in names)})\b")

@@ -21,7 +21,7 @@ def make_optimizer(
         model: The model whose parameters are optimized.
         layers: Number of its encoder layers.
         config: The ``training`` group of the configuration.
-        steps: Of the whole run.
+        steps: Steps of the whole run.
     """
     if config.optimizer is Optimizer.adam:
         return torch.optim.Adam(model.parameters(), lr=config.lr)
@@ -46,7 +46,7 @@ def parameter_groups(
     Args:
         model: The model whose parameters are grouped.
         layers: Number of its encoder layers.
-        weight_decay: Of the parameters that are decayed.
+        weight_decay: Weight decay of the parameters that are decayed.
         layer_decay: 1 for one rate for all layers.
     """
     groups: dict[tuple[int, bool], dict[str, Any]] = {}

@@ -14,25 +14,32 @@ from matplotlib.axes import Axes
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 from torch import Tensor
 
+from corpus.format import Sentence
 from prediction.types import LABELS
+from training.metrics import evaluate
+from training.validation import Validation
 
 
-def draw_pictures(
+def draw(
     folder: Path,
-    probability: Tensor,
-    label: Tensor,
-    mcc_by_source: Mapping[str, float | None],
+    validation: Validation,
+    sentences: Sequence[Sentence],
     curves: Mapping[str, Sequence[tuple[int, float]]],
 ) -> None:
     """Draw confusion matrix, ROC, precision-recall, calibration, learning curves and MCC by source.
 
     Args:
         folder: Where the PNG files go.
-        probability: Probability of the label 1, float [n].
-        label: 0 or 1, int [n].
-        mcc_by_source: MCC of the sentences of each source; None where it is not defined.
+        validation: Predictions for the validation set.
+        sentences: The validation set.
         curves: The recorded (step, value) pairs of each metric.
     """
+    probability, label = validation.probability, validation.label
+    by_source = evaluate(
+        probability, label, [sentences[index].source for index in validation.index]
+    )
+    mcc_by_source = {source: metrics["mcc"] for source, metrics in by_source.items()}
+
     truth, scores = label.numpy(), probability.numpy()
     pictures: dict[str, Callable[[Axes], object]] = {
         "confusion_matrix": lambda axes: ConfusionMatrixDisplay.from_predictions(
@@ -50,9 +57,9 @@ def draw_pictures(
     }
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in pictures.items():
+    for name, draw_into in pictures.items():
         figure, axes = plt.subplots(figsize=(6.5, 5), layout="constrained")
-        draw(axes)
+        draw_into(axes)
         axes.set_title(name.replace("_", " "))
         figure.savefig(folder / f"{name}.png", dpi=120)
         plt.close(figure)

@@ -43,9 +43,10 @@ def choose_precision(precision: str, accelerator: str = "auto") -> Any:
 def multiply_with_onednn() -> None:
     """Let oneDNN multiply matrices of fp32 on the CPU, if it does so in fp32.
 
-    MKL, which torch takes otherwise, does without AVX-512 on AMD's CPUs, where oneDNN multiplies
-    twice as fast. torch offers it only together with the permission to round to bf16. oneDNN makes
-    use of that on a CPU with AMX; then torch goes on with MKL, as it does without AVX-512.
+    By default torch multiplies with MKL, which does not use AVX-512 on AMD CPUs; oneDNN does, and
+    is twice as fast there. torch uses oneDNN for fp32 only with the setting that also permits
+    rounding to bf16. CPUs with AMX do round, so a product is checked and the setting taken back
+    where it is not fp32. Without AVX-512, torch keeps to MKL.
     """
     # Lightning asks for the precision of a GPU in words that torch refuses after this setting.
     if torch.cuda.is_available():

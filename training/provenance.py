@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from commands.files import sha256_of
-from configs.schema import Config, ModelConfig, from_plain, plain
+from configs.recorded import from_plain, plain
+from configs.schema import Config, ModelConfig
 from errors import CheckpointError
 from prediction.model_file import Metrics
 from prediction.types import LABELS
@@ -39,7 +40,7 @@ class BaseModel:
     """Commit on the Hub; None for a local folder and for random weights."""
 
     sha256: str | None
-    """Of the file with the weights; None if nobody has looked at it."""
+    """SHA-256 of the file with the weights; None if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class CorpusFacts:
     """``folder:NAME``, ``hub:NAME/CONFIGURATION``, or ``own`` for the corpus of this repository."""
 
     sha256: str
-    """Of every label and sentence in order (``corpus.format.digest``)."""
+    """SHA-256 of every label and sentence in order (``corpus.format.digest``)."""
 
     sentences: dict[str, int]
     """Number of sentences of each split."""
@@ -71,7 +72,7 @@ class CorpusFacts:
     """Why each source that was tried before had no corpus."""
 
     pretext_sha256: str | None = None
-    """Of the sentences of ``corpus/pretext.tsv``; None in a checkpoint of an earlier version."""
+    """SHA-256 of ``corpus/pretext.tsv``'s sentences; None in a checkpoint of an earlier version."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +108,14 @@ class Provenance:
     """Start of the run, ISO 8601 in UTC."""
 
     validation_metrics: Metrics = field(default_factory=dict)
-    """Of the last validation before the checkpoint was saved; empty before the first."""
+    """Metrics of the last validation before the checkpoint was saved; empty before the first."""
 
     precision: str | None = None
     """What ``training.precision`` came to; None in a checkpoint of an earlier version."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON document."""
-        return {
-            **vars(self),
-            "base_model": asdict(self.base_model),
-            "config": plain(self.config),
-            "corpus": asdict(self.corpus),
-        }
+        return as_document(self)
 
     @classmethod
     def from_json(cls, recorded: Mapping[str, Any]) -> "Provenance":
@@ -128,14 +124,28 @@ class Provenance:
         Raises:
             KeyError, TypeError, omegaconf.errors.OmegaConfBaseException: It was not ``to_json``.
         """
-        return cls(
-            **{
-                **recorded,
-                "base_model": BaseModel(**recorded["base_model"]),
-                "config": from_plain(recorded["config"]),
-                "corpus": CorpusFacts(**recorded["corpus"]),
-            }
-        )
+        return cls(**from_document(recorded))
+
+
+def as_document(record: object) -> dict[str, Any]:
+    """Return a record of a run, with ``base_model``, ``config`` and ``corpus``, as JSON."""
+    fields = vars(record)
+    return {
+        **fields,
+        "base_model": asdict(fields["base_model"]),
+        "config": plain(fields["config"]),
+        "corpus": asdict(fields["corpus"]),
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the record that ``as_document`` turned into this document."""
+    return {
+        **document,
+        "base_model": BaseModel(**document["base_model"]),
+        "config": from_plain(document["config"]),
+        "corpus": CorpusFacts(**document["corpus"]),
+    }
 
 
 def collect(
@@ -176,10 +186,7 @@ def _base_model(model: ModelConfig) -> BaseModel:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the running code, or None outside a git checkout.
-
-    It ends in ``-dirty`` if the code was changed since.
-    """
+    """Return the commit of the running code, ``-dirty`` if changed; None without git."""
     # Tags are left out: a name that moves would not say which code ran.
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
@@ -200,8 +207,8 @@ def require_same_settings(interrupted: Provenance, resuming: Provenance) -> None
     """Refuse to resume a run with other settings: its batches, schedule and optimizer have its own.
 
     Args:
-        interrupted: Of the run to resume.
-        resuming: What it would be resumed with.
+        interrupted: Provenance of the run to resume.
+        resuming: Provenance of the run that would resume it.
 
     Raises:
         CheckpointError: They differ.

@@ -9,14 +9,14 @@ class Steps(NamedTuple):
     """Optimizer steps of a run."""
 
     pretext: int = 0
-    """Those of the pretext task, which come first."""
+    """Steps of the pretext task, which come first."""
 
     corpus: int = 0
-    """Those of the corpus."""
+    """Steps of the corpus."""
 
 
 NO_STEPS = Steps()
-"""Of a model that is not trained."""
+"""Steps of a model that is not trained."""
 
 
 def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
@@ -27,8 +27,8 @@ def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
     are one phase.
 
     Args:
-        step: From 0.
-        steps: Of the run.
+        step: Number of the step, from 0.
+        steps: Steps of the run.
         config: The ``training`` group of the configuration.
     """
     warmup = config.warmup_share
@@ -43,8 +43,8 @@ def peak_at(step: int, steps: Steps, config: TrainingConfig) -> str:
     """Return the setting that decides a step's learning rate: ``training.lr=8e-05``.
 
     Args:
-        step: From 0.
-        steps: Of the run.
+        step: Number of the step, from 0.
+        steps: Steps of the run.
         config: The ``training`` group of the configuration.
     """
     if config.pretext_lr is not None and step < steps.pretext:

@@ -1,12 +1,20 @@
 """Where a corpus is read from: a local folder, the Hugging Face Hub, or ``corpus/``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+
 from configs.schema import DataConfig, Source
+from corpus import format as corpus_format
 from corpus.format import IN_DOMAIN, OUT_OF_DOMAIN, TRAIN, Sentence, read_folder
+from corpus.pretext import pretext_sentences
 from errors import CorpusError
+from training.provenance import CorpusFacts
 
 OWN_CORPUS = Path(__file__).parents[1] / "corpus"
 
@@ -32,19 +40,95 @@ class GlueRow(TypedDict):
     idx: int
 
 
-def read_source(source: Source, config: DataConfig) -> tuple[str, Splits]:
-    """Return the name and the sentences of the corpus that a source has.
+@dataclass(frozen=True)
+class Corpus:
+    """Labelled sentences by split, and where they came from."""
 
-    Raises:
-        UnavailableError: It has none.
-        CorpusError: It is malformed.
-    """
-    return _READERS[source](config)
+    name: str
+    """The source's name and, after a colon, which of its corpora: ``folder:cola``, ``own``."""
+
+    splits: Splits
+
+    skipped_sources: Mapping[str, str]
+    """Why each source that was tried before had no corpus."""
+
+    @property
+    def source(self) -> Source:
+        """The source it came from."""
+        return source_of(self.name)
+
+    @property
+    def validation(self) -> list[Sentence]:
+        """In-domain first, then out-of-domain, as in GLUE."""
+        return [*self.splits[IN_DOMAIN], *self.splits[OUT_OF_DOMAIN]]
+
+    @property
+    def validation_splits(self) -> list[str]:
+        """The split of each validation sentence."""
+        return [
+            split for split in (IN_DOMAIN, OUT_OF_DOMAIN) for _ in range(len(self.splits[split]))
+        ]
+
+    def describe(self) -> CorpusFacts:
+        """Return what a run records of its corpus."""
+        written = pretext_sentences(for_own_corpus=self.source is Source.own)
+        return CorpusFacts(
+            name=self.name,
+            sha256=corpus_format.digest(self.splits),
+            sentences={split: len(sentences) for split, sentences in self.splits.items()},
+            acceptable={
+                split: sum(s.label for s in sentences) for split, sentences in self.splits.items()
+            },
+            **corpus_format.audit(self.splits),
+            skipped_sources=dict(self.skipped_sources),
+            pretext_sha256=corpus_format.digest({TRAIN: written}),
+        )
 
 
 def source_of(name: str) -> Source:
     """Return the source of a corpus with this name, as recorded in a checkpoint."""
     return Source(name.partition(":")[0])
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Return the corpus of the first of ``config.sources`` that has one.
+
+    Raises:
+        CorpusError: No source has one, or the one found is malformed.
+    """
+    skipped: dict[str, str] = {}
+    for source in config.sources:
+        try:
+            name, splits = _READERS[source](config)
+        except UnavailableError as reason:
+            skipped[source.value] = str(reason)
+            continue
+
+        # Training on another corpus than CoLA must not go unnoticed, unless it was asked for.
+        corpus = Corpus(name, splits, skipped)
+        if source is Source.own and skipped:
+            _warn_of_fallback(corpus)
+        return corpus
+
+    reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
+    raise CorpusError(
+        f"no corpus in data.sources ({reasons}); set data.path to a folder with CoLA's TSVs, "
+        "or data.sources=[own] for the one in this repository"
+    )
+
+
+def _warn_of_fallback(corpus: Corpus) -> None:
+    reasons = "\n".join(
+        f"  {source}: {reason}" for source, reason in corpus.skipped_sources.items()
+    )
+    text = (
+        f"Training on this repository's own small corpus, not on CoLA:\n{reasons}\n"
+        "Set data.path to a folder with CoLA's TSVs, or data.sources=[own] "
+        "if this is what you want."
+    )
+    Console(stderr=True).print(
+        Panel(escape(text), title="WARNING: not CoLA", style="bold yellow", expand=False)
+    )
 
 
 def _read_folder(config: DataConfig) -> tuple[str, Splits]:

@@ -13,7 +13,8 @@ import wandb
 from pydantic import ValidationError
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-from configs.schema import Config, LoggerKind, plain
+from configs.recorded import plain
+from configs.schema import Config, LoggerKind
 from corpus.format import Sentence
 from errors import ConfigError
 from prediction.types import LABELS
@@ -34,7 +35,7 @@ def make_logger(config: Config, run_dir: Path) -> Logger | None:
     if config.logger.kind is LoggerKind.csv:
         return CSVLogger(str(run_dir), name="", version="csv")
 
-    # What a person has chosen, such as WANDB_MODE=disabled, is not chosen again.
+    # WANDB_MODE set by the user wins.
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if has_account() else "offline")
 
     # `experiment` starts the run, and with it the connection.

@@ -1,5 +1,7 @@
 """Lightning's trainer, as the configuration describes it."""
 
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,25 @@ from pytorch_lightning.loggers import Logger
 from configs.schema import Config
 from training.callbacks import RunCheckpoint, SeedEachStep, StopOnSignal, StopWithoutProgress
 from training.precision import choose_precision
+
+HARMLESS_WARNINGS = (
+    # Tokens are in memory: a worker process would only cost time.
+    ".*does not have many workers.*",
+    # It is resumable: see BucketBatchSampler.start_batch.
+    ".*your dataloader is not resumable.*",
+    ".*number of training batches .* is smaller than the logging interval.*",
+    # Hydra's own files are in it.
+    ".*Checkpoint directory .* exists and is not empty.*",
+    # Between Lightning and torch.
+    ".*LeafSpec.*",
+)
+
+
+def quieten() -> None:
+    """Silence the messages that a person who trains cannot act on."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in HARMLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
 
 
 def make_trainer(
@@ -24,36 +45,6 @@ def make_trainer(
         callbacks: Further callbacks.
     """
     training = config.training
-
-    # The best epoch's weights, for use, but of none that knows the pretext task alone; everything
-    # after each epoch, to resume.
-    best = RunCheckpoint(
-        first_epoch=training.pretext_epochs,
-        dirpath=folder,
-        filename="best-checkpoint",
-        monitor=training.monitor,
-        mode=training.monitor_mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    resume = RunCheckpoint(
-        dirpath=folder,
-        filename="resume",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-
-    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
-    early_stopping = []
-    if training.patience is not None:
-        early_stopping = [
-            StopWithoutProgress(
-                first_epoch=training.pretext_epochs,
-                monitor=training.monitor,
-                mode=training.monitor_mode,
-                patience=training.patience,
-            )
-        ]
 
     return pl.Trainer(
         max_epochs=training.pretext_epochs + training.max_epochs,
@@ -70,12 +61,51 @@ def make_trainer(
         limit_train_batches=training.limit_train_batches,
         limit_val_batches=training.limit_val_batches,
         logger=logger or False,
-        callbacks=[best, *every_run, *callbacks, *early_stopping, resume],
+        callbacks=_all_callbacks(config, folder, callbacks),
         # BucketBatchSampler distributes the batches.
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
+
+
+def _all_callbacks(
+    config: Config, folder: Path, others: Sequence[pl.Callback]
+) -> list[pl.Callback]:
+    training = config.training
+
+    # The weights of the best epoch, to use them; not of one that has seen the pretext task alone.
+    best = RunCheckpoint(
+        first_epoch=training.pretext_epochs,
+        dirpath=folder,
+        filename="best-checkpoint",
+        monitor=training.monitor,
+        mode=training.monitor_mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+
+    # Everything, after each epoch, to resume.
+    resume = RunCheckpoint(
+        dirpath=folder,
+        filename="resume",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+    early_stopping = []
+    if training.patience is not None:
+        early_stopping = [
+            StopWithoutProgress(
+                first_epoch=training.pretext_epochs,
+                monitor=training.monitor,
+                mode=training.monitor_mode,
+                patience=training.patience,
+            )
+        ]
+
+    every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
+    return [best, *every_run, *others, *early_stopping, resume]
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path:

@@ -69,13 +69,13 @@ def offset_to_rate(logits: Tensor, rate: float) -> Tensor:
 
     Args:
         logits: float [n, 2].
-        rate: From 0 to 1.
+        rate: Share from 0 to 1.
     """
-    # Of two sentences or more, since the line is drawn half-way between two of them.
+    # The threshold lies half-way between two sentences, so fewer than two give none.
     if len(logits) < 2:
         return torch.zeros(2)
 
     margin = (logits[:, 1] - logits[:, 0]).sort(descending=True).values
     above = min(max(round(rate * len(margin)), 1), len(margin) - 1)
-    line = (margin[above - 1] + margin[above]) / 2
-    return torch.stack([line / 2, -line / 2])
+    threshold = (margin[above - 1] + margin[above]) / 2
+    return torch.stack([threshold / 2, -threshold / 2])

@@ -26,7 +26,9 @@ from training import dequantization
 from training.provenance import Architecture
 
 HUB_TIMEOUT = 3.0
-"""Seconds; the libraries' own retries take half a minute to find that there is no network."""
+"""Seconds until the Hub is given up; the libraries' own retries take half a minute to find that
+there is no network.
+"""
 
 
 def resolve(config: ModelConfig) -> str:
@@ -78,7 +80,7 @@ def _package_folder(package: str | None) -> Path | None:
     try:
         spec = importlib.util.find_spec(package) if package else None
     except ModuleNotFoundError:
-        # Of a.b, not even the package a.
+        # For a.b, find_spec imports a, which is not installed either.
         return None
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -95,7 +97,7 @@ def _dequantized(quantized: Path, sha256: str | None) -> Path:
     if folder.is_dir():
         return folder
 
-    # Under another name until it is complete; another process may be quicker.
+    # The folder has another name until it is complete; another process may be quicker.
     temporary = folder.with_name(f"{folder.name}-{os.getpid()}")
     try:
         dequantization.convert(quantized, quantized.with_name("tokenizer.json"), temporary)
@@ -172,7 +174,7 @@ def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
         "label2id": {label: number for number, label in enumerate(LABELS)},
     }
 
-    # On a CPU, at the length of sentences, at least as fast as torch's fused attention.
+    # "eager" is at least as fast as torch's fused attention on a CPU, at the length of sentences.
     attention = "eager"
 
     network: PreTrainedModel

@@ -13,7 +13,8 @@ from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from configs.schema import Config, from_plain, plain
+from configs.recorded import from_plain, plain
+from configs.schema import Config
 
 Compose = Callable[..., Config]
 ROOT = Path(__file__).parents[2]

@@ -22,13 +22,14 @@ from errors import CheckpointError, ConfigError, CorpusError, ExportError
 from export import checkpoint as checkpoints
 from export import gates, packing, variants
 from export.calibration import NO_CALIBRATION, Calibration
-from export.comparison import Company
+from export.checkpoint import load_checkpoint
+from export.comparison import BatchInvariance
 from export.evaluation import prepare
 from export.packing import to_onnx
 from export.report import ExportReport, print_report
 from export.variants import Variant
 from inference import ColaPredictor
-from model import ColaModel, load_checkpoint
+from model import ColaModel
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.tiny_model import has_that, make_checkpoint
 
@@ -252,7 +253,7 @@ def test_int8_that_changes_labels_is_not_exported(
     assert_untouched(tmp_path)
 
 
-def test_company_changes_no_score(exported: ExportReport, checkpoint: Path) -> None:
+def test_other_sentences_in_a_row_change_no_score(exported: ExportReport, checkpoint: Path) -> None:
     assert exported.variants["int8"].scheme == "static int8"
 
     report = json.loads(checkpoint.with_name("export_report.json").read_text())
@@ -261,12 +262,16 @@ def test_company_changes_no_score(exported: ExportReport, checkpoint: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "company", [Company(largest_difference=0.006), Company(largest_difference=0.0, label_changes=1)]
+    "invariance",
+    [
+        BatchInvariance(largest_difference=0.006),
+        BatchInvariance(largest_difference=0.0, label_changes=1),
+    ],
 )
-def test_a_static_scheme_whose_scores_depend_on_company_is_not_chosen(
-    attempt: Export, monkeypatch: pytest.MonkeyPatch, company: Company
+def test_a_static_scheme_whose_scores_depend_on_the_row_is_not_chosen(
+    attempt: Export, monkeypatch: pytest.MonkeyPatch, invariance: BatchInvariance
 ) -> None:
-    monkeypatch.setattr(variants, "compare_with_company", lambda *_: company)
+    monkeypatch.setattr(variants, "measure_batch_invariance", lambda *_: invariance)
     report = attempt(precision=Precision.int8)
     assert report.variants["int8"].scheme == "int8"
 

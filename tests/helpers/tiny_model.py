@@ -63,9 +63,9 @@ def make_checkpoint(
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from configs.schema import as_config
-    from data import load_corpus
     from model import ColaModel
     from training import provenance, weights
+    from training.sources import load_corpus
 
     overrides = ["data.sources=[own]", f"processing.max_length={MAX_LENGTH}", "logger=none"]
     # Random word embeddings must be learned.

@@ -20,6 +20,7 @@ from configs.schema import Config, Padding, Source
 from corpus.lexicon import HELD_OUT, forms
 from corpus.pretext import pretext_sentences, words_of
 from errors import CorpusError
+from training import sources
 from training.sampler import BucketBatchSampler
 from training.weights import load_tokenizer
 
@@ -49,7 +50,7 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_folder_comes_before_the_rest(compose: Compose, small_corpus: Path) -> None:
-    corpus = data.load_corpus(compose().data)
+    corpus = sources.load_corpus(compose().data)
     assert corpus.name == f"folder:{small_corpus.name}"
     assert corpus.skipped_sources == {}
     assert len(corpus.validation) == len(corpus.validation_splits)
@@ -58,7 +59,7 @@ def test_a_folder_comes_before_the_rest(compose: Compose, small_corpus: Path) ->
 def test_falling_back_warns_in_a_box_and_is_recorded(
     compose: Compose, no_network: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    corpus = data.load_corpus(compose("data.path=null").data)
+    corpus = sources.load_corpus(compose("data.path=null").data)
     assert corpus.name == "own"
     shown = capsys.readouterr().err
     assert "WARNING: not CoLA" in shown
@@ -82,13 +83,13 @@ def test_a_data_module_reads_its_corpus_once(
 def test_the_own_corpus_may_be_asked_for_by_its_old_name(compose: Compose) -> None:
     config = compose("data.sources=[corpus]").data
     assert config.sources == [Source.own]
-    assert data.load_corpus(config).source is Source.own
+    assert sources.load_corpus(config).source is Source.own
 
 
 def test_asking_for_the_own_corpus_does_not_warn(
     compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert data.load_corpus(compose("data.sources=[own]").data).name == "own"
+    assert sources.load_corpus(compose("data.sources=[own]").data).name == "own"
     assert capsys.readouterr().err == ""
 
 
@@ -96,7 +97,7 @@ def test_a_missing_hub_is_an_error_that_says_what_to_set(
     compose: Compose, no_network: None
 ) -> None:
     with pytest.raises(CorpusError, match="set data.path to a folder") as error:
-        data.load_corpus(compose("data.sources=[hub]").data)
+        sources.load_corpus(compose("data.sources=[hub]").data)
     assert "nyu-mll/glue cannot be reached" in str(error.value)
 
 
@@ -122,12 +123,12 @@ def test_a_data_set_that_was_downloaded_before_needs_no_network(
     for path in folder.glob("json-*.arrow"):
         path.rename(path.with_name(path.name.replace("json-", "glue-")))
 
-    assert data.load_corpus(config).describe().sentences["train"] == 10
+    assert sources.load_corpus(config).describe().sentences["train"] == 10
 
     # Another commit of it would be another corpus.
     folder.rename(place / "another")
     with pytest.raises(CorpusError, match="cannot be reached"):
-        data.load_corpus(config)
+        sources.load_corpus(config)
 
 
 def test_a_misspelt_setting_is_not_replaced_by_another_source(
@@ -142,7 +143,7 @@ def test_a_misspelt_setting_is_not_replaced_by_another_source(
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *a, **k: None)
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(CorpusError, match="data.hub_config=colla"):
-        data.load_corpus(compose("data.path=null", "data.hub_config=colla").data)
+        sources.load_corpus(compose("data.path=null", "data.hub_config=colla").data)
 
 
 def test_a_silent_hub_is_given_up_after_the_timeout(
@@ -158,7 +159,7 @@ def test_a_silent_hub_is_given_up_after_the_timeout(
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", too_slow)
     with pytest.raises(CorpusError, match="TimeoutError"):
-        data.load_corpus(compose("data.sources=[hub]", "data.hub_timeout=0.25").data)
+        sources.load_corpus(compose("data.sources=[hub]", "data.hub_timeout=0.25").data)
     assert asked == [0.25]
 
 
@@ -178,14 +179,14 @@ def test_the_hub_s_rows_are_split_as_cola_is(
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *a, **k: None)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     config = compose("data.sources=[hub]").data
-    corpus = data.load_corpus(config)
+    corpus = sources.load_corpus(config)
     assert asked == {"name": "nyu-mll/glue", "config": "cola", "revision": config.hub_revision}
     assert corpus.describe().sentences == {"train": 10, "in_domain": 527, "out_of_domain": 516}
 
 
 def test_a_given_folder_that_is_missing_is_not_replaced_by_another_source(compose: Compose) -> None:
     with pytest.raises(CorpusError, match="no folder"):
-        data.load_corpus(compose("data.path=nowhere").data)
+        sources.load_corpus(compose("data.path=nowhere").data)
 
 
 # Batches
@@ -309,7 +310,7 @@ def test_the_own_corpus_is_learned_with_written_sentences(compose: Compose) -> N
     module = module_for(compose, "data.sources=[own]", pretext_epochs=1)
 
     train, written = module.corpus.splits["train"], pretext_sentences(for_own_corpus=True)
-    first, second = module.to_learn(Random(1)), module.to_learn(Random(2))
+    first, second = module.corpus_epoch(Random(1)), module.corpus_epoch(Random(2))
     assert first[: len(train)] == second[: len(train)] == train
 
     recalled, others = first[len(train) :], second[len(train) :]
@@ -321,7 +322,7 @@ def test_the_own_corpus_is_learned_with_written_sentences(compose: Compose) -> N
 
 def test_the_own_corpus_is_learned_alone_without_the_pretext_task(compose: Compose) -> None:
     module = module_for(compose, "data.sources=[own]", pretext_epochs=0)
-    assert module.to_learn(Random(1)) == module.corpus.splits["train"]
+    assert module.corpus_epoch(Random(1)) == module.corpus.splits["train"]
 
 
 def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose) -> None:

@@ -43,7 +43,7 @@ def test_the_logits_are_those_of_all_tokens(compose: Compose, overrides: tuple[s
     batch = batch_of_three()
     with torch.inference_mode():
         short = model(batch["input_ids"], batch["attention_mask"])
-        with model.last_layer.computes_all_tokens():
+        with model.first_token_hook.paused():
             full = model(batch["input_ids"], batch["attention_mask"])
 
     assert full.std() > 0

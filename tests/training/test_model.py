@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from configs.schema import Config
 from errors import CheckpointError, WeightsError
-from model import ColaModel, load_checkpoint
+from export.checkpoint import load_checkpoint
+from model import ColaModel
 from tests.helpers.paths import ROOT
 from tests.helpers.untrained_model import batch_of_three, build_model
 from training import weights
@@ -107,7 +108,7 @@ def test_a_direction_has_length_one_and_follows_its_sentence(compose: Compose) -
     # The last two, in another batch with another padding, beside one that is new.
     mask = torch.tensor([[1] * 3 + [0] * 3, [1] * 6, [1] * 5 + [0]])
     other: Batch = {**batch, "index": torch.tensor([2, 9, 1]), "attention_mask": mask}
-    directions = module.worst_directions.recall(other, torch.zeros(3, 6, 32))
+    directions = module.worst_directions.directions_of(other, torch.zeros(3, 6, 32))
     assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 1], abs=1e-2)
     assert (directions[0, 3:] == 0).all(), "padding is no part of a sentence"
     assert (directions[2, 5:] == 0).all()
@@ -119,7 +120,7 @@ def test_a_sentence_whose_length_changed_has_no_direction(compose: Compose) -> N
 
     # The second and the third have changed places, and with them their lengths.
     other: Batch = {**batch, "index": torch.tensor([0, 2, 1])}
-    directions = module.worst_directions.recall(other, torch.zeros(3, 7, 32))
+    directions = module.worst_directions.directions_of(other, torch.zeros(3, 7, 32))
     assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 0], abs=1e-2)
 
 

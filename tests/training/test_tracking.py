@@ -12,7 +12,8 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 
 import train
-from configs.schema import Config, plain
+from configs.recorded import plain
+from configs.schema import Config
 from errors import ConfigError
 from model import ColaModel
 from training import tracking

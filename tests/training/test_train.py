@@ -15,13 +15,14 @@ import torch
 
 import data
 import train
-from configs.schema import Config, Padding, plain
-from corpus.generate import paradigms
+from configs.recorded import plain
+from configs.schema import Config, Padding
+from corpus.generate import grammar_sentences
 from corpus.pretext import pretext_sentences
 from errors import CheckpointError, ConfigError, Interrupted
-from model import load_checkpoint
+from export.checkpoint import load_checkpoint
 from tests.helpers.untrained_model import build_model
-from training import tracking
+from training import pictures, sources, tracking
 from training.callbacks import StopOnSignal
 from training.examples import Encoder, Examples
 from training.report import TrainingReport
@@ -43,9 +44,12 @@ PICTURES = {
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, since tests may run in parallel; few sentences in the pretext task."""
     torch.set_num_threads(1)
-    monkeypatch.setattr(data, "paradigms", functools.partial(paradigms, per_phenomenon=5))
+    monkeypatch.setattr(
+        data, "grammar_sentences", functools.partial(grammar_sentences, per_phenomenon=5)
+    )
     few = pretext_sentences(for_own_corpus=True)[::50]
-    monkeypatch.setattr(data, "pretext_sentences", lambda **for_whom: few)
+    for module in (data, sources):
+        monkeypatch.setattr(module, "pretext_sentences", lambda **for_whom: few)
 
 
 # Results
@@ -239,7 +243,7 @@ def test_a_run_is_not_resumed_with_other_written_sentences(
         train.train(compose(), tmp_path / "run", tmp_path / "models")
 
     others = pretext_sentences(for_own_corpus=True)[:5]
-    monkeypatch.setattr(data, "pretext_sentences", lambda **for_whom: others)
+    monkeypatch.setattr(sources, "pretext_sentences", lambda **for_whom: others)
     resumed = compose(f"training.resume={tmp_path / 'run' / 'resume.ckpt'}")
     with pytest.raises(CheckpointError, match=r"that run had pretext=\w*; resume it with"):
         train.train(resumed, tmp_path / "again", tmp_path / "models")
@@ -265,7 +269,7 @@ def test_a_run_that_fails_at_its_end_leaves_the_published_model_alone(
     def fail(*arguments: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(train if step == "draw" else tracking, step, fail)
+    monkeypatch.setattr(pictures if step == "draw" else tracking, step, fail)
     with pytest.raises(RuntimeError, match="out of luck"):
         train.train(compose(), tmp_path / "run", tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
@@ -277,7 +281,7 @@ def test_a_run_that_fails_at_its_end_leaves_the_published_model_alone(
 def test_a_model_that_learned_nothing_is_warned_of(
     compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The line between the labels stays where random weights draw it: beside all sentences.
+    # The decision threshold stays where random weights have it: beside all sentences.
     config = compose("training.lr=0.0", "training.match_rate=false")
     result = train.train(config, tmp_path / "run", tmp_path / "models")
     assert result.mcc is not None

@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from errors import ConfigError, Interrupted
-from training.report import RankRuns, TrainingReport, what_differs
+from training.grid import RankRuns, what_differs
+from training.report import TrainingReport
 
 SHARED = ["experiment=quality", "data.path=/data/cola/cola_public/raw", "logger=none"]
 
