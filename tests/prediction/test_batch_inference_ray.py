@@ -87,10 +87,11 @@ def test_a_folder_gets_the_predictor_s_answers(tmp_path: Path) -> None:
         assert rows[position]["error"] is None
 
 
-@pytest.mark.parametrize("address", ["auto", "nonsense", f"127.0.0.1:{free_port()}"])
+@pytest.mark.parametrize("address", ["auto", "nonsense", "127.0.0.1:{port}"])
 def test_a_cluster_that_is_not_there_is_named_and_leaves_no_output(
     source: Path, tmp_path: Path, address: str
 ) -> None:
+    address = address.format(port=free_port())
     job = start_job(source, tmp_path / "out", *MODEL, address=address)
     # Ray by itself knocks for a quarter of an hour where nobody listens.
     _, stderr = job.communicate(timeout=150)
