@@ -18,6 +18,10 @@ def interrupt_as_lightning_does() -> None:
         sys.exit(1)
 
 
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def full_disk() -> None:
     raise OSError(28, "No space left on device", "models")
 
@@ -34,6 +38,13 @@ def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str])
         run_command(full_disk)
     assert end.value.code == 2
     assert "No space left on device: 'models'" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_command(interrupt)
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
 
 
 @pytest.mark.parametrize("mode", [RunMode.RUN], indirect=True)

@@ -123,16 +123,18 @@ def test_a_wrong_model_is_an_alarm_that_retraining_cannot_mend() -> None:
     assert not found.retrain
 
 
-def test_repeated_inputs_and_a_change_of_volume_are_warnings() -> None:
+def test_repeated_inputs_are_a_warning() -> None:
     repeated = [replace(item, text="the same") for item in VALIDATION]
     found = verdict(repeated)
     assert found.state == "warning"
     assert {check.name for check in found.checks if check.state == "warning"} == {"duplicate_share"}
-    busy = window(VALIDATION)
-    busy.previous_count = 7 * 50
-    assert [c.name for c in judge(busy, busy, REFERENCE).checks if c.state == "warning"] == [
-        "volume_factor"
-    ]
+
+
+@pytest.mark.parametrize("usual", [len(VALIDATION) // 20, len(VALIDATION) * 20])
+def test_much_more_or_less_traffic_than_usual_is_a_warning(usual: int) -> None:
+    unusual = replace(window(VALIDATION), previous_count=7 * usual)
+    checks = judge(unusual, unusual, REFERENCE).checks
+    assert [check.name for check in checks if check.state == "warning"] == ["volume_factor"]
 
 
 def test_too_small_a_window_cannot_tell() -> None:
@@ -197,6 +199,12 @@ def test_a_window_that_the_log_does_not_cover_cannot_tell(tmp_path: Path) -> Non
     assert judge(counted, counted, REFERENCE).state == "unknown"
 
 
+def test_drift_before_in_a_window_that_the_log_does_not_cover_confirms_nothing() -> None:
+    drifted = window(list(islice(population(1, length=25.0), 400)))
+    assert judge(drifted, drifted, REFERENCE).state == "alarm"
+    assert judge(drifted, replace(drifted, is_covered=False), REFERENCE).state == "drift"
+
+
 def test_a_line_nested_too_deeply_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_text("[" * 100_000 + "\n" + log_lines(VALIDATION[:3], END))
@@ -255,6 +263,13 @@ def test_a_record_of_another_program_cannot_be_labelled(tmp_path: Path) -> None:
     path.write_text('{"event": "prediction"}\n', encoding="utf-8")
     with pytest.raises(ColaError, match="lacks 'prediction'.*another program"):
         list(label.from_log(path, END))
+
+
+def test_texts_from_before_the_time_asked_for_are_not_labelled(tmp_path: Path) -> None:
+    before, after = (prediction(number, 0.55, tokens=11) for number in range(2))
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(log_lines([before], END - HOUR) + log_lines([after], END + HOUR))
+    assert list(label.from_log(path, END)) == [after.text]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
 """Delivery to real servers that misbehave: each event arrives exactly once, or is refused."""
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pytest_httpserver import HTTPServer
 
 from errors import DeliveryError, ElasticError
-from monitoring import delivery, forwarder
+from monitoring import delivery
 from monitoring.delivery import Document
 from monitoring.elastic import Elastic
 from monitoring.forwarder import Counts, forward
@@ -106,25 +108,6 @@ def test_malformed_values_do_not_lose_the_document(server: Elastic) -> None:
     assert "never_seen" not in mapping["properties"]
 
 
-def test_the_handler_leaves_itself_time_and_says_what_it_did(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: Elastic
-) -> None:
-    class Context:
-        def get_remaining_time_in_millis(self) -> int:
-            return 10_000
-
-    monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
-    monkeypatch.delenv("DEAD_LETTER_QUEUE_URL", raising=False)
-    forwarder.connect.cache_clear()
-    try:
-        forwarder.lambda_handler(predictions(10), Context())
-    finally:
-        forwarder.connect.cache_clear()
-
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["forwarded"]["forwarded"] == 10
-    assert texts(server) == each_once(10)
-
-
 # --- A server that fails for a while ---------------------------------------------------------
 
 
@@ -153,7 +136,7 @@ def test_half_refused_with_429_is_delivered_in_the_end(server: Elastic, proxy: F
     assert texts(server) == each_once(100)
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_request_refused_for_now_is_tried_again(
     server: Elastic, proxy: FaultyProxy, status: int
 ) -> None:
@@ -161,6 +144,25 @@ def test_a_request_refused_for_now_is_tried_again(
 
     assert deliver(predictions(20), Elastic(proxy.url))["forwarded"] == 20
     assert texts(server) == each_once(20)
+
+
+def test_a_busy_server_is_asked_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
+) -> None:
+    pauses: list[float] = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append)
+    monkeypatch.setattr(delivery, "time", clock)
+
+    proxy = FaultyProxy(httpserver, target="http://127.0.0.1:1")
+    proxy.fault = lambda path, body: (
+        (503, b"busy") if proxy.requests < 6 else (200, b'{"errors": false}')
+    )
+    deliver(predictions(2), Elastic(proxy.url))
+
+    # Up to 0.02 s, 0.04 s, ...: see short_pauses.
+    assert len(pauses) == 5
+    for number, pause in enumerate(pauses):
+        assert 0.01 <= pause / 2**number <= 0.02
 
 
 def test_an_answer_that_was_lost_does_not_make_duplicates(
@@ -199,6 +201,17 @@ def test_what_cannot_be_delivered_in_time_raises() -> None:
         DeliveryError, match=r"20 documents not delivered in time.*is the server up"
     ):
         deliver(predictions(20), server, seconds=0.5)
+
+
+def test_a_silent_server_is_given_up_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = Elastic(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        with pytest.raises(DeliveryError, match=r"not delivered in time: .*timed out"):
+            deliver(predictions(2), server, seconds=0.5)
+
+    # A request alone may take longer than there is time.
+    assert time.monotonic() - started < delivery.REQUEST_TIMEOUT / 2
 
 
 # --- Requests that are too large -------------------------------------------------------------

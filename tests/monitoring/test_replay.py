@@ -154,6 +154,16 @@ def test_a_replay_whose_credentials_expire_says_what_it_delivered(
     assert len(queue.messages) == 2
 
 
+def test_a_letter_that_is_shown_again_is_read_once() -> None:
+    queue = Queue(LINE)
+    batches = replay.receive(queue, QUEUE_URL, 900)
+    assert len(next(batches)) == 1
+
+    # Its delivery took longer than it was hidden.
+    queue.hidden.clear()
+    assert list(batches) == []
+
+
 def test_a_queue_that_only_looks_empty_is_not_called_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,18 @@ def test_a_file_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
         ColaONNXPredictor(path)
 
 
+def test_a_file_without_an_embedding_of_the_last_token_is_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model, path = onnx.load(TINY_MODEL), tmp_path / "model.onnx"
+    (words,) = (weight for weight in model.graph.initializer if weight.name == "words.weight")
+    rows = onnx.numpy_helper.to_array(words)[:-1]
+    words.CopyFrom(onnx.numpy_helper.from_array(rows, words.name))
+    onnx.save(model, path)
+
+    with pytest.raises(ModelFileError, match="its tokenizer .800 tokens. is not the model's"):
+        ColaONNXPredictor(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -200,6 +213,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ModelFileError, match=r"nowhere.onnx: No such file.*convert_model_to_onnx.py"
     ):
         ColaONNXPredictor(tmp_path / "nowhere.onnx")
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "model.onnx", tmp_path / "other.onnx"
+    for file in (path, other):
+        file.write_bytes(TINY_MODEL.read_bytes())
+    load = session.Session
+
+    def replace_and_load(*arguments: Any, **options: Any) -> session.Session:
+        other.replace(path)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(session, "Session", replace_and_load)
+    with pytest.raises(ModelFileError, match="was replaced while it was being read"):
+        session.open_session(path, threads=1)
 
 
 def test_a_file_that_is_replaced_between_its_two_readings_is_refused(

@@ -104,6 +104,7 @@ def test_what_a_killed_attempt_leaves_is_read_by_nobody(
         patch.setattr(parquet, "write_table", killed)
         with pytest.raises(KeyboardInterrupt):
             predict_part(job, parts[0])
+    assert list(Path(job.output).glob("*.parquet")) == []
     predict_part(job, parts[0])
 
     assert [path.name for path in Path(job.output).glob("*.parquet")] == ["part-00000000.parquet"]

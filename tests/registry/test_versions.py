@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -277,15 +277,20 @@ def test_a_file_with_another_sha256_than_the_pointers_is_refused(repo: Path) -> 
     assert not (repo / MODEL).exists()
 
 
-def test_a_second_push_in_one_checkout_is_refused(repo: Path) -> None:
-    write_model(repo / MODEL, mcc=0.5)
+@pytest.mark.parametrize("command", [versions.push, versions.promote])
+def test_a_second_push_in_one_checkout_is_refused(
+    repo: Path, command: Callable[[Path, str], str]
+) -> None:
+    for model in (MODEL, CANDIDATE):
+        write_model(repo / model, mcc=0.5)
+
     (repo / ".dvc/tmp").mkdir()
     with (repo / ".dvc/tmp/push.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(StoreError, match="another push is running"):
-            versions.push(repo, "local")
+            command(repo, "local")
     assert not (repo / POINTER).exists()
-    assert "is in local" in versions.push(repo, "local")
+    assert "is in local" in command(repo, "local")
 
 
 @pytest.mark.slow
@@ -400,6 +405,16 @@ def test_compare_takes_a_better_and_refuses_a_worse_model(repo: Path) -> None:
         versions.compare(repo)
 
 
+def test_a_model_is_taken_that_is_worse_by_what_two_machines_differ(repo: Path) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    point_at(repo, 0.504)
+    versions.compare(repo)
+
+    point_at(repo, 0.506)
+    with pytest.raises(StoreError, match="worse"):
+        versions.compare(repo)
+
+
 def test_compare_refuses_what_was_measured_on_another_corpus(repo: Path) -> None:
     write_model(repo / MODEL, mcc=0.5)
     point_at(repo, 0.4, corpus_sha256="d1" * 32)
@@ -420,6 +435,17 @@ def test_promote_takes_the_candidate_only_if_it_is_no_worse(repo: Path) -> None:
     assert "is in local" in versions.promote(repo, "local")
     assert md5(repo / MODEL) == candidate
     assert pointers_md5(repo) == candidate
+
+
+def test_who_reads_the_model_during_a_promotion_reads_the_old_one_whole(repo: Path) -> None:
+    write_model(repo / CANDIDATE, mcc=0.5, seed=1)
+    current = write_model(repo / MODEL, mcc=0.45)
+    point_at(repo, 0.45, md5=current)
+
+    before = (repo / MODEL).read_bytes()
+    with (repo / MODEL).open("rb") as reader:
+        versions.promote(repo, "local")
+        assert reader.read() == before
 
 
 def test_promote_keeps_a_model_that_was_never_pushed(repo: Path) -> None:

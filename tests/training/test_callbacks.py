@@ -1,6 +1,7 @@
-"""What a run keeps: the best epoch that counts, also when it is resumed elsewhere."""
+"""When a run stops, and what it keeps: the best epoch that counts, also when resumed elsewhere."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from configs.schema import Config
 from errors import CheckpointError
 from model import ColaModel
 from tests.helpers.untrained_model import build_model
-from training.callbacks import RunCheckpoint
+from training.callbacks import RunCheckpoint, StopOnSignal
 from training.trainer import make_trainer
 
 Compose = Callable[..., Config]
@@ -96,3 +97,31 @@ def test_each_process_goes_on_with_its_own_directions(
     monkeypatch.setattr(ColaModel, "trainer", SimpleNamespace(world_size=1, global_rank=0))
     with pytest.raises(CheckpointError, match=r"that run had 2 process\(es\)"):
         model.on_load_checkpoint(checkpoint)
+
+
+@pytest.fixture
+def stop(tmp_path: Path) -> Iterator[Any]:
+    """Yield what listens to Ctrl-C and SIGTERM, as while a model is trained."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    callback: Any = StopOnSignal(tmp_path / "resume.ckpt")
+    callback.on_train_start(None, None)
+    yield callback
+
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_second_ctrl_c_stops_at_once(stop: Any) -> None:
+    signal.raise_signal(signal.SIGINT)
+    assert stop.requested
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_after_training_the_signals_are_pythons_again(stop: Any) -> None:
+    stop.on_train_end(None, None)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

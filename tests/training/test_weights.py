@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 
 from commands.files import sha256_of
 from configs.schema import Config
@@ -21,6 +22,24 @@ def test_a_folder_or_package_without_a_model_is_refused(compose: Compose, tmp_pa
         weights.resolve(compose("model.package=no.such").model)
 
 
+def test_a_silent_hub_is_given_up_after_the_timeout(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeouts: list[float | None] = []
+
+    def too_slow(hub: HfApi, name: str, *, timeout: float | None = None, **options: object) -> None:
+        timeouts.append(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(HfApi, "model_info", too_slow)
+    config = compose(
+        "model.name=nobody/nothing", "model.package=null", f"model.revision={'a' * 40}"
+    )
+    with pytest.raises(WeightsError, match="does not give its commit .*TimeoutError"):
+        weights.resolve(config.model)
+    assert timeouts == [weights.HUB_TIMEOUT]
+
+
 def test_a_local_folder_is_not_recorded_as_the_hub_s_model(
     compose: Compose, tmp_path: Path
 ) -> None:
@@ -33,6 +52,15 @@ def test_a_local_folder_is_not_recorded_as_the_hub_s_model(
     assert recorded.name == str(tmp_path)
     assert recorded.revision is None
     assert recorded.sha256 == sha256_of(tmp_path / "model.safetensors")
+
+
+def test_other_quantized_weights_than_the_expected_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "tagger.onnx").touch()
+    with pytest.raises(WeightsError, match="not model.sha256=0000"):
+        weights._dequantized(tmp_path / "tagger.onnx", "0000")
 
 
 def test_two_first_runs_may_write_the_same_weights(
