@@ -89,12 +89,8 @@ def serve(predictor: Predictor, settings: Settings, slot: WorkerSlot | None = No
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[slot.listener] if slot else None)
-
-    # uvicorn has said why.
-    if not server.started:
-        raise SystemExit(uvicorn.config.STARTUP_FAILURE)
+    # Where it cannot start, uvicorn says why and ends the process with code 3.
+    uvicorn.Server(config).run(sockets=[slot.listener] if slot else None)
 
 
 def serve_with_workers(load: Callable[[], Predictor], settings: Settings) -> None:

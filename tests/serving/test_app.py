@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from errors import ConfigError
+from serving.log_writer import LineWriter
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.http_service import JSON, SMALL, error_of, serving
@@ -231,6 +232,13 @@ def test_not_ready_while_predictions_do_not_come(monkeypatch):
         wait_until(lambda: client.get("/ready").status_code == 200)
 
 
+def test_not_ready_once_predictions_are_no_longer_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as (client, _):
+        monkeypatch.setattr(LineWriter, "is_alive", False)
+        error = error_of(client.get("/ready"), 503)
+        assert (error["code"], "writes the log" in error["message"]) == ("not_ready", True)
+
+
 def test_metrics_count_what_happened():
     with serving() as (client, _):
         sentences = ["one", "two", "three"]
@@ -304,11 +312,14 @@ def test_a_key_that_is_no_text_is_wrong_and_nothing_worse(value):
         ("API_KEY", "na\u00efve", "ASCII"),
         ("API_KEY", "two words", "ASCII"),
         ("MAX_WAITING", "200", "MAX_WAITING"),
+        ("MAX_SENTENCES", "5000", "MAX_WAITING=4096 is less than MAX_SENTENCES=5000"),
         ("MAX_IN_FLIGHT_BYTES", "2000", "MAX_IN_FLIGHT_BYTES"),
+        ("LOG_TEXT", "hashed", "none of full, hash, none"),
+        ("PORT", "65536", "give 0 to 65535"),
     ],
 )
 def test_settings_that_would_open_or_block_the_service_are_refused(variable, value, hint):
-    environment = {variable: value, "MAX_SENTENCES": "10"}
+    environment = {"MAX_SENTENCES": "10", variable: value}
     with pytest.raises(ConfigError, match=hint):
         Settings.from_environment(environment)
 
@@ -413,7 +424,8 @@ def test_concurrent_clients_get_their_own_answers():
             text = f"sentence {number}"
             return client.get("/predict", params={"text": text}).json() == expected(text).as_dict()
 
-        with ThreadPoolExecutor(32) as pool:
+        # httpx keeps 20 connections: of more, it may close one that another thread is about to use.
+        with ThreadPoolExecutor(20) as pool:
             assert all(pool.map(ask, range(500)))
         assert max(map(len, fake.rows)) > 1, "nothing was batched"
 

@@ -6,10 +6,12 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from errors import QueueFullError
+from prediction.types import Encoded, Prediction
 from serving.batching import Batcher
 from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.net import wait_until_async
@@ -20,6 +22,20 @@ class WatchedBatcher(Batcher):
     def is_at_rest(self):
         """Whether every worker sleeps: one that is awake takes the next sentence by itself."""
         return not self.waiting and self._asleep == self._workers
+
+
+class ThreadRecorder(FakePredictor):
+    """Records which thread ran each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[threading.Thread] = []
+
+    def predict_encoded(
+        self, encoded: Sequence[Encoded], exclusive: bool = False
+    ) -> list[Prediction]:
+        self.threads.append(threading.current_thread())
+        return super().predict_encoded(encoded, exclusive)
 
 
 def run(
@@ -67,13 +83,6 @@ def test_a_lone_request_is_run_at_once_and_answered():
 
 
 def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
-    threads = []
-
-    class Recorder(FakePredictor):
-        def predict_encoded(self, encoded, exclusive=False):
-            threads.append(threading.current_thread())
-            return super().predict_encoded(encoded, exclusive)
-
     async def scenario(batcher, fake):
         async def rest():
             await wait_until_async(lambda: batcher.is_at_rest)
@@ -87,9 +96,10 @@ def test_a_short_lone_sentence_is_run_on_the_loop_s_own_thread():
             await ask(batcher, fake, "explode")
         assert batcher.waiting == 0
 
-    run(scenario, fake=Recorder(), inline_tokens=2)
+    recorder = ThreadRecorder()
+    run(scenario, fake=recorder, inline_tokens=2)
     here = threading.current_thread()
-    assert [thread is here for thread in threads] == [True, False, False, True]
+    assert [thread is here for thread in recorder.threads] == [True, False, False, True]
 
 
 def test_only_a_lone_sentence_is_told_that_it_is_alone():
@@ -202,6 +212,13 @@ def test_a_small_request_does_not_wait_for_the_end_of_a_large_one():
     run(scenario, row_tokens=4, seconds=0.001)
 
 
+def test_as_many_sentences_as_may_wait_find_room() -> None:
+    async def scenario(batcher: WatchedBatcher, fake: FakePredictor) -> None:
+        assert await ask(batcher, fake, *"abcd") == [expected(text) for text in "abcd"]
+
+    run(scenario, max_waiting=4)
+
+
 def test_past_the_limit_it_refuses_at_once_and_recovers():
     async def scenario(batcher, fake):
         fake.gate.clear()
@@ -265,6 +282,25 @@ def test_a_cancelled_request_is_not_run():
         assert batcher.waiting == 0
 
     run(scenario)
+
+
+def test_a_cancelled_request_leaves_no_tokens_behind() -> None:
+    async def scenario(batcher: WatchedBatcher, fake: ThreadRecorder) -> None:
+        fake.gate.clear()
+        running = ask(batcher, fake, "too long for the loop")
+        await wait_until_async(lambda: fake.running)
+        cancelled = ask(batcher, fake, "cancelled", "too")
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        fake.gate.set()
+        await running
+
+        # With tokens left over it would count as too long for the loop's own thread.
+        await wait_until_async(lambda: batcher.is_at_rest)
+        await ask(batcher, fake, "short")
+        assert fake.threads[-1] is threading.current_thread()
+
+    run(scenario, fake=ThreadRecorder(), inline_tokens=2)
 
 
 def test_every_answer_belongs_to_its_question_under_load():

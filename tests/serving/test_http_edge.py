@@ -1,5 +1,6 @@
 """What a stranger may ask of the HTTP service, and what is done for it: names, methods, limits."""
 
+import asyncio
 import json
 import re
 import socket
@@ -7,13 +8,23 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
+import httpx
 import pytest
+from starlette.requests import ClientDisconnect, Request
 
 from errors import RequestError
+from serving.clients import cancelled_if_client_leaves
+from serving.connections import Connection
 from serving.messages import parse_json
 from serving.settings import Settings
 from tests.helpers.http_service import JSON, SMALL, error_of, serving
 from tests.helpers.net import wait_until
+
+# Of a request whose body is yet to come.
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -197,16 +208,29 @@ def test_a_large_body_of_sentences_is_read_like_a_small_one(message, indent):
     assert parse_json(json.dumps(message, ensure_ascii=False).encode()) == message
 
 
+def test_a_body_that_is_declared_too_large_is_refused_before_it_comes(
+    client: httpx.Client,
+) -> None:
+    with send_to(client, HEAD % (SMALL.max_body_bytes + 1)) as connection:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_nothing_is_done_for_a_client_that_has_left_already() -> None:
+    connection = Connection()
+    connection.is_lost = True
+
+    async def work() -> None:
+        with cancelled_if_client_leaves(Request({"type": "http", "connection": connection})):
+            pytest.fail("it was worked for")
+
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(work())
+
+
 def test_bodies_in_flight_have_a_limit_together():
     settings = replace(SMALL, max_in_flight_bytes=3000)
-    head = (
-        b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        b"content-length: 1900\r\n\r\n"
-    )
     with serving(settings) as (client, _):
-        address = (client.base_url.host, client.base_url.port)
-        with socket.create_connection(address) as first:
-            first.sendall(head + b"x" * 1800)
+        with send_to(client, HEAD % 1900 + b"x" * 1800):
             time.sleep(0.2)
             response = client.post("/predict", content=b"y" * 1900, headers=JSON)
             assert error_of(response, 503)["code"] == "overloaded"

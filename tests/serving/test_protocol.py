@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -37,7 +38,7 @@ MEDIUM = 30_000
 async def application(scope, receive, send) -> None:
     """Answer with the size of the body; ``/large`` with more than any socket buffers.
 
-    ``/early`` is answered before the body is read.
+    ``/early`` is answered before the body is read, ``/slow`` after a second.
     """
     if scope["type"] != "http":
         return
@@ -50,6 +51,9 @@ async def application(scope, receive, send) -> None:
         size += len(message["body"])
         more = message["more_body"]
 
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1)
+
     sizes = {"/large": LARGE, "/medium": MEDIUM}
     body = b"x" * sizes[scope["path"]] if scope["path"] in sizes else b"%d" % size
     headers = [(b"content-length", b"%d" % len(body))]
@@ -57,12 +61,12 @@ async def application(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[uvicorn.Server]:
+@contextlib.contextmanager
+def serving(limits: Limits) -> Iterator[uvicorn.Server]:
     config = uvicorn.Config(
         application,
         port=0,
-        http=bounded_by(LIMITS),
+        http=bounded_by(limits),
         ws="none",
         lifespan="off",
         timeout_keep_alive=2,
@@ -73,15 +77,26 @@ def server() -> Iterator[uvicorn.Server]:
     while not server.started:
         time.sleep(0.01)
 
-    yield server
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
-    server.should_exit = True
-    thread.join(10)
+
+def port_of(server: uvicorn.Server) -> int:
+    return int(server.servers[0].sockets[0].getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[uvicorn.Server]:
+    with serving(LIMITS) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def port(server: uvicorn.Server) -> int:
-    return int(server.servers[0].sockets[0].getsockname()[1])
+    return port_of(server)
 
 
 def connect(port: int) -> socket.socket:
@@ -185,6 +200,19 @@ def test_a_slow_but_steady_body_is_cut_too(port: int) -> None:
                 connection.sendall(b"x")
                 time.sleep(0.05)
         assert time.monotonic() - started < 3
+
+
+def test_a_body_behind_a_request_that_is_being_answered_is_not_late() -> None:
+    """Its rest is not read until that answer, when the time for it has long passed."""
+    last = REQUEST.replace(b"host", b"connection: close\r\nhost")
+    limits = replace(LIMITS, head_seconds=10)
+    with serving(limits) as server, connect(port_of(server)) as connection:
+        connection.sendall(REQUEST.replace(b"/echo", b"/slow"))
+        wait_until(lambda: server.server_state.tasks)
+        connection.sendall(last[:-3])
+        time.sleep(0.1)
+        connection.sendall(last[-3:])
+        assert read_to_end(connection).count(b"HTTP/1.1 200 ") == 2
 
 
 def test_an_answer_that_is_not_read_is_given_up(port: int) -> None:
@@ -314,6 +342,15 @@ def test_a_tunnel_is_refused(port: int) -> None:
 def test_a_flood_of_requests_on_one_connection_is_refused(port: int) -> None:
     answer = ask(port, REQUEST * 200)
     assert answer.count(b"HTTP/1.1 200") < 200
+
+
+def test_as_many_connections_as_are_allowed_are_served(server: uvicorn.Server, port: int) -> None:
+    wait_until(lambda: not server.server_state.connections)
+    with contextlib.ExitStack() as stack:
+        for _ in range(LIMITS.max_connections):
+            last = stack.enter_context(connect(port))
+        last.sendall(REQUEST)
+        assert last.recv(1000).endswith(b"5")
 
 
 def test_one_connection_too_many_is_refused_and_then_there_is_room_again(port: int) -> None:

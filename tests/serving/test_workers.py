@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from serving.explain import MAX_WORDS
 from serving.service import Service
 from serving.settings import Settings
 from serving.worker import Scoreboard, WorkerSlot
@@ -283,6 +284,15 @@ def test_each_worker_has_its_part_of_the_limits(monkeypatch: pytest.MonkeyPatch)
 
     # Less could not take the largest request that is allowed.
     assert share.max_waiting == settings.max_sentences
+
+
+def test_a_worker_s_part_can_take_the_largest_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLA_THREADS", "64")
+    share = Settings.from_environment({"WORKERS": "32", "MAX_SENTENCES": "10"}).share()
+    assert share.max_in_flight_bytes == share.max_body_bytes
+
+    # /explain predicts the sentence, and once without each word.
+    assert share.max_waiting == MAX_WORDS + 1
 
 
 @pytest.mark.parametrize(("cores", "workers"), [("1", 1), ("2", 1), ("8", 2), ("64", 16)])

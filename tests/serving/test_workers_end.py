@@ -199,6 +199,40 @@ def test_a_worker_that_comes_up_now_and_then_is_replaced_for_ever(start: Start) 
     require_good_end(process)
 
 
+def test_a_worker_that_dies_at_once_is_not_replaced_at_once(start: Start) -> None:
+    process = start("""
+        forks = []
+
+        def fork_and_note_when():
+            forks.append(time.monotonic())
+            return fork()
+
+        def work(slot):
+            if slot.number == 1 and slot.scoreboard.restarts == 0:
+                sys.exit(3)
+            if slot.number == 1:
+                assert forks[2] - forks[1] >= supervisor.RESTART_SECONDS
+            come_up_and_wait(slot)
+
+        os.fork = fork_and_note_when
+    """)
+    read_until(process, "1 is up")
+    require_good_end(process)
+
+
+def test_nothing_waits_for_a_worker_that_has_ended(start: Start) -> None:
+    process = start("""
+        def work(slot):
+            if slot.number == 1 and slot.scoreboard.restarts == 0:
+                slot.scoreboard.waiting[1] = 7
+                sys.exit(3)
+            assert slot.scoreboard.waiting[1] == 0
+            come_up_and_wait(slot)
+    """)
+    read_until(process, "1 is up")
+    require_good_end(process)
+
+
 def test_a_worker_with_another_model_does_not_serve(start: Start) -> None:
     process = start("""
         from dataclasses import replace
