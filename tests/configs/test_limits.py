@@ -1,11 +1,12 @@
 """Values that have the right type and that no run can be made with."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
 
 from configs.limits import LIMITS, require_limits
-from configs.schema import Config
+from configs.schema import Config, ModelConfig, ProcessingConfig, TrainingConfig
 from errors import ConfigError
 
 Compose = Callable[..., Config]
@@ -35,6 +36,18 @@ def test_the_experiments_are_within_the_limits(compose: Compose, experiment: str
     require_limits(compose(f"experiment={experiment}", "training.patience=null"))
 
 
-def test_each_limit_is_of_a_setting(compose: Compose) -> None:
-    for key in LIMITS:
-        compose(f"{key}={'max' if key.endswith('mode') else 1}")
+@pytest.mark.parametrize("key", LIMITS)
+def test_each_limit_refuses_what_is_beyond_it(compose: Compose, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}=.*: it has to be"):
+        require_limits(compose(f"{key}={'up' if key.endswith('mode') else -1}"))
+
+
+def test_every_number_of_a_run_has_a_limit() -> None:
+    groups = {"model": ModelConfig, "processing": ProcessingConfig, "training": TrainingConfig}
+    numbers = {
+        f"{group}.{field.name}"
+        for group, schema in groups.items()
+        for field in dataclasses.fields(schema)
+        if field.type in (int, float, int | None, float | None)
+    }
+    assert numbers <= LIMITS.keys()
