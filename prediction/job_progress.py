@@ -9,7 +9,7 @@ from errors import ColaError
 
 PROGRESS_WIDTH = 30
 PROGRESS_SECONDS = 10.0
-"""Between two lines of progress, where standard error is not a terminal."""
+"""Time between two lines of progress where standard error is not a terminal."""
 
 
 @dataclass(frozen=True)
