@@ -61,7 +61,7 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
         if len(self.connections) > self.limits.max_connections:
             self._refuse(503, "overloaded", "too many connections: try again later")
         else:
-            self._start_deadline(self.limits.head_seconds)
+            self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers, and the work for whoever has left."""
@@ -96,8 +96,7 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
         if is_answering or self.transport.is_closing():
             self._stop_deadline()
         elif self._deadline is None:
-            seconds = self.limits.body_seconds if self._in_body else self.limits.head_seconds
-            self._start_deadline(seconds)
+            self._start_deadline()
 
     def on_message_begin(self) -> None:
         """Begin with a request's headers."""
@@ -132,9 +131,15 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or wait for the client to read the last answer."""
+        was_paused = self.flow.read_paused
         super().on_response_complete()
+
         if self.transport.is_closing():
             self._start_write_deadline()
+        elif was_paused and self._deadline is not None:
+            # What has arrived of the next request is read only now: its client has all its time.
+            self._stop_deadline()
+            self._start_deadline()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that is not used any more."""
@@ -170,7 +175,7 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
     def _time_out(self) -> None:
         # Nothing is read behind a request that is still being answered: not the client's delay.
         if self.flow.read_paused:
-            self._start_deadline(self.limits.head_seconds)
+            self._start_deadline()
             return
 
         # Browsers connect in advance: an answer to no request would confuse them.
@@ -207,7 +212,8 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
             return bool(self.cycle.response_complete)
         return not self.cycle.response_started and not self.pipeline
 
-    def _start_deadline(self, seconds: float) -> None:
+    def _start_deadline(self) -> None:
+        seconds = self.limits.body_seconds if self._in_body else self.limits.head_seconds
         self._deadline = self.loop.call_later(seconds, self._time_out)
 
     def _stop_deadline(self) -> None:
