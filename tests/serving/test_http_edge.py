@@ -230,12 +230,12 @@ def test_nothing_is_done_for_a_client_that_has_left_already() -> None:
 def test_bodies_in_flight_have_a_limit_together():
     settings = replace(SMALL, max_in_flight_bytes=3000)
     with serving(settings) as (client, _):
+
+        def answer():
+            return client.post("/predict", content=b"y" * 1900, headers=JSON)
+
         with send_to(client, HEAD % 1900 + b"x" * 1800):
-            time.sleep(0.2)
-            response = client.post("/predict", content=b"y" * 1900, headers=JSON)
-            assert error_of(response, 503)["code"] == "overloaded"
+            wait_until(lambda: answer().status_code == 503)
+            assert error_of(answer(), 503)["code"] == "overloaded"
 
-        def is_free():
-            return client.post("/predict", content=b"y" * 1900, headers=JSON).status_code == 400
-
-        wait_until(is_free)
+        wait_until(lambda: answer().status_code == 400)
