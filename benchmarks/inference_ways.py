@@ -14,7 +14,7 @@ import onnxruntime as ort
 from benchmarks.documents import InferenceRow
 from export import model_file, packing, quantization
 from export.evaluation import EvaluationSet
-from export.feeds import Feed, open_session, packed_rows, padded_batches, torch_logits
+from export.feeds import Feed, open_plain_session, packed_rows, padded_batches, torch_logits
 from export.matrix_inputs import collect_ranges
 from prediction.model_file import Reference
 from prediction.onnx_predictor import ColaONNXPredictor
@@ -100,7 +100,7 @@ def pytorch_ways(evaluation: EvaluationSet, sentences: list[list[int]]) -> Itera
 def onnx_ways(files: dict[str, Path], threads: int, sentences: list[list[int]]) -> Iterator[Way]:
     """Yield the sessions alone, on batches that are padded and on rows that are packed."""
     for precision, path in files.items():
-        session = open_session(path, threads)
+        session = open_plain_session(path, threads)
 
         # As a default, because the loop goes on to another session before this is called.
         def run(feed: Feed, session: ort.InferenceSession = session) -> object:

@@ -63,9 +63,9 @@ def record(measured: Sequence[Measured], name: str) -> None:
     result: Quality = {
         "model": report.base_model.name,
         "sentences": {split: int(report.metrics[split]["sentences"] or 0) for split in SPLITS},
-        "mcc": {split: spread([run["mcc"][split] for run in runs]) for split in SPLITS},
-        "int8_mcc": spread([run["int8"]["mcc"] for run in runs]),
-        "calibration_error": spread([run["calibration_error"] for run in runs]),
+        "mcc": {split: mean_and_range([run["mcc"][split] for run in runs]) for split in SPLITS},
+        "int8_mcc": mean_and_range([run["int8"]["mcc"] for run in runs]),
+        "calibration_error": mean_and_range([run["calibration_error"] for run in runs]),
         "runs": runs,
         "settings": settings,
     }
@@ -119,6 +119,6 @@ def print_runs(name: str, runs: Sequence[QualityRun]) -> None:
     Console().print(table)
 
 
-def spread(values: Sequence[float]) -> SeedSpread:
+def mean_and_range(values: Sequence[float]) -> SeedSpread:
     """Return the mean and the extremes."""
     return {"mean": statistics.mean(values), "min": min(values), "max": max(values)}

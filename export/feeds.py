@@ -63,7 +63,7 @@ def packed_rows(sentences: Sequence[Sequence[int]], size: int) -> Iterator[Feed]
         }
 
 
-def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
+def open_plain_session(path: Path, threads: int = 1) -> ort.InferenceSession:
     """Return a session with ONNX Runtime's own settings, as any other consumer would open it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

@@ -40,7 +40,7 @@ def require_parity(evaluation: EvaluationSet, path: Path) -> float:
     Raises:
         ExportError: It is too large.
     """
-    difference = comparison.compare_with_pytorch(evaluation, feeds.open_session(path))
+    difference = comparison.compare_with_pytorch(evaluation, feeds.open_plain_session(path))
 
     # Within it, a label can differ only where the two logits are nearly equal. Not `>`, which a nan
     # would pass.

@@ -85,7 +85,7 @@ def measure(
     is_changed = (probability > 0.5) != (evaluation.logits.argmax(1) == 1)
 
     # Logits and latency, which the predictor does not tell.
-    session = feeds.open_session(path)
+    session = feeds.open_plain_session(path)
     logits = feeds.onnx_logits(session, feeds.padded_batches(evaluation.sentences, 1))
     latency = feeds.measure_latency(
         lambda feed: session.run(["logits"], feed), evaluation.sentences
