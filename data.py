@@ -38,8 +38,9 @@ class DataModule(pl.LightningDataModule):
     """The corpus as batches (``training.examples.Batch``).
 
     The first epochs are the pretext task: acceptable sentences, of the corpus and of
-    ``corpus/pretext.tsv``, whole and broken; the latter's unacceptable ones; and sentences drawn
-    afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; training on
+    ``corpus/pretext.tsv``, whole and broken, each in one of these epochs; and in each of them the
+    latter's unacceptable ones and sentences drawn afresh from the grammar in ``corpus/``. The other
+    epochs are the corpus itself; training on
     ``corpus/`` adds some of the sentences of ``corpus/pretext.tsv`` to each.
 
     Args:
@@ -103,17 +104,21 @@ class DataModule(pl.LightningDataModule):
         rng = Random(f"{self.seed}-{epoch}")
 
         if epoch < self.pretext_epochs:
-            examples = self._pretext_examples(rng)
+            examples = self._pretext_examples(epoch, rng)
         else:
             examples = self.encoder.encode(self._with_names(self.corpus_epoch(rng), rng))
         return self._loader(examples, shuffle=True, epoch=epoch)
 
-    def _pretext_examples(self, rng: Random) -> Examples:
-        texts = [row.text for row in self._with_names(self.acceptable, rng)]
+    def _pretext_examples(self, epoch: int, rng: Random) -> Examples:
+        texts = [row.text for row in self._with_names(self._to_break(epoch), rng)]
         broken = self.encoder.corrupt(texts, self.corrupter, rng)
 
         unchanged = [*self._with_names(self.unacceptable, rng), *self._grammar_sentences(rng)]
         return join(broken, self.encoder.encode(unchanged))
+
+    def _to_break(self, epoch: int) -> list[Sentence]:
+        """Return the epoch's share of the sentences that are learned whole and broken."""
+        return self.acceptable[epoch :: self.pretext_epochs]
 
     def corpus_epoch(self, rng: Random) -> list[Sentence]:
         """Return the sentences of an epoch after the pretext task; ``rng`` draws a part of them."""
@@ -147,11 +152,14 @@ class DataModule(pl.LightningDataModule):
 
         # How many sentences are drawn does not depend on the random numbers.
         unchanged = len(self.unacceptable) + len(self._grammar_sentences(Random()))
-        pretext_steps = steps(2 * len(self.acceptable) + unchanged)
+        pretext_steps = [
+            steps(2 * len(self._to_break(epoch)) + unchanged)
+            for epoch in range(self.pretext_epochs)
+        ]
         corpus_steps = steps(len(self.corpus_epoch(Random())))
 
         corpus_epochs = max_epochs - self.pretext_epochs
-        return Steps(self.pretext_epochs * pretext_steps, corpus_epochs * corpus_steps)
+        return Steps(sum(pretext_steps), corpus_epochs * corpus_steps)
 
     def _grammar_sentences(self, rng: Random) -> list[Sentence]:
         return grammar_sentences(rng, for_own_corpus=self._is_own)

@@ -38,6 +38,7 @@ LIMITS = {
     "processing.max_length": Limit(lambda value: value >= 3, "3 or more"),
     "training.pretext_epochs": NOT_NEGATIVE,
     "training.max_epochs": AT_LEAST_1,
+    "training.average_epochs": NOT_NEGATIVE,
     "training.lr": NOT_NEGATIVE,
     "training.pretext_lr": NOT_NEGATIVE,
     "training.weight_decay": NOT_NEGATIVE,

@@ -36,7 +36,13 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
     # A checkpoint from before these existed was trained without them.
-    off = {"adversarial": 0.0, "freeze_words": False, "match_rate": False, "pretext_lr": None}
+    off = {
+        "adversarial": 0.0,
+        "average_epochs": 0,
+        "freeze_words": False,
+        "match_rate": False,
+        "pretext_lr": None,
+    }
     complete = dict(recorded) | {
         "training": off | training,
         "processing": {"exchange_names": False} | recorded["processing"],

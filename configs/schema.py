@@ -157,6 +157,11 @@ class TrainingConfig:
     max_epochs: int = MISSING
     """Epochs of the corpus, after the pretext task."""
 
+    average_epochs: int = MISSING
+    """The last epochs of the corpus whose weights are averaged (``training/averaging.py``); the
+    learning rate then does not fall. 0: none.
+    """
+
     optimizer: Optimizer = MISSING
     """With ``adam``, ``weight_decay``, ``warmup_share`` and ``layer_decay`` are not used, and the
     rate is ``lr`` throughout.

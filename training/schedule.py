@@ -23,8 +23,8 @@ def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
     """Return the head's learning rate in a step.
 
     Each phase has a warm-up. In the pretext task the rate then goes from ``training.pretext_lr``
-    to ``training.lr``, in the corpus's epochs from there to 0. Without ``training.pretext_lr`` both
-    are one phase.
+    to ``training.lr``; in the corpus's epochs it goes from there to 0, or stays there if weights
+    are averaged. Without ``training.pretext_lr`` both are one phase.
 
     Args:
         step: Number of the step, from 0.
@@ -32,11 +32,12 @@ def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
         config: The ``training`` group of the configuration.
     """
     warmup = config.warmup_share
+    last = config.lr if config.average_epochs > 0 else 0.0
     if config.pretext_lr is None:
-        return _rise_and_fall(step, sum(steps), warmup, peak=config.lr, end=0.0)
+        return _rise_and_fall(step, sum(steps), warmup, peak=config.lr, end=last)
     if step < steps.pretext:
         return _rise_and_fall(step, steps.pretext, warmup, peak=config.pretext_lr, end=config.lr)
-    return _rise_and_fall(step - steps.pretext, steps.corpus, warmup, peak=config.lr, end=0.0)
+    return _rise_and_fall(step - steps.pretext, steps.corpus, warmup, peak=config.lr, end=last)
 
 
 def peak_at(step: int, steps: Steps, config: TrainingConfig) -> str:

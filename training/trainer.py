@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from configs.schema import Config
+from training.averaging import AverageWeights
 from training.callbacks import RunCheckpoint, SeedEachStep, StopOnSignal, StopWithoutProgress
 from training.precision import choose_precision
 
@@ -104,8 +105,13 @@ def _all_callbacks(
             )
         ]
 
+    averaging = []
+    if training.average_epochs > 0:
+        last = training.pretext_epochs + training.max_epochs - training.average_epochs
+        averaging = [AverageWeights(first_epoch=last)]
+
     every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
-    return [best, *every_run, *others, *early_stopping, resume]
+    return [best, *averaging, *every_run, *others, *early_stopping, resume]
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path:

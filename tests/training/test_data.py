@@ -338,6 +338,21 @@ def test_the_pretext_task_judges_written_sentences_as_they_are(compose: Compose)
     assert 0.3 < sum(labels) / len(labels) < 0.5
 
 
+def test_the_pretext_task_breaks_each_sentence_in_one_of_its_epochs(compose: Compose) -> None:
+    module = module_for(compose, pretext_epochs=3)
+    shares = [module._to_break(epoch) for epoch in range(3)]
+    assert sorted(row.text for share in shares for row in share) == sorted(
+        row.text for row in module.acceptable
+    )
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+    # The number of steps is that of the batches to come: the corpus then has a new optimizer.
+    batches = [
+        len(module._loader(module._pretext_examples(n, Random()), shuffle=True)) for n in range(3)
+    ]
+    assert module.training_steps(3, 1, 1.0) == (sum(batches), 0)
+
+
 def test_in_training_on_the_own_corpus_held_out_words_are_left_out(compose: Compose) -> None:
     texts, _ = learned_first(module_for(compose, "data.sources=[own]", pretext_epochs=1))
 

@@ -175,15 +175,15 @@ class StopAtStep(pl.Callback):
 
 
 # The last 28 steps are those of the corpus. The run is stopped within the pretext task, at its end,
-# after it, within the second epoch of the corpus, and at the very end.
-@pytest.mark.parametrize("steps_left", [44, 29, 28, 27, 7, 1])
+# after it, between the epochs of the corpus, within the second, and at the very end.
+@pytest.mark.parametrize("steps_left", [44, 29, 28, 27, 14, 7, 1])
 def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
 ) -> None:
     # Two epochs of the corpus: the second moves embeddings in the directions of the first.
     longer = ["training.pretext_epochs=1", "training.max_epochs=2", "training.adversarial=0.5"]
-    # The corpus begins with a new optimizer.
-    longer += ["training.pretext_lr=2e-3"]
+    # The corpus begins with a new optimizer, and its weights are averaged.
+    longer += ["training.pretext_lr=2e-3", "training.average_epochs=2"]
     whole = train.train(compose(*longer), tmp_path / "whole", tmp_path / "models")
 
     # Run the same again, and send the signal in the middle.
