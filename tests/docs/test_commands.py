@@ -13,18 +13,17 @@ the tests' small model in ``models/``.
 """
 
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.documents import Block, blocks, documents, read, tracked
-from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import api
 from tests.helpers.tiny_model import TINY_MODEL
 
 ADDRESS = "127.0.0.1:8000"
@@ -56,31 +55,11 @@ def run_blocks(chosen: Sequence[Block], folder: Path) -> None:
     with ExitStack() as stack:
         address = ADDRESS
         if any("serve" in block.marks for block in chosen):
-            address = stack.enter_context(api(folder))
+            url = stack.enter_context(api({"LOG_FILE": "logs/predictions.jsonl"}, folder))
+            address = url.removeprefix("http://")
 
         for block in chosen:
             run_block(block, folder, address)
-
-
-@contextmanager
-def api(folder: Path) -> Iterator[str]:
-    """An API in a process of its own, as ``make serve`` starts it; its address."""
-    port = free_port()
-    environment = {**os.environ, "PORT": str(port), "LOG_FILE": "logs/predictions.jsonl"}
-    with (folder / "api.log").open("w") as log:
-        command = [sys.executable, "app.py"]
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: is_listening(port))
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def run_block(block: Block, folder: Path, address: str) -> None:

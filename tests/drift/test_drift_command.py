@@ -40,7 +40,7 @@ def write_log(path: Path, drifted: bool, count: int = 400) -> Path:
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command; return its exit code."""
-    # run_command sets it, and then catches nothing.
+    # Where a person has set it, run_command catches nothing.
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setattr(
         sys, "argv", ["drift", "--window", "1h", "--until", END.isoformat(), *arguments]
@@ -187,6 +187,9 @@ def test_a_page_that_cannot_be_written_is_one_line(
     assert error.count("\n") == 1
 
 
+# What a check starts and writes
+
+
 def test_only_drift_that_retraining_can_mend_starts_a_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -221,6 +224,9 @@ def test_the_report_is_one_page_without_links(
     assert '<td class="drift">drift</td>' in text
     assert "<script" not in text
     assert 'src="http' not in text
+
+
+# Texts for a person to label
 
 
 def label_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

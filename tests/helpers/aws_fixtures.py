@@ -7,9 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import pytest
 
 from tests.helpers.net import free_port
 from tests.helpers.paths import ROOT, find_tool
+from tests.helpers.processes import answers, running
 
 POLL_SECONDS = 0.1
 """For waiters: ministack is done at once, or within tenths of a second."""
@@ -56,33 +54,19 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "MINISTACK_DOCKER_TIMEOUT": "120",
         "STATE_DIR": str(folder),
         "DOCKER_HOST": os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+        # It runs functions with the first Python on PATH: this one has botocore.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    log = folder / "log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [command], env=os.environ | settings, stdout=output, stderr=output, cwd=folder
-        )
 
-    try:
-        _wait_until_healthy(port, log)
+    health = f"http://127.0.0.1:{port}/_ministack/health"
+    with running(
+        [command],
+        lambda: answers(health),
+        log=folder / "log",
+        environment=settings,
+        folder=folder,
+    ):
         yield port
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_until_healthy(port: int, log: Path) -> None:
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    pytest.fail(f"ministack did not start: {log.read_text()[-500:]}")
 
 
 @pytest.fixture

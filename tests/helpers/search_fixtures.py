@@ -11,7 +11,7 @@ from monitoring.steps import Report
 from tests.helpers.net import free_port
 from tests.helpers.search_domain import ELASTICSEARCH, OPENSEARCH, Engine, SearchDomain
 from tests.helpers.search_lifecycles import LifecycleServer
-from tests.helpers.servers import SERVERS, FaultyProxy, start_server, stop, wait_until_up
+from tests.helpers.servers import SERVERS, FaultyProxy, search_server
 
 
 @pytest.fixture(scope="session", params=SERVERS)
@@ -19,15 +19,9 @@ def running_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Elastic]:
     """Yield each of the two servers in turn."""
-    port = free_port()
-    process = start_server(request.param, port, tmp_path_factory.mktemp(request.param))
-    server = Elastic(f"http://127.0.0.1:{port}")
-
-    try:
-        wait_until_up(server)
+    folder = tmp_path_factory.mktemp(request.param)
+    with search_server(request.param, free_port(), folder) as server:
         yield server
-    finally:
-        stop(process)
 
 
 @pytest.fixture

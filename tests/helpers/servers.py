@@ -7,8 +7,8 @@ tests that need them are skipped without them.
 """
 
 import re
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from errors import ElasticError
 from monitoring.elastic import Elastic
-from tests.helpers.net import wait_until
+from tests.helpers.processes import answers, running
 
 SERVERS = ("opensearch", "elasticsearch")
 
@@ -48,29 +47,13 @@ def _command(name: str, port: int, folder: Path) -> list[str]:
     return [program, "start", "--only", "elasticsearch", *options]
 
 
-def start_server(name: str, port: int, folder: Path) -> "subprocess.Popen[bytes]":
-    """Start one of SERVERS; it may take a moment until it answers (see ``wait_until_up``)."""
-    command = _command(name, port, folder)
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_until_up(server: Elastic, seconds: float = 20.0) -> None:
-    """Return once the server answers."""
-
-    def answers() -> bool:
-        try:
-            server.request("GET", "/")
-        except ElasticError:
-            return False
-        return True
-
-    wait_until(answers, seconds, pause=0.05)
-
-
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a server that a test started."""
-    process.terminate()
-    process.wait(10)
+@contextmanager
+def search_server(name: str, port: int, folder: Path) -> Iterator[Elastic]:
+    """Run one of SERVERS; yield it once it answers."""
+    server = Elastic(f"http://127.0.0.1:{port}")
+    command = _command(name, port, folder / "data")
+    with running(command, lambda: answers(server.url), log=folder / "log"):
+        yield server
 
 
 def has_percentiles(server: Elastic) -> bool:

@@ -1,9 +1,7 @@
 """AWS's own emulator of API Gateway and Lambda (sam local start-api) with the project's image."""
 
 import json
-import os
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ import pytest
 
 from tests.helpers.net import free_port
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import running
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
@@ -39,20 +38,18 @@ def url(
         "AWS_SECRET_ACCESS_KEY": "test",
     }
     log = tmp_path_factory.mktemp("sam") / "log"
-    with log.open("w") as output:
-        server = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
-
     try:
-        for _ in range(600):
-            if "Running on" in log.read_text() or server.poll() is not None:
-                break
-            time.sleep(0.1)
-        assert server.poll() is None, log.read_text()
-        yield f"http://127.0.0.1:{port}/predict"
+        # It removes its container as it ends, which takes a while; the images stay.
+        with running(
+            command,
+            lambda: "Running on" in log.read_text(),
+            log=log,
+            environment=settings,
+            seconds=60,
+            patience=60,
+        ):
+            yield f"http://127.0.0.1:{port}/predict"
     finally:
-        # It removes its container as it ends; the images stay.
-        server.terminate()
-        server.wait(60)
         made = ["docker", "images", "-q", "cola:rapid-*"]
         images = subprocess.run(made, capture_output=True, text=True, check=True).stdout.split()
         subprocess.run(

@@ -14,7 +14,6 @@ import sys
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import boto3
 import pytest
@@ -46,14 +45,6 @@ onnx_predictor.ColaONNXPredictor = lambda *arguments: FakePredictor()
 prediction_log.PredictionLog = functools.partial(prediction_log.PredictionLog, descriptor=2)
 from lambda_handler import lambda_handler
 """
-
-
-@pytest.fixture(scope="session", autouse=True)
-def functions_run_on_this_python() -> Iterator[None]:
-    """Put this Python first on PATH: ministack runs functions with it, and it has botocore."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        yield
 
 
 @pytest.fixture

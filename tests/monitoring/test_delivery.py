@@ -19,14 +19,7 @@ from monitoring.forwarder import Counts, forward
 from monitoring.log_events import CloudWatchLogsEvent, encode
 from monitoring.signers import api_key, aws_errors
 from tests.helpers.net import free_port
-from tests.helpers.servers import (
-    SERVERS,
-    FaultyProxy,
-    search,
-    start_server,
-    stop,
-    wait_until_up,
-)
+from tests.helpers.servers import SERVERS, FaultyProxy, search, search_server
 from tests.helpers.subscription import END, PREDICTION, START, log_data, soon
 
 
@@ -185,14 +178,10 @@ def test_a_server_that_is_down_for_a_while_gets_everything(name: str, tmp_path: 
     thread.start()
     time.sleep(0.5)
 
-    process = start_server(name, port, tmp_path)
-    try:
+    with search_server(name, port, tmp_path):
         thread.join(20)
         assert counts == [{"events": 52, "forwarded": 50, "dropped": 2, "dead_letters": 0}]
-        wait_until_up(server)
         assert texts(server) == each_once(50)
-    finally:
-        stop(process)
 
 
 def test_what_cannot_be_delivered_in_time_raises() -> None:

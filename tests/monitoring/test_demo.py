@@ -6,13 +6,11 @@ The stand-ins: a server of servers.py for Elasticsearch, and this test for Fileb
 shorter than the demo's unless DEMO_WINDOW_SECONDS says otherwise.
 """
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import pytest
 
 from monitoring.delivery import Document, deliver
 from monitoring.elastic import Elastic
-from tests.helpers.net import free_port, wait_until
+from tests.helpers import processes
 from tests.helpers.paths import ROOT
 
 MODEL = ROOT / "models/model.onnx"
@@ -35,29 +33,9 @@ def api(tmp_path: Path) -> Iterator[str]:
     if not MODEL.exists():
         pytest.skip("no models/model.onnx: run `make train`")
 
-    port = free_port()
-    log = tmp_path / "predictions.jsonl"
-    settings = {"PORT": str(port), "LOG_FILE": str(log), "MODEL_PATH": str(MODEL)}
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-
-    def is_up() -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ready") as answer:
-            return bool(answer.status == 200)
-        return False
-
-    try:
-        wait_until(is_up, seconds=30)
+    settings = {"LOG_FILE": "predictions.jsonl", "MODEL_PATH": str(MODEL)}
+    with processes.api(settings, tmp_path) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def send(url: str, kind: str, seconds: float) -> None:

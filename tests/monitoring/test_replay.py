@@ -69,7 +69,7 @@ class Queue:
 
 def command(monkeypatch: pytest.MonkeyPatch, queue: Queue | None, *arguments: str) -> int:
     """Run the command, on a queue if one is given; return its exit code."""
-    # run_command sets it, and then catches nothing.
+    # Where a person has set it, run_command catches nothing.
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", QUEUE_URL)
     monkeypatch.setattr(sys, "argv", ["replay", *arguments])

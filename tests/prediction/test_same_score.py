@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from convert_model_to_onnx import export
 from corpus.format import FILES, IN_DOMAIN, read_file
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.types import Answer
-from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import api
 from tests.helpers.ray_cluster import start_job
 from tests.helpers.tiny_model import has_that, make_checkpoint
 
@@ -80,30 +80,16 @@ def require_same(answers: Sequence[Any], alone: list[Answer], model: Path) -> No
 
 
 @contextmanager
-def service(model: Path) -> Iterator[httpx.Client]:
+def service(model: Path, folder: Path) -> Iterator[httpx.Client]:
     """Run app.py, as a person does."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "app.py"],
-        env={**os.environ, "MODEL_PATH": str(model), "PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        # As many connections as clients stay open: a pool closes those over its limit, which may be
-        # in use by another thread by then.
-        url, limits = f"http://127.0.0.1:{port}", httpx.Limits(max_keepalive_connections=None)
-        with httpx.Client(base_url=url, timeout=60, limits=limits) as client:
-
-            def is_up() -> bool:
-                with suppress(httpx.HTTPError):
-                    return client.get("/health").status_code == 200
-                return False
-
-            wait_until(is_up, seconds=60)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(30)
+    # As many connections as clients stay open: a pool closes those over its limit, which may be in
+    # use by another thread by then.
+    limits = httpx.Limits(max_keepalive_connections=None)
+    with (
+        api({"MODEL_PATH": str(model)}, folder) as url,
+        httpx.Client(base_url=url, timeout=60, limits=limits) as client,
+    ):
+        yield client
 
 
 def test_the_scores_differ_from_sentence_to_sentence(alone: list[Answer]) -> None:
@@ -122,8 +108,8 @@ def test_predict_batch(model: Path, texts: list[str], alone: list[Answer], threa
     require_same([prediction.as_dict() for prediction in exclusive], alone, model)
 
 
-def test_http_api(model: Path, texts: list[str], alone: list[Answer]) -> None:
-    with service(model) as client, ThreadPoolExecutor(CLIENTS) as pool:
+def test_http_api(model: Path, texts: list[str], alone: list[Answer], tmp_path: Path) -> None:
+    with service(model, tmp_path) as client, ThreadPoolExecutor(CLIENTS) as pool:
 
         def ask(text: str) -> Any:
             return client.post("/predict", json={"sentence": text}).raise_for_status().json()

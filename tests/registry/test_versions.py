@@ -2,9 +2,7 @@
 
 import fcntl
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from registry.versions import CANDIDATE
 from tests.helpers.checkout import CORPUS_SHA256, git, md5, write_model
 from tests.helpers.net import free_port
 from tests.helpers.paths import ROOT, find_tool
+from tests.helpers.processes import is_listening, running
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +31,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
 
     port = free_port()
     options = ["--addr", f"127.0.0.1:{port}", "--auth-key", "KEY-ID,SECRET-KEY"]
-    server = subprocess.Popen(
-        [rclone, "serve", "s3", *options, str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-    try:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    command = [rclone, "serve", "s3", *options, str(folder)]
+    with running(command, lambda: is_listening(port), log=folder.with_suffix(".log")):
         yield f"http://127.0.0.1:{port}", folder / "models"
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 @pytest.fixture

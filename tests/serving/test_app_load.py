@@ -12,14 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.helpers.fake_predictor import expected
-from tests.helpers.paths import ROOT
+from tests.helpers.net import free_port
+from tests.helpers.processes import FAKE_SERVICE, is_listening, running
 
 CLIENTS = 200
 SECONDS = float(os.environ.get("LOAD_SECONDS", "8"))
@@ -29,30 +29,16 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def server(tmp_path):
     """``tests/helpers/fake_predictor.py`` served by app.serve; its process, port and log file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PORT": str(port), "PYTHONPATH": str(ROOT)}
-    with (tmp_path / "log").open("wb") as log, (tmp_path / "errors").open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.helpers.fake_predictor"],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=errors,
-        )
-        try:
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            yield process, port, tmp_path
-        finally:
-            process.kill()
-            process.wait()
+    port = free_port()
+    with running(
+        FAKE_SERVICE,
+        lambda: is_listening(port),
+        log=tmp_path / "log",
+        errors=tmp_path / "errors",
+        environment={"PORT": str(port)},
+        patience=0,
+    ) as process:
+        yield process, port, tmp_path
 
 
 class Crowd:

@@ -8,10 +8,8 @@ memory is measured with ``models/model.onnx``, too, if there is one (``make trai
 
 import contextlib
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -28,58 +26,35 @@ from serving.settings import Settings
 from tests.helpers.http_service import serving
 from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import FAKE_SERVICE, answers, running
 
 pytestmark = pytest.mark.slow
 
 BODY_BYTES = 2 * 1024 * 1024
 MODEL = ROOT / "models/model.onnx"
-FAKE = ("-m", "tests.helpers.fake_predictor")
+REAL_SERVICE = (sys.executable, "app.py")
 POST = "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
 class Server:
-    """A service as a process of its own.
+    """A service as a process of its own, and a client of it."""
 
-    Args:
-        folder: Where its log goes.
-        program: Python's arguments that start it.
-    """
-
-    def __init__(self, folder: Path, program: Sequence[str] = FAKE) -> None:
-        self.port = free_port()
-        self.log = folder / "log"
-        environment = {**os.environ, "PORT": str(self.port), "PYTHONPATH": str(ROOT)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *program],
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.DEVNULL,
-            )
-        self.client = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=60)
-        wait_until(self.is_up, seconds=30)
+    def __init__(self, pid: int, port: int, client: httpx.Client) -> None:
+        self.pid, self.port, self.client = pid, port, client
 
     def is_up(self) -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            return self.client.get("/health").status_code == 200
-        return False
+        return answers(f"http://localhost:{self.port}/health")
 
     @property
     def memory_mb(self) -> float:
-        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+        return float(psutil.Process(self.pid).memory_info().rss) / 1e6
 
     @property
     def peak_memory_mb(self) -> float:
         """The most that it ever had, which Linux keeps count of."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e6
-
-    def close(self) -> None:
-        self.client.close()
-        self.process.kill()
-        self.process.wait()
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("localhost", self.port), timeout=60)
@@ -89,10 +64,28 @@ class Server:
         return self.client.post(path, content=body, headers=headers)
 
 
+@contextlib.contextmanager
+def service(folder: Path, command: Sequence[str] = FAKE_SERVICE) -> Iterator[Server]:
+    """Run a service whose log goes to ``folder``."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    with (
+        running(
+            command,
+            lambda: answers(f"{url}/health"),
+            log=folder / "log",
+            environment={"PORT": str(port)},
+            patience=0,
+        ) as process,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield Server(process.pid, port, client)
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server of its own for each test."""
-    with contextlib.closing(Server(tmp_path)) as started:
+    with service(tmp_path) as started:
         yield started
 
 
@@ -115,12 +108,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("program", [FAKE, ("app.py",)], ids=["fake model", "real model"])
-def test_refused_bodies_leave_nothing_behind(tmp_path: Path, program: Sequence[str]) -> None:
-    if program != FAKE and not MODEL.exists():
+@pytest.mark.parametrize("command", [FAKE_SERVICE, REAL_SERVICE], ids=["fake model", "real model"])
+def test_refused_bodies_leave_nothing_behind(tmp_path: Path, command: Sequence[str]) -> None:
+    if command == REAL_SERVICE and not MODEL.exists():
         pytest.skip("no models/model.onnx: run `make train`")
 
-    with contextlib.closing(Server(tmp_path, program)) as server:
+    with service(tmp_path, command) as server:
         server.post(b'{"sentence": "warm"}')
         start = server.memory_mb
 
@@ -262,7 +255,7 @@ def test_requests_sent_in_advance_take_little_memory(
     in_advance = b"GET /health HTTP/1.1\r\nhost: localhost\r\nlarge: " + b"x" * 12_000
     data = head.encode() + body + (in_advance + b"\r\n\r\n") * 16
 
-    with contextlib.closing(Server(tmp_path)) as server, contextlib.ExitStack() as stack:
+    with service(tmp_path) as server, contextlib.ExitStack() as stack:
         server.post(b'{"sentence": "warm"}')
         before = server.memory_mb
         connections = [stack.enter_context(server.connect()) for _ in range(300)]

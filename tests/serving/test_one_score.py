@@ -1,21 +1,18 @@
 """A sentence has one score, whoever else is being served at the time."""
 
-import contextlib
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
 
 import httpx
 import pytest
 
 from corpus.format import FILES, IN_DOMAIN, read_file
 from prediction.onnx_predictor import ColaONNXPredictor
-from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import api
 
 MODEL = ROOT / "models/model.onnx"
 SENTENCE = "The boy is sitting on a bench."
@@ -26,32 +23,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
+def url(tmp_path: Path) -> Iterator[str]:
     """Serve the trained model; yield the URL of the API."""
     if not MODEL.exists():
         pytest.skip("no models/model.onnx: run `make train`")
 
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": str(port), "MODEL_PATH": str(MODEL)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-
-    def is_up() -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{address}/ready").status_code == 200
-        return False
-
-    try:
-        wait_until(is_up, seconds=30)
+    with api({"MODEL_PATH": str(MODEL)}, tmp_path) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_sentence_has_one_score_among_strangers(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import re
@@ -26,43 +27,32 @@ from serving.worker import Scoreboard, WorkerSlot
 from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.net import free_port, wait_until
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import FAKE_SERVICE, answers, is_listening, running
 
 HEADERS = {"connection": "close"}
 
 
 class Workers:
-    """``tests/helpers/fake_predictor.py`` with several workers."""
+    """``tests/helpers/fake_predictor.py`` with several workers, until the stack is left."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self.port = port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.log, self.errors = folder / "log", folder / "errors"
-        settings = {"WORKERS": "2", "PORT": str(port), "PYTHONPATH": str(ROOT), **environment}
-        with self.log.open("wb") as log, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.helpers.fake_predictor"],
-                cwd=ROOT,
-                env={**os.environ, **settings},
-                stdout=log,
-                stderr=errors,
+        self.process = stack.enter_context(
+            running(
+                FAKE_SERVICE,
+                lambda: answers(f"{self.url}/ready"),
+                log=self.log,
+                errors=self.errors,
+                environment={"WORKERS": "2", "PORT": str(self.port), **environment},
             )
-        wait_until(lambda: len(self.pids) == 2 and self.is_up(), seconds=30)
+        )
+        wait_until(lambda: len(self.pids) == 2)
 
     @property
     def pids(self) -> set[int]:
         return {child.pid for child in psutil.Process(self.process.pid).children()}
-
-    def takes_connections(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-        except ConnectionRefusedError:
-            return False
-        return True
-
-    def is_up(self) -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/ready", headers=HEADERS).status_code == 200
-        return False
 
     def predict(self, text: str) -> httpx.Response:
         """Ask on a connection of its own: the kernel chooses a worker for each."""
@@ -88,14 +78,7 @@ class Workers:
 def start(tmp_path: Path) -> Iterator[Callable[..., Workers]]:
     """Return a function that starts workers, with settings from its arguments."""
     with contextlib.ExitStack() as stack:
-
-        def build(**environment: str) -> Workers:
-            started = Workers(tmp_path, **environment)
-            stack.callback(started.process.wait)
-            stack.callback(started.process.terminate)
-            return started
-
-        yield build
+        yield functools.partial(Workers, tmp_path, stack)
 
 
 PREDICTED = 'cola_requests_total{route="/predict",status="200"}'
@@ -184,7 +167,7 @@ def test_workers_that_end_finish_what_they_have_and_take_no_more(
         assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
         workers.process.send_signal(signal.SIGTERM)
 
-        wait_until(lambda: not workers.takes_connections())
+        wait_until(lambda: not is_listening(workers.port))
         assert workers.process.poll() is None
 
         connection.sendall(body)
