@@ -28,6 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.inputs import composed
+from benchmarks.quality_documents import PRECISIONS
 from benchmarks.quality_groups import Measured, record, summary
 from benchmarks.results import ROOT
 from configs.schema import Config
@@ -35,8 +36,6 @@ from training.precision import choose_precision
 from training.provenance import CorpusFacts, git_commit
 from training.report import TrainingReport
 from training.sources import load_corpus
-
-NAMES = {"32-true": "fp32", "bf16-mixed": "bf16"}
 
 # What the experiment's and the corpus's names tell of the overrides.
 NAMED = ("experiment=", "data.path=", "data.sources=")
@@ -47,7 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("overrides", nargs="*", help="of the configuration, such as data.path=...")
     parser.add_argument("--seeds", default="1,2,3", help="default: %(default)s")
-    parser.add_argument("--precision", choices=NAMES, help="default: all that this CPU computes in")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="default: all that this CPU computes in"
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"), help="of the runs")
     parser.add_argument("--export-again", action="store_true", help="finished seeds, too")
     arguments = parser.parse_intermixed_args()
@@ -61,7 +62,7 @@ def main() -> None:
     groups: dict[str, list[Measured]] = {}
     for precision in [arguments.precision] if arguments.precision else precisions:
         overrides = [*arguments.overrides, f"training.precision={precision}"]
-        groups[f"{name}, {NAMES[precision]}"] = [
+        groups[f"{name}, {PRECISIONS[precision]}"] = [
             finished_run(
                 [*overrides, f"seed={seed}", "logger=none"],
                 corpus,

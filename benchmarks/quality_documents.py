@@ -1,10 +1,18 @@
 """What quality_vnni.json and quality_no_vnni.json hold: seeds, trained and exported."""
 
+import hashlib
+import json
 from typing import NotRequired, TypedDict
 
+from benchmarks.inputs import composed
 from benchmarks.machine import Machine
+from configs.recorded import plain
+from configs.schema import Config
 from corpus.format import TRAIN, digest
 from corpus.pretext import pretext_sentences
+
+PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
+"""What a group's name calls ``training.precision``."""
 
 
 class SeedSpread(TypedDict):
@@ -76,8 +84,34 @@ class Quality(TypedDict):
 
 
 def title(name: str, group: Quality) -> str:
-    """Return a group's name, as documents show it: what is of other sentences says so."""
-    written = pretext_sentences(for_own_corpus=" on own" in name)
+    """Return a group's name, as documents show it.
+
+    What is of other written sentences, or of other settings than the name stands for now, says so.
+    """
     settings = group.get("settings")
-    is_current = settings and settings["pretext_sha256"] == digest({TRAIN: written})
-    return name if is_current else f"{name}, with an earlier `corpus/pretext.tsv`"
+    written = pretext_sentences(for_own_corpus=" on own" in name)
+    if not settings or settings["pretext_sha256"] != digest({TRAIN: written}):
+        return f"{name}, with an earlier `corpus/pretext.tsv`"
+
+    if settings["configuration_sha256"] != configuration_digest(_configuration_of(name)):
+        return f"{name}, with earlier settings"
+    return name
+
+
+def configuration_digest(config: Config) -> str:
+    """Return a digest of what all seeds of a group share."""
+    groups = plain(config)
+    shared = json.dumps([groups[name] for name in ("model", "processing", "training")])
+    return hashlib.sha256(shared.encode()).hexdigest()
+
+
+def _configuration_of(name: str) -> Config:
+    """Return what a group's name stands for: ``EXPERIMENT on CORPUS, OVERRIDES, PRECISION``."""
+    what, *overrides, precision = name.split(", ")
+    (setting,) = (key for key, short in PRECISIONS.items() if short == precision)
+    overrides.append(f"training.precision={setting}")
+
+    experiment = what.partition(" on ")[0]
+    if experiment != "default":
+        overrides.append(f"experiment={experiment}")
+    return composed(overrides)

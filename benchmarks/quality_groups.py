@@ -1,6 +1,5 @@
 """What ``quality`` records: seeds with the same settings, by experiment, corpus and precision."""
 
-import hashlib
 import json
 import statistics
 import sys
@@ -13,8 +12,14 @@ from rich.table import Table
 
 from benchmarks import results
 from benchmarks.machine import machine
-from benchmarks.quality_documents import Int8Run, Quality, QualityRun, SeedSpread, Settings
-from configs.recorded import plain
+from benchmarks.quality_documents import (
+    Int8Run,
+    Quality,
+    QualityRun,
+    SeedSpread,
+    Settings,
+    configuration_digest,
+)
 from training.report import TrainingReport
 
 SPLITS = ("overall", "in_domain", "out_of_domain")
@@ -75,10 +80,8 @@ def record(measured: Sequence[Measured], name: str) -> None:
 
 def settings_of(report: TrainingReport) -> Settings:
     """Return what all seeds of a group share."""
-    config = plain(report.config)
-    shared = json.dumps([config[group] for group in ("model", "processing", "training")])
     return {
-        "configuration_sha256": hashlib.sha256(shared.encode()).hexdigest(),
+        "configuration_sha256": configuration_digest(report.config),
         "corpus_sha256": report.corpus.sha256,
         "pretext_sha256": report.corpus.pretext_sha256,
     }

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from benchmarks import results
+from benchmarks.inputs import composed
 from benchmarks.machine import machine
 from benchmarks.mistakes import mistakes
-from benchmarks.quality_documents import title
+from benchmarks.quality_documents import configuration_digest, title
 from benchmarks.result_rows import all_results
 from benchmarks.training_tables import experiments, seeds
 from corpus.format import TRAIN, Sentence, digest
@@ -62,11 +63,33 @@ def test_a_calibration_error_of_pytorch_is_not_shown_as_the_file_s(
     assert "int8 0.500; calibration error 0.040; 9 CPU min" in result
 
 
-def test_what_learned_other_written_sentences_says_so() -> None:
-    now = digest({TRAIN: pretext_sentences(for_own_corpus=False)})
-    for sha256, is_told in ((now, False), ("0" * 64, True), (None, True)):
-        group: Any = {"settings": {"pretext_sha256": sha256}} if sha256 else {}
-        assert ("earlier" in title("default on cola, fp32", group)) is is_told
+@pytest.mark.parametrize(
+    ("experiment", "overrides"), [("default", []), ("tutorial", ["experiment=tutorial"])]
+)
+def test_what_learned_other_sentences_or_otherwise_says_so(
+    experiment: str, overrides: list[str]
+) -> None:
+    pretext = digest({TRAIN: pretext_sentences(for_own_corpus=False)})
+    config = composed([*overrides, "training.precision=32-true", "training.lr=1"])
+
+    def shown(name: str, pretext_sha256: str = pretext) -> str:
+        configuration = configuration_digest(config)
+        settings = {"configuration_sha256": configuration, "pretext_sha256": pretext_sha256}
+        group: Any = {"settings": settings}
+        return title(name, group)
+
+    name = f"{experiment} on cola, training.lr=1, fp32"
+    assert shown(name) == name
+    assert shown(name, "0" * 64) == f"{name}, with an earlier `corpus/pretext.tsv`"
+
+    # Another precision, or another learning rate.
+    for other in (f"{experiment} on cola, training.lr=1, bf16", f"{experiment} on cola, fp32"):
+        assert shown(other) == f"{other}, with earlier settings"
+
+
+def test_what_does_not_tell_its_settings_is_of_an_earlier_time() -> None:
+    group: Any = {}
+    assert title("default on cola, fp32", group).endswith("with an earlier `corpus/pretext.tsv`")
 
 
 def test_of_each_phenomenon_the_surest_mistake_is_kept() -> None:
