@@ -61,7 +61,7 @@ PREDICT_FILE = "python inference_onnx.py --input sentences.txt --output predicti
 
 # The ends of train.py, convert_model_to_onnx.py and inference_onnx.py: tables, and what is below.
 TRAINED = r"^ +\S+ on \S+$|^[┃│] (split|overall|in_domain|out_of_domain) "
-EXPORTED = r"^ +exported as |^┃ +┃|^│ (pytorch|fp32|int8) +│|^(parity|calibration|among|model) "
+EXPORTED = r"^ +exported as |^┃ +┃|^│ (pytorch|fp32|int8) +│|^(parity|calibration|batch|model) "
 PREDICTED = r"^(un)?acceptable +\d"
 
 BEFORE_SERVING = [

@@ -142,7 +142,7 @@ def print_report(report: ExportReport) -> None:
         f"exact scores would have {calibration.error_by_chance:.3f}"
     )
     print(
-        f"among strangers: scores move by at most {invariance.largest_difference:.1e}, "
+        f"batch invariance: scores move by at most {invariance.largest_difference:.1e}, "
         f"{invariance.label_changes} labels change"
     )
     print(f"model file  {report.model}")
