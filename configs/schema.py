@@ -158,7 +158,7 @@ class TrainingConfig:
     """Epochs of the corpus, after the pretext task."""
 
     average_epochs: int = MISSING
-    """The last epochs of the corpus whose weights are averaged (``training/averaging.py``); the
+    """How many of the corpus's epochs, the last, have their weights averaged (``training/averaging.py``); the
     learning rate then does not fall. 0: none.
     """
 

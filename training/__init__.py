@@ -17,6 +17,7 @@
 ``schedule.py``         the learning rate of each step
 ``precision.py``        in which precision, and with which library, matrices are multiplied
 ``adversarial.py``      embeddings moved in the direction that raises the loss most
+``averaging.py``        the mean of the weights over the last epochs
 ``trainer.py``          Lightning's trainer
 ``callbacks.py``        seeding, stopping, checkpoints, timing, learning curves
 ``tracking.py``         Weights & Biases, CSV files

@@ -107,8 +107,9 @@ def _all_callbacks(
 
     averaging = []
     if training.average_epochs > 0:
-        last = training.pretext_epochs + training.max_epochs - training.average_epochs
-        averaging = [AverageWeights(first_epoch=last)]
+        # Never of the pretext task, also where a person asks for fewer epochs of the corpus.
+        before = max(0, training.max_epochs - training.average_epochs)
+        averaging = [AverageWeights(first_epoch=training.pretext_epochs + before)]
 
     every_run = [SeedEachStep(config.seed), StopOnSignal(folder / "resume.ckpt")]
     return [best, *averaging, *every_run, *others, *early_stopping, resume]

@@ -89,7 +89,7 @@ def test_a_run_that_was_killed_after_an_epoch_goes_on_from_its_weights(
     assert resumed.validated[-2] == 18.5
 
 
-@pytest.mark.parametrize(("epochs", "expected"), [(0, []), (1, [4]), (2, [3])])
+@pytest.mark.parametrize(("epochs", "expected"), [(0, []), (1, [4]), (2, [3]), (4, [2])])
 def test_the_last_epochs_of_the_corpus_count(
     compose: Compose, tmp_path: Path, epochs: int, expected: list[int]
 ) -> None:
