@@ -158,8 +158,8 @@ class TrainingConfig:
     """Epochs of the corpus, after the pretext task."""
 
     average_epochs: int = MISSING
-    """How many of the corpus's epochs, the last, have their weights averaged (``training/averaging.py``); the
-    learning rate then does not fall. 0: none.
+    """The last epochs of the corpus whose weights are averaged (``training/averaging.py``), all of
+    them if there are fewer; the learning rate then does not fall. 0: none.
     """
 
     optimizer: Optimizer = MISSING
