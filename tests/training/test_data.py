@@ -346,6 +346,9 @@ def test_the_pretext_task_breaks_each_sentence_in_one_of_its_epochs(compose: Com
     )
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
+    own = module_for(compose, "data.sources=[own]", pretext_epochs=3)
+    assert own._to_break(0) == own._to_break(1) == own.acceptable
+
     # The number of steps is that of the batches to come: the corpus then has a new optimizer.
     batches = [
         len(module._loader(module._pretext_examples(n, Random()), shuffle=True)) for n in range(3)
