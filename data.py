@@ -39,8 +39,8 @@ class DataModule(pl.LightningDataModule):
 
     The first epochs are the pretext task: acceptable sentences, of the corpus and of
     ``corpus/pretext.tsv``, whole and broken; and in each of these epochs the latter's unacceptable
-    ones and sentences drawn afresh from the grammar in ``corpus/``. The other epochs are the corpus itself; training on
-    ``corpus/`` adds some of the sentences of ``corpus/pretext.tsv`` to each.
+    ones and sentences drawn afresh from the grammar in ``corpus/``. The other epochs are the corpus
+    itself; training on ``corpus/`` adds some of the sentences of ``corpus/pretext.tsv`` to each.
 
     Args:
         tokenizer: The model's tokenizer.
