@@ -41,7 +41,7 @@ def rate_at(step: int, steps: Steps, config: TrainingConfig) -> float:
 
 
 def peak_at(step: int, steps: Steps, config: TrainingConfig) -> str:
-    """Return the setting that decides a step's learning rate: ``training.lr=8e-05``.
+    """Return the setting that decides a step's learning rate: ``training.lr=0.0001``.
 
     Args:
         step: Number of the step, from 0.
