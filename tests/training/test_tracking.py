@@ -23,7 +23,7 @@ BLOCK, HEADER = 32768, 7
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """Yield the records of a ``.wandb`` file.
+    """Yield the whole records of a ``.wandb`` file; one that is being written is left out.
 
     The format is that of LevelDB's log: blocks of 32 KiB, of which a record may span several.
     """
@@ -34,12 +34,24 @@ def records(path: Path) -> Iterator[bytes]:
             offset += BLOCK - offset % BLOCK
             continue
         _, length, kind = struct.unpack_from("<IHB", content, offset)
+        if offset + HEADER + length > len(content):
+            return
+
         parts.append(content[offset + HEADER : offset + HEADER + length])
         offset += HEADER + length
         # A whole record, or the last part of one.
         if kind in (1, 4):
             yield b"".join(parts)
             parts = []
+
+
+def test_a_record_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    def record(data: bytes) -> bytes:
+        return struct.pack("<IHB", 0, len(data), 1) + data
+
+    path = tmp_path / "run.wandb"
+    path.write_bytes(b":W&B___" + record(b"whole") + record(b"part")[:-1])
+    assert list(records(path)) == [b"whole"]
 
 
 def recorded(folder: Path) -> tuple[set[str], dict[str, Any], set[str]]:
