@@ -83,20 +83,22 @@ class ExportReport:
         ``judged_on`` and ``company`` are the variants, their label changes, the split
         ``evaluated_on`` and the batch invariance.
         """
-        calibration = self.calibration
+        errors = self.calibration
+        calibration = {
+            **asdict(errors.fitted),
+            "judged_on": errors.evaluated_on,
+            "error_before": errors.error_before,
+            "error_after": errors.error_after,
+            "error_by_chance": errors.error_by_chance,
+        }
+
         return {
             "model": self.model,
             "sha256": self.sha256,
             "packing": self.packing,
             "contestants": {name: _figures(variant) for name, variant in self.variants.items()},
             "parity": asdict(self.parity),
-            "calibration": {
-                **asdict(calibration.fitted),
-                "judged_on": calibration.evaluated_on,
-                "error_before": calibration.error_before,
-                "error_after": calibration.error_after,
-                "error_by_chance": calibration.error_by_chance,
-            },
+            "calibration": calibration,
             "lineage": self.lineage.to_json(),
             "company": self.batch_invariance.to_json(),
         }
