@@ -47,6 +47,7 @@ class DataModule(pl.LightningDataModule):
         config: Where the corpus comes from.
         processing: How sentences become batches.
         pretext_epochs: Number of epochs of the pretext task.
+        grammar_sentences: Sentences of each phenomenon that the grammar adds to each of them.
         seed: The order of the sentences, their names and the pretext task follow from it.
     """
 
@@ -56,12 +57,14 @@ class DataModule(pl.LightningDataModule):
         config: DataConfig,
         processing: ProcessingConfig,
         pretext_epochs: int = 0,
+        grammar_sentences: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(tokenizer, processing.max_length, processing.padding)
         self.config, self.processing = config, processing
-        self.pretext_epochs, self.seed = pretext_epochs, seed
+        self.pretext_epochs, self.per_phenomenon = pretext_epochs, grammar_sentences
+        self.seed = seed
 
     @functools.cached_property
     def corpus(self) -> Corpus:
@@ -165,7 +168,9 @@ class DataModule(pl.LightningDataModule):
         return Steps(sum(pretext_steps), corpus_epochs * corpus_steps)
 
     def _grammar_sentences(self, rng: Random) -> list[Sentence]:
-        return grammar_sentences(rng, for_own_corpus=self._is_own)
+        return grammar_sentences(
+            rng, for_own_corpus=self._is_own, per_phenomenon=self.per_phenomenon
+        )
 
     @property
     def _is_own(self) -> bool:

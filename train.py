@@ -126,7 +126,12 @@ def load(config: Config) -> tuple[DataModule, PreTrainedModel, Provenance]:
     """Return the corpus as tokens, the pretrained network, and what its checkpoint will record."""
     tokenizer = weights.load_tokenizer(config.model)
     data = DataModule(
-        tokenizer, config.data, config.processing, config.training.pretext_epochs, config.seed
+        tokenizer,
+        config.data,
+        config.processing,
+        config.training.pretext_epochs,
+        config.training.grammar_sentences,
+        config.seed,
     )
     data.prepare_data()
     data.setup()

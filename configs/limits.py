@@ -37,6 +37,7 @@ LIMITS = {
     # The two special tokens alone would say nothing of the sentence.
     "processing.max_length": Limit(lambda value: value >= 3, "3 or more"),
     "training.pretext_epochs": NOT_NEGATIVE,
+    "training.grammar_sentences": NOT_NEGATIVE,
     "training.max_epochs": AT_LEAST_1,
     "training.average_epochs": NOT_NEGATIVE,
     "training.lr": NOT_NEGATIVE,

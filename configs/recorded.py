@@ -35,16 +35,17 @@ def from_plain(recorded: Mapping[str, Any]) -> Config:
     if "pretask_epochs" in training:
         training["pretext_epochs"] = training.pop("pretask_epochs")
 
-    # A checkpoint from before these existed was trained without them.
-    off = {
+    # What a checkpoint was trained with before these could be set.
+    before = {
         "adversarial": 0.0,
         "average_epochs": 0,
         "freeze_words": False,
+        "grammar_sentences": 200,
         "match_rate": False,
         "pretext_lr": None,
     }
     complete = dict(recorded) | {
-        "training": off | training,
+        "training": before | training,
         "processing": {"exchange_names": False} | recorded["processing"],
         "model": {"attention_dropout": None, "quantized": None} | recorded["model"],
     }

@@ -154,6 +154,9 @@ class TrainingConfig:
     that were broken on purpose (``training/corruption.py``). 0: none.
     """
 
+    grammar_sentences: int = MISSING
+    """Sentences of each phenomenon that the grammar in ``corpus/`` draws for each epoch of it."""
+
     max_epochs: int = MISSING
     """Epochs of the corpus, after the pretext task."""
 

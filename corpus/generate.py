@@ -89,7 +89,7 @@ def sentences(split: Split) -> list[Sentence]:
 
 
 def grammar_sentences(
-    rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int = 200
+    rng: random.Random, *, for_own_corpus: bool, per_phenomenon: int
 ) -> list[Sentence]:
     """Draw fresh sentences: what training learns from besides its corpus.
 

@@ -93,8 +93,14 @@ class Corrupter:
         operation finds a word to work on comes back whole.
         """
         sentence: MarkedWords = [(word, 0) for word in split_words(text)]
-        sentence = self._break(sentence, rng)
-        return self._break(sentence, rng) if rng.random() < BROKEN_TWICE else sentence
+        once = self._break(sentence, rng)
+        if rng.random() >= BROKEN_TWICE:
+            return once
+
+        # The second may undo the first: delete what was inserted, turn back what was swapped.
+        twice = self._break(once, rng)
+        is_whole = [word for word, _ in twice] == [word for word, _ in sentence]
+        return once if is_whole else twice
 
     def _break(self, sentence: MarkedWords, rng: Random) -> MarkedWords:
         positions = [position for position, (word, _) in enumerate(sentence) if word.isalpha()]

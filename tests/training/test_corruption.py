@@ -54,6 +54,14 @@ def test_the_same_seed_breaks_in_the_same_way(corrupter: Corrupter) -> None:
     assert all_of(1) == all_of(1) != all_of(2)
 
 
+def test_what_is_marked_as_broken_is_broken(corrupter: Corrupter) -> None:
+    rng = Random(1)
+    for text in TEXTS * 500:
+        marked = corrupter.corrupt(text, rng)
+        if any(mark for _, mark in marked):
+            assert [word for word, _ in marked] != split_words(text)
+
+
 @pytest.mark.parametrize("text", ["?!", "Go", "a b", "1 2 3"])
 def test_what_cannot_be_broken_is_left_alone(corrupter: Corrupter, text: str) -> None:
     for seed in range(30):

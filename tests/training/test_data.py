@@ -5,6 +5,7 @@ import json
 import math
 import re
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -278,7 +279,7 @@ def test_special_tokens_in_a_text_are_text(compose: Compose) -> None:
 def module_for(compose: Compose, *overrides: str, pretext_epochs: int) -> data.DataModule:
     config = compose("processing.exchange_names=false", *overrides)
     tokenizer = load_tokenizer(config.model)
-    module = data.DataModule(tokenizer, config.data, config.processing, pretext_epochs)
+    module = data.DataModule(tokenizer, config.data, config.processing, pretext_epochs, 50)
     module.setup()
     return module
 
@@ -354,6 +355,11 @@ def test_the_pretext_task_breaks_each_sentence_in_one_of_its_epochs(compose: Com
         len(module._loader(module._pretext_examples(n, Random()), shuffle=True)) for n in range(3)
     ]
     assert module.training_steps(3, 1, 1.0) == (sum(batches), 0)
+
+
+def test_the_grammar_adds_as_many_sentences_of_each_phenomenon(compose: Compose) -> None:
+    drawn = module_for(compose, pretext_epochs=1)._grammar_sentences(Random(1))
+    assert {*Counter(row.source for row in drawn).values()} == {50}
 
 
 def test_in_training_on_the_own_corpus_held_out_words_are_left_out(compose: Compose) -> None:

@@ -1,6 +1,5 @@
 """Training as a whole: what it writes, that it repeats itself, that it can be resumed."""
 
-import functools
 import json
 import math
 import os
@@ -17,7 +16,6 @@ import data
 import train
 from configs.recorded import plain
 from configs.schema import Config, Padding
-from corpus.generate import grammar_sentences
 from corpus.pretext import pretext_sentences
 from errors import CheckpointError, ConfigError, Interrupted
 from export.checkpoint import load_checkpoint
@@ -42,11 +40,8 @@ PICTURES = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread, since tests may run in parallel; few sentences in the pretext task."""
+    """One thread, since tests may run in parallel; few written sentences in the pretext task."""
     torch.set_num_threads(1)
-    monkeypatch.setattr(
-        data, "grammar_sentences", functools.partial(grammar_sentences, per_phenomenon=5)
-    )
     few = pretext_sentences(for_own_corpus=True)[::50]
     for module in (data, sources):
         monkeypatch.setattr(module, "pretext_sentences", lambda **for_whom: few)
