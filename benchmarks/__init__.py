@@ -18,10 +18,10 @@
 ==================== ===============================================================================
 
 Each is run as ``python -m benchmarks.NAME`` and writes ``benchmarks/results/NAME.json`` (see
-``results`` and ``machine``); ``inputs`` has what several of them are given. ``servers``,
-``server_process`` and ``peer_weights`` are parts of ``serving``, ``cpu_times`` of ``scaling``,
-``inference_ways`` and ``matrix_product`` of ``inference``, ``walk_commands`` of ``walk``,
-``quality_groups`` and ``quality_documents`` of ``quality``; ``result_rows``, ``chapter_tables``,
-``training_tables`` and ``walk_samples`` make what ``fill_readme`` writes; ``serving_peers/`` holds
-the scripts of the other servers, which run in environments of their own.
+``results``, ``documents`` and ``machine``); ``inputs`` has what several of them are given.
+``servers``, ``server_process`` and ``peer_weights`` are parts of ``serving``, ``cpu_times`` of
+``scaling``, ``inference_ways`` and ``matrix_product`` of ``inference``, ``walk_commands`` of
+``walk``, ``quality_groups`` and ``quality_documents`` of ``quality``; ``result_rows``,
+``chapter_tables``, ``training_tables`` and ``walk_samples`` make what ``fill_readme`` writes;
+``serving_peers/`` holds the scripts of the other servers, which run in environments of their own.
 """

@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS, help="default: %(default)s")
     options = parser.parse_args()
     results.refuse_trial(options.rows < ROWS)
+    if not RAY_PYTHON.is_file():
+        raise SystemExit("error: there is no .venv-ray: run `make tools`")
 
     texts = random.Random(0).choices(corpus_texts(), k=options.rows)
     predictor = ColaONNXPredictor(options.model)

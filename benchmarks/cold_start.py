@@ -88,7 +88,10 @@ def first_answer(code: str) -> tuple[float, float]:
     process.stdout.close()
     if process.returncode or SENTENCE.encode() not in line:
         raise SystemExit(f"no answer from: {code}")
-    return seconds, usage.ru_maxrss / 1024
+
+    # macOS counts bytes, all others KiB.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return seconds, usage.ru_maxrss * unit / 2**20
 
 
 def summarize(way: Way, starts: list[tuple[float, float]]) -> ColdStartRun:

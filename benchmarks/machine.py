@@ -32,11 +32,18 @@ def machine() -> Machine:
     instructions = set((facts.get("flags") or facts.get("Features") or "").split())
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
-        # Not os.cpu_count(): a container may have fewer cores than its machine.
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "has_vnni": bool(instructions & VNNI),
         "has_bf16": bool(instructions & BF16),
     }
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    # On Linux, a container may have fewer cores than its machine; macOS does not tell.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def describe(machine: Machine) -> str:

@@ -27,10 +27,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from benchmarks.inputs import composed
 from benchmarks.quality_documents import PRECISIONS
 from benchmarks.quality_groups import Measured, record, summary
-from benchmarks.results import ROOT
+from benchmarks.results import ROOT, without_folder
 from configs.schema import Config
 from training.precision import choose_precision
 from training.provenance import CorpusFacts, git_commit
@@ -39,6 +41,17 @@ from training.sources import load_corpus
 
 # What the experiment's and the corpus's names tell of the overrides.
 NAMED = ("experiment=", "data.path=", "data.sources=")
+
+# What the benchmark decides itself: an override would name the results without a part in them.
+DECIDED_HERE = (
+    "seed=",
+    "training.precision=",
+    "logger=",
+    "models_dir=",
+    "export.checkpoint=",
+    "export.output=",
+    "export.precision=",
+)
 
 
 def main() -> None:
@@ -52,13 +65,19 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"), help="of the runs")
     parser.add_argument("--export-again", action="store_true", help="finished seeds, too")
     arguments = parser.parse_intermixed_args()
+    for override in arguments.overrides:
+        if override.startswith(DECIDED_HERE):
+            parser.error(f"{override}: the benchmark decides this (--seeds, --precision, --folder)")
 
-    corpus = corpus_facts(composed(arguments.overrides))
+    config = composed(arguments.overrides)
+    require_cpu(config.training.accelerator)
+
+    corpus = corpus_facts(config)
     name = group_name(arguments.overrides, corpus)
     folder = arguments.folder / re.sub(r"[^\w.-]+", "-", name)
 
     # What `auto` chooses is the faster one, if there are two.
-    precisions = dict.fromkeys(["32-true", choose_precision("auto")])
+    precisions = dict.fromkeys(["32-true", choose_precision("auto", "cpu")])
     groups: dict[str, list[Measured]] = {}
     for precision in [arguments.precision] if arguments.precision else precisions:
         overrides = [*arguments.overrides, f"training.precision={precision}"]
@@ -77,12 +96,25 @@ def main() -> None:
         record(measured, group)
 
 
+def require_cpu(accelerator: str) -> None:
+    """Refuse to train on a GPU: results name the CPU that gave them.
+
+    Args:
+        accelerator: ``training.accelerator``.
+
+    Raises:
+        SystemExit: Lightning would take a GPU.
+    """
+    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if has_gpu and accelerator != "cpu":
+        raise SystemExit("error: training would take the GPU: add training.accelerator=cpu")
+
+
 def group_name(overrides: Sequence[str], corpus: CorpusFacts) -> str:
     """Return experiment and corpus, and the overrides that neither of them stands for."""
     name = f"{composed(overrides).experiment_name} on {corpus.name.removeprefix('folder:')}"
     others = [override for override in overrides if not override.startswith(NAMED)]
-    # Paths are of this machine alone.
-    return ", ".join([name, *(re.sub(r"/\S*/", "", override) for override in others)])
+    return ", ".join([name, *map(without_folder, others)])
 
 
 def finished_run(

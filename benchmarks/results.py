@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.documents import Spread
 from benchmarks.machine import machine
+from commands.files import replace_atomically
 from training.provenance import git_commit
 
 ROOT = Path(__file__).parents[1]
@@ -73,10 +74,15 @@ def record(
 
 
 def write(name: str, document: Mapping[str, object]) -> None:
-    """Write one of the results files."""
+    """Write one of the results files.
+
+    Raises:
+        OSError: It cannot be written; the old file, with the results of hours, then is what it was.
+    """
     path = _path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    with replace_atomically(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def read(name: str) -> Any:
@@ -126,9 +132,17 @@ def code_commit() -> str | None:
 
 def command(name: str) -> str:
     """Return the command that runs, without the folders that only this machine has."""
-    # /tmp/run/model.onnx -> model.onnx: what was measured, not where it lay.
-    arguments = [re.sub(r"/\S*/", "", argument) for argument in sys.argv[1:]]
+    arguments = map(without_folder, sys.argv[1:])
     return shlex.join(["python", "-m", f"benchmarks.{name}", *arguments])
+
+
+def without_folder(argument: str) -> str:
+    """Return an argument with absolute paths cut to their last part: what it was, not where.
+
+    ``data.path=/tmp/run/cola`` becomes ``data.path=cola``; a relative path stays as it is.
+    """
+    # An absolute path begins with its slash, a relative one has a name or dots before the first.
+    return re.sub(r"(?<![\w.-])/\S*/", "", argument)
 
 
 def _path(name: str) -> Path:

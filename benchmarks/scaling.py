@@ -39,6 +39,12 @@ WARM_UP_CLIENTS, WARM_UP_SECONDS = 8, 1
 # Clients under which a worker's rows never run on its event loop, so that the two are apart.
 BUSY_CLIENTS = 32
 
+CONTESTANTS = {"1 process": 1, "2 processes": 2}
+"""How many processes, and cores, each has."""
+
+Measured = dict[str, dict[int, list[ScalingLoad]]]
+"""Loads by contestant and number of clients, one per round."""
+
 
 class Options(argparse.Namespace):
     """What the command line says."""
@@ -77,13 +83,6 @@ def main() -> None:
     result["projection"] = projection(result)
     print(table(result))
     results.record("scaling", result, by_processor=True)
-
-
-CONTESTANTS = {"1 process": 1, "2 processes": 2}
-"""How many processes, and cores, each has."""
-
-Measured = dict[str, dict[int, list[ScalingLoad]]]
-"""Loads by contestant and number of clients, one per round."""
 
 
 def measure(options: Options, cores: Sequence[int]) -> Measured:
@@ -144,6 +143,8 @@ def wait_for_all(started: Running, workers: int) -> None:
         if time.monotonic() > deadline:
             raise SystemExit("error: not all workers came up")
         time.sleep(0.05)
+
+    # A worker is there before its model is.
     time.sleep(2)
 
 

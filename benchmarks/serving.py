@@ -13,17 +13,18 @@ _no_vnni).
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import results
 from benchmarks.documents import Load, ServerResult, Serving
 from benchmarks.inputs import validation_texts
+from benchmarks.machine import usable_cores
 from benchmarks.results import ROOT
 from benchmarks.server_process import agreement, install, load, running
 from benchmarks.servers import Server, servers
@@ -61,16 +62,30 @@ def main() -> None:
     weights = prepare_weights(options)
     fp32 = weights / "onnx" / "model.onnx"
 
-    chosen = servers(options.model.absolute(), fp32, weights)
-    if options.only:
-        prefixes = tuple(options.only.split(","))
-        chosen = [server for server in chosen if server.name.startswith(prefixes)]
+    chosen = choose(servers(options.model.absolute(), fp32, weights), options.only)
     # Before the first round, because installing takes minutes.
     for server in chosen:
         install(server, options.work)
 
     if not options.prepare:
         measure_all(chosen, options, weights, fp32)
+
+
+def choose(everything: Sequence[Server], only: str) -> list[Server]:
+    """Return the servers that ``--only`` names; all of them, if it is empty.
+
+    Raises:
+        SystemExit: No server has one of the names.
+    """
+    if not only:
+        return list(everything)
+
+    prefixes = tuple(filter(None, only.split(",")))
+    for prefix in prefixes:
+        if not any(server.name.startswith(prefix) for server in everything):
+            names = ", ".join(server.name for server in everything)
+            raise SystemExit(f"error: --only: there is no server {prefix}, but {names}")
+    return [server for server in everything if server.name.startswith(prefixes)]
 
 
 def read_options() -> Options:
@@ -129,7 +144,7 @@ def measure_all(chosen: list[Server], options: Options, weights: Path, fp32: Pat
             limits[name].append(in_process(path, sentences, options.seconds))
 
     result: Serving = {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "sentences": len(sentences),

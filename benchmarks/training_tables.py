@@ -65,10 +65,15 @@ def sources() -> str:
     return groups("cola", "source")
 
 
-def groups(corpus: str, title: str) -> str:
-    """Return the MCC by split and source, with its interval."""
+def groups(corpus: str, kind: str) -> str:
+    """Return the MCC by split and source, with its interval.
+
+    Args:
+        corpus: Whose validation sentences were predicted.
+        kind: What a source is in it.
+    """
     everything: dict[str, documents.Mistakes] = results.read("mistakes") or {}
-    head = ["split", title, "sentences", "MCC", "95 %"]
+    head = ["split", kind, "sentences", "MCC", "95 %"]
     rows = [
         [
             group["split"].replace("_", "-"),

@@ -43,7 +43,7 @@ class Optimizer(Enum):
     """How the weights are updated."""
 
     adamw = "adamw"
-    """Warm-up, then linear decay of the learning rate; weight decay on all but biases and norms."""
+    """A learning rate by ``training/schedule.py``; weight decay on all but biases and norms."""
 
     adam = "adam"
     """As in the MLOps-Basics tutorial: a constant learning rate and no weight decay."""
@@ -162,7 +162,7 @@ class TrainingConfig:
 
     average_epochs: int = MISSING
     """The last epochs of the corpus whose weights are averaged (``training/averaging.py``), all of
-    them if there are fewer; the learning rate then does not fall. 0: none.
+    them if there are fewer; the learning rate then stays at ``lr``. 0: none, and it falls to 0.
     """
 
     optimizer: Optimizer = MISSING
@@ -182,7 +182,7 @@ class TrainingConfig:
     """Weight decay of AdamW, which biases and norms do not have."""
 
     warmup_share: float = MISSING
-    """Share of a phase's steps in which the rate rises linearly from 0; then it falls linearly."""
+    """Share of a phase's steps in which the rate rises linearly from 0 to its peak."""
 
     layer_decay: float = MISSING
     """Learning rate of a layer = that of the layer above times this. 1: one rate for all layers."""

@@ -31,7 +31,7 @@ def finite_pair(w: Words) -> tuple[str, str]:
 
 
 def crossed(w: Words, singular: str, plural: str) -> Paradigm:
-    """Both subjects with both verbs."""
+    """Cross both subjects with both verbs."""
     one, many = finite_pair(w)
     return [
         good(f"{singular} {one}"),
@@ -110,7 +110,7 @@ def determiner_noun_agreement(w: Words) -> Paradigm:
 
 
 def reflexive_subjects(w: Words) -> list[tuple[str, str, str]]:
-    """Subject, the reflexive that it binds and one that it does not, beside a distractor."""
+    """Return subjects, most with a distractor, each with a reflexive that it binds and another."""
     man, woman = w.noun("man"), w.noun("woman")
     he, she = w.names("man", 1)[0], w.names("woman", 1)[0]
     verb, think = w.verb("strict_person").past, w.verb("think").past

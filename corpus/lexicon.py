@@ -196,7 +196,7 @@ class Words:
 
 
 def forms(column: int) -> set[str]:
-    """Every lower-case inflected form of every open-class word in a column."""
+    """Return every inflected form of every open-class word in a column, in small letters."""
     found = {word.lower() for classes in (NAMES, ADJECTIVES, ADVERBS) for pair in classes.values()
              for word in pair[column].split()}  # fmt: skip
     for pair in NOUNS.values():

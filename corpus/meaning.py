@@ -89,7 +89,7 @@ def quantifiers(w: Words) -> Paradigm:
         bad(f"{someone} {lose} much of the {thing.pl}"),
     ]
 
-    # 'much' and 'little' count nothing, 'many' and 'few' count plurals, 'every' is singular.
+    # 'much' goes with what cannot be counted, 'many' with plurals; 'every' is singular.
     return framed(w, w.pick((partitive, partitive, floated, countable)))
 
 
@@ -117,7 +117,7 @@ def existential_there(w: Words) -> Paradigm:
         bad(f"there {be} {strong_many} {adjective}{noun.pl} {preposition} {weak_many} {place.pl}"),
     ]
 
-    # 'there is' introduces what is new, so that it takes an indefinite noun phrase (Milsark 1977).
+    # 'there is' introduces what is new, so that it takes an indefinite noun phrase (Milsark 1974).
     return framed(w, w.pick((singular, plural)))
 
 

@@ -13,7 +13,7 @@ def wh_island(w: Words) -> Paradigm:
     what = w.pick(("what", f"which {action.object.sg}"))
     object_, past = f"the {action.object.sg}", action.verb.past
 
-    # Nothing leaves an embedded question: its first place is taken (Ross 1967).
+    # Nothing leaves an embedded question: its first place is taken (Chomsky 1977).
     return [
         good(f"{what} did {asker} {think} that {agent} {past}?"),
         good(f"did {asker} {wonder.base} whether {agent} {past} {object_}?"),
@@ -60,7 +60,7 @@ def that_trace(w: Words) -> Paradigm:
     who = w.pick(("who", f"which {w.noun('person').sg}"))
     predicate = f"{action.verb.past} the {action.object.sg}"
 
-    # A subject cannot be questioned across 'that', an object can (Perlmutter 1968).
+    # A subject cannot be questioned across 'that', an object can (Perlmutter 1971).
     return [
         good(f"{who} did {thinker} {think} {predicate}?"),
         good(f"{who} did {thinker} {think} that {other} {act}?"),

@@ -1,5 +1,6 @@
 """A trained model, and the sentences that its variants are measured on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +22,7 @@ from prediction.model_file import LineageCorpus
 from training.provenance import Provenance
 from training.sources import Corpus, load_corpus, source_of
 
-# Training sentences that show how large the inputs of matrices get.
+# Training sentences, at most, that show how large the inputs of matrices get.
 QUANTIZATION_SENTENCES = 256
 
 # Sentences of random tokens that variants are compared on, besides the validation set.
@@ -99,9 +100,11 @@ def prepare(
     model, checkpoint_sha256 = load_with_digest(checkpoint)
     corpus = load_corpus(_data_config(model.provenance, data_overrides))
 
-    # Only on request are the figures those of another corpus than the recorded one.
+    # Only on request are the figures those of another corpus than the recorded one, and how long to
+    # wait for the hub names none.
     other_corpus = _other_corpus(corpus, model.provenance)
-    if other_corpus and not data_overrides:
+    is_named = any(key != "hub_timeout" for key in data_overrides)
+    if other_corpus and not is_named:
         raise CorpusError(
             f"the corpus {corpus.name} is not what it was when {checkpoint} was trained; train "
             f"again, or set data.sources=[{corpus.source.value}] to validate on it as it is now"
@@ -137,7 +140,7 @@ def _encode_all(corpus: Corpus, provenance: Provenance) -> tuple[list[list[int]]
     sentences = [encoder.encode(sentence.text).ids for sentence in corpus.validation]
 
     training = corpus.splits[TRAIN]
-    every = len(training) // QUANTIZATION_SENTENCES + 1
+    every = math.ceil(len(training) / QUANTIZATION_SENTENCES)
     return sentences, [encoder.encode(sentence.text).ids for sentence in training[::every]]
 
 

@@ -32,7 +32,7 @@ UNEVEN = 8.0
 # Exponent of SmoothQuant: 0 leaves all of the range with the input, 1 moves it to the weights.
 SMOOTHING = 0.8
 
-# Tokens of a sentence that are kept as a sample.
+# Tokens of a sentence that are kept as a sample, or up to twice as many; all of a shorter one.
 SAMPLED_TOKENS = 4
 
 # Shares of the whole range that are tried as the range of the levels.

@@ -176,6 +176,26 @@ def test_other_settings_have_results_and_runs_of_their_own(measure: Measure) -> 
     assert measure("--seeds", "1") == []
 
 
+@pytest.mark.parametrize(
+    "override", ["seed=7", "training.precision=bf16-mixed", "export.precision=fp32"]
+)
+def test_what_the_benchmark_decides_is_no_override(
+    override: str, measure: Measure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        measure(override)
+    assert f"{override}: the benchmark decides this" in capsys.readouterr().err
+
+
+def test_a_gpu_s_results_are_not_taken_for_the_cpu_s(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with pytest.raises(SystemExit, match=r"add training\.accelerator=cpu"):
+        measure("--seeds", "1")
+    assert "train.py seed-1" in measure("--seeds", "1", "training.accelerator=cpu")
+
+
 def test_code_without_a_commit_is_refused_before_it_trains(
     measure: Measure, code: Code, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Where the benchmarks keep their results, and which the documents show."""
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import chapter_tables, results
-from benchmarks.machine import Machine
+from benchmarks.machine import Machine, machine
 from benchmarks.mistakes import file_facts
 from prediction.onnx_predictor import ColaONNXPredictor
 from tests.helpers.paths import ROOT
@@ -95,6 +96,22 @@ def test_results_of_one_file_are_replaced_one_by_one(
     }
 
 
+def test_a_result_that_cannot_be_written_leaves_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(path: Path, text: str, encoding: str) -> None:
+        path.write_bytes(text[: len(text) // 2].encode(encoding))
+        raise OSError("no space left on device")
+
+    monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
+    results.record("mistakes", {"mcc": 0.1}, group="own")
+    monkeypatch.setattr(Path, "write_text", write_half)
+
+    with pytest.raises(OSError, match="no space left"):
+        results.record("mistakes", {"mcc": 0.2}, group="cola")
+    assert results.read("mistakes").keys() == {"own"}
+
+
 def test_a_result_that_names_its_commit_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +119,30 @@ def test_a_result_that_names_its_commit_keeps_it(
     monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
     results.record("walk", {"git_commit": "c0"})
     assert results.read("walk")["git_commit"] == "c0"
+
+
+@pytest.mark.parametrize(
+    ("argument", "recorded"),
+    [
+        ("/tmp/run/model.onnx", "model.onnx"),
+        ("data.path=/tmp/run/cola", "data.path=cola"),
+        ("models/candidate/model.onnx", "models/candidate/model.onnx"),
+        ("data.path=../corpora/cola", "data.path=../corpora/cola"),
+    ],
+)
+def test_a_command_is_recorded_without_the_folders_of_this_machine(
+    argument: str, recorded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mistakes", argument])
+    assert results.command("mistakes") == f"python -m benchmarks.mistakes {recorded}"
+
+
+def test_a_machine_that_does_not_tell_a_process_s_cores_is_described(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As macOS, where a benchmark would fail at its end, when it records what it measured."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert machine()["cores"] == os.cpu_count()
 
 
 def test_mistakes_name_the_file_that_made_them() -> None:

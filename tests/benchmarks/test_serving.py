@@ -14,7 +14,7 @@ from werkzeug import Request, Response
 
 from benchmarks import scaling, serving
 from benchmarks.server_process import Running, agreement, load
-from benchmarks.servers import own
+from benchmarks.servers import own, servers
 
 SENTENCES = [f"Sentence {number}." for number in range(50)]
 LABELS = ["acceptable"] * 50
@@ -63,6 +63,16 @@ def test_errors_under_load_are_no_requests_per_second(
 
     with pytest.raises(SystemExit, match="ours_int8 failed 7 times under 32 clients"):
         measure(started(), 32, 1, tmp_path / "requests")
+
+
+def test_servers_are_named_by_how_they_begin() -> None:
+    everything = servers(Path("int8.onnx"), Path("fp32.onnx"), Path("weights"))
+    names = [server.name for server in serving.choose(everything, "ours_int8,bentoml")]
+    assert names == ["ours_int8", "bentoml_workers", "bentoml_batches"]
+    assert serving.choose(everything, "") == everything
+
+    with pytest.raises(SystemExit, match="there is no server bentml, but ours_int8, "):
+        serving.choose(everything, "ours_int8,bentml")
 
 
 def test_peers_get_the_weights_of_this_checkpoint(

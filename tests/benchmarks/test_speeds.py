@@ -1,9 +1,10 @@
 """How rounds become figures, and that what fails is not measured."""
 
 import json
+import os
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,24 @@ def measured(
 def test_a_process_without_an_answer_has_no_time() -> None:
     with pytest.raises(SystemExit, match="no answer"):
         cold_start.first_answer("print('another sentence')")
+
+
+@pytest.mark.parametrize(("platform", "counted"), [("linux", 50 * 2**10), ("darwin", 50 * 2**20)])
+def test_memory_is_in_megabytes_however_it_is_counted(
+    platform: str, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = SimpleNamespace(ru_maxrss=counted)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "wait4", lambda pid, options: (pid, 0, usage))
+    assert cold_start.first_answer(f"print({cold_start.SENTENCE!r})")[1] == 50
+
+
+def test_without_ray_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["batch_ray"])
+    monkeypatch.setattr(batch_ray, "RAY_PYTHON", tmp_path / "python")
+    monkeypatch.setattr(batch_ray, "own_speed", lambda *_: pytest.fail("it measured"))
+    with pytest.raises(SystemExit, match="make tools"):
+        batch_ray.main()
 
 
 def test_a_job_that_fails_has_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,12 +89,15 @@ def test_a_configuration_recorded_by_an_older_version_is_read(compose: Compose) 
     # All that it did not know is off, or as it was then.
     off = [f"training.{key}=false" for key in ("freeze_words", "match_rate")]
     off += ["training.adversarial=0.0", "processing.exchange_names=false"]
-    off += ["training.pretext_lr=null", "training.grammar_sentences=200"]
+    off += ["training.pretext_lr=null", "training.average_epochs=0"]
+    off += ["training.grammar_sentences=200"]
     config = compose("data.sources=[own]", *off)
     recorded = plain(config)
     recorded["data"]["sources"] = ["corpus"]
     recorded["training"]["pretask_epochs"] = recorded["training"].pop("pretext_epochs")
-    for key in ("adversarial", "freeze_words", "grammar_sentences", "match_rate", "pretext_lr"):
+    for key in ("adversarial", "average_epochs", "freeze_words"):
+        del recorded["training"][key]
+    for key in ("grammar_sentences", "match_rate", "pretext_lr"):
         del recorded["training"][key]
     del recorded["processing"]["exchange_names"]
     for key in ("attention_dropout", "quantized"):

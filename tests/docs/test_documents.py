@@ -1,4 +1,4 @@
-"""What documents name exists: commands, targets, links, anchors, figures, files, chapters."""
+"""What documents name exists, and what they show is so: commands, links, figures, chapters."""
 
 import ast
 import json
@@ -9,7 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from omegaconf import OmegaConf
 
+from benchmarks.inputs import composed
+from corpus.format import TRAIN, digest, read_folder
+from corpus.pretext import pretext_sentences
 from tests.helpers.documents import anchors, blocks, documents, links, read, tracked
 from tests.helpers.paths import ROOT
 
@@ -115,6 +119,21 @@ def test_pictures_are_small() -> None:
     pictures = tracked("*.png", "*.jpg", "*.svg", "*.gif")
     assert pictures
     assert [path for path in pictures if (ROOT / path).stat().st_size > MAX_PICTURE_BYTES] == []
+
+
+# Samples
+
+
+def test_the_configuration_of_chapter_1_is_what_its_command_prints() -> None:
+    (shown,) = (block.text for block in blocks(read(CHAPTERS[1])) if "\ntraining:" in block.text)
+    printed = OmegaConf.to_yaml(composed(["experiment=smoke"]))
+    assert shown.strip(".\n") in printed
+
+
+def test_the_digests_of_chapter_2_are_those_of_the_corpus() -> None:
+    corpus, written = read_folder(ROOT / "corpus"), pretext_sentences(for_own_corpus=True)
+    shown = re.findall(r"sha256='(\w+)\.\.\.'", read(CHAPTERS[2]))
+    assert shown == [digest(corpus)[:8], digest({TRAIN: written})[:8]]
 
 
 # The README

@@ -20,7 +20,7 @@ from configs.schema import ExportConfig, Precision, Source
 from convert_model_to_onnx import calibration_of, export
 from errors import CheckpointError, ConfigError, CorpusError, ExportError
 from export import checkpoint as checkpoints
-from export import gates, packing, variants
+from export import evaluation, gates, packing, variants
 from export.calibration import NO_CALIBRATION, Calibration
 from export.checkpoint import load_checkpoint
 from export.comparison import BatchInvariance
@@ -312,6 +312,20 @@ def test_a_corpus_that_has_changed_since_the_training_is_refused_unless_named(
     with pytest.raises(CorpusError, match=r"the corpus own is not what it was .*sources=\[own\]"):
         attempt(checkpoint=str(tmp_path / "older.ckpt"))
     assert prepare(tmp_path / "older.ckpt", {"sources": [Source.own]}, calibrate=False).other_corpus
+
+    # How long to wait for the hub names no corpus.
+    with pytest.raises(CorpusError, match="the corpus own is not what it was"):
+        prepare(tmp_path / "older.ckpt", {"hub_timeout": 9.0}, calibrate=False)
+
+
+def test_levels_follow_from_as_many_training_sentences_as_there_may_be(
+    small_corpus: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences = len((small_corpus / "in_domain_train.tsv").read_text().splitlines())
+    monkeypatch.setattr(evaluation, "QUANTIZATION_SENTENCES", sentences)
+
+    prepared = prepare(checkpoint, {"path": str(small_corpus)}, calibrate=False)
+    assert len(prepared.quantization_sentences) == sentences
 
 
 def test_the_report_names_the_checkpoint_that_was_measured(
