@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 from errors import ColaError, Interrupted
@@ -38,6 +39,7 @@ def run_command(main: Callable[[], object]) -> None:
         main()
         return
 
+    _open_missing_streams()
     before = dict(os.environ)
     os.environ |= {"HYDRA_FULL_ERROR": "1", _MARK: "1"}
     try:
@@ -54,6 +56,17 @@ def run_command(main: Callable[[], object]) -> None:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+def _open_missing_streams() -> None:
+    """Open /dev/null in place of each standard stream that the process was started without.
+
+    Python has None for such a stream, whose file descriptor the next file that is opened gets; and
+    what is printed to a missing standard error would go to standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result | Exception]:

@@ -14,6 +14,9 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 LAMBDA_MEGABYTES_PER_CORE = 1769
 
+# Of COLA_THREADS. The system refuses to start some thousands of threads, but only later.
+MAX_THREADS = 1024
+
 # See nice(2): a thread gets a thirtieth of the time of one at 0 that wants the same core.
 NICENESS = 15
 
@@ -25,13 +28,19 @@ def available_cores() -> int:
     container's quota count; a fraction of a core is rounded up.
 
     Raises:
-        ConfigError: COLA_THREADS is not a positive whole number.
+        ConfigError: COLA_THREADS is not a whole number from 1 to ``MAX_THREADS``.
     """
     configured = os.environ.get("COLA_THREADS", "").strip()
     if configured:
-        if not configured.isdecimal() or int(configured) == 0:
-            raise ConfigError(f"COLA_THREADS={configured} is not a positive whole number")
-        return int(configured)
+        try:
+            threads = int(configured)
+        except ValueError:
+            threads = 0
+        if not 1 <= threads <= MAX_THREADS:
+            raise ConfigError(
+                f"COLA_THREADS={configured} is not a whole number from 1 to {MAX_THREADS}"
+            )
+        return threads
 
     # Lambda shows more cores than the memory pays for: 1,769 MB are one
     # (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from errors import ConfigError
 
 SUFFIXES = (".txt", ".jsonl", ".csv")
 
-# Of a .csv file. Only a sentence's first tokens are read, however long it is.
-MAX_FIELD_CHARACTERS = 1_000_000
+# Of a line, and of a field of a .csv file, so that no file is read into memory as one of them. Only
+# a sentence's first tokens are read, however long it is.
+MAX_CHARACTERS = 1_000_000
 
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -62,17 +64,33 @@ def read_records(file: IO[str], source: str) -> Iterator[str]:
         if suffix == ".csv":
             yield from _read_csv(file, source)
         elif suffix == ".jsonl":
-            for number, line in enumerate(file, 1):
-                yield _read_json(line, f"--input {source}, line {number}")
+            for line, where in _read_lines(file, source):
+                yield _read_json(line, where)
         else:
-            for line in file:
-                yield line.rstrip("\r\n")
+            for line, _ in _read_lines(file, source):
+                yield line
     except OSError as error:
         raise ConfigError(f"--input {source}: {error.strerror}") from None
 
 
+def _read_lines(file: IO[str], source: str) -> Iterator[tuple[str, str]]:
+    """Yield each line without its end, and where it is."""
+    for number in itertools.count(1):
+        where = f"--input {source}, line {number}"
+
+        # With room for its end, and one character more.
+        line = file.readline(MAX_CHARACTERS + 3)
+        if not line:
+            return
+
+        text = line.rstrip("\r\n")
+        if len(text) > MAX_CHARACTERS:
+            raise ConfigError(f"{where}: more than {MAX_CHARACTERS:,} characters")
+        yield text, where
+
+
 def _read_csv(file: IO[str], source: str) -> Iterator[str]:
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    csv.field_size_limit(MAX_CHARACTERS)
 
     # Strict, because a quote that is not closed makes one sentence of all that follows it.
     rows = csv.reader(file, strict=True)

@@ -125,7 +125,8 @@ def require_columns(schema: pyarrow.Schema, column: str, file: str) -> None:
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
-    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+    is_text = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_string_view)
+    if not any(is_kind(kind) for is_kind in is_text):
         raise ConfigError(f"--column {column}: {file} has no texts there, but {kind}")
 
     taken = [name for name in NEW_COLUMNS if name in schema.names]

@@ -1,5 +1,6 @@
 """Predictions for a file of sentences, as a stream that can be interrupted and continued."""
 
+import fcntl
 import itertools
 import json
 import os
@@ -79,10 +80,14 @@ class Stream:
     def _write(self, path: Path, records: Iterator[str], file: IO[str]) -> None:
         """Write the answers to a file, batch by batch."""
         try:
-            if path.exists():
-                records = self._remaining(path, records)
+            if path.exists() and not path.is_file():
+                raise ConfigError(f"--output {path}: is no regular file; give another name")
 
             with path.open("a", encoding="utf-8") as output:
+                _lock(output)
+                if output.tell():
+                    records = self._remaining(path, records)
+
                 for answers in self._answers(records, file):
                     output.write("".join(json.dumps(answer) + "\n" for answer in answers))
                     output.flush()
@@ -124,9 +129,7 @@ class Stream:
         Raises:
             ConfigError: The output must not be continued, or is that of another input or model.
         """
-        if not output.is_file():
-            raise ConfigError(f"--output {output}: is no regular file; give another name")
-        if output.stat().st_size and not self._resume:
+        if not self._resume:
             raise ConfigError(f"{output} exists: continue it with --resume, or delete it")
 
         texts: list[str] = []
@@ -209,6 +212,18 @@ class Stream:
             f"{self._predicted:,} sentences in {seconds:.1f} s, {rate:,.0f}/s{failed}",
             file=sys.stderr,
         )
+
+
+def _lock(output: IO[str]) -> None:
+    """Keep other runs from writing the same file, for as long as it is open.
+
+    Raises:
+        ConfigError: Another run is writing it.
+    """
+    try:
+        fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"--output {output.name}: another run is writing it") from None
 
 
 def _wipe_progress() -> None:

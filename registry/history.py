@@ -42,12 +42,15 @@ def history(root: Path) -> list[Version]:
 
 
 def _committed_versions(root: Path) -> Iterator[Version]:
-    log = _git(root, "log", "--format=%h %cs", "--", POINTER) or ""
+    # A person's git may be set to show each commit's signature too.
+    plain = "log.showSignature=false"
+    log = _git(root, "-c", plain, "log", "--format=%h %cs", "--", POINTER) or ""
     for line in log.splitlines():
         commit, date = line.split()
 
-        # The commit that removed the pointer has none to show.
-        text = _git(root, "show", f"{commit}:{POINTER}")
+        # From this folder on, which may be one of a larger repository. The commit that removed the
+        # pointer has none to show.
+        text = _git(root, "show", f"{commit}:./{POINTER}")
         if text is not None:
             yield Version(commit, date, Pointer.parse(text))
 

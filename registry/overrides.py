@@ -28,7 +28,7 @@ PARAMS = Path(__file__).parents[1] / "dvcfiles" / "params.yaml"
 _ENVIRONMENT = dict(os.environ)
 
 # Hydra takes these characters without quotes.
-_UNQUOTED = re.compile(r"[\w./:+-]+")
+_UNQUOTED = re.compile(r"[\w./:+-]+", re.ASCII)
 
 
 def overrides(params: Mapping[str, object], groups: Sequence[str]) -> list[str]:
@@ -64,9 +64,9 @@ def _set_values(key: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _quoted(value: object) -> str:
-    # Hydra reads quoted strings, lists and numbers as JSON writes them.
+    # Hydra reads quoted strings, lists and numbers as JSON writes them, but for its escapes.
     is_plain = isinstance(value, str) and _UNQUOTED.fullmatch(value)
-    return str(value) if is_plain else json.dumps(value)
+    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def main() -> None:

@@ -11,15 +11,7 @@ from pathlib import Path
 from commands.files import replace_atomically, sha256_of
 from errors import StoreError
 from registry import store
-from registry.pointer import (
-    MODEL,
-    POINTER,
-    Facts,
-    Pointer,
-    as_text,
-    read_pointer,
-    write_pointer,
-)
+from registry.pointer import MODEL, POINTER, Facts, Pointer, as_text, read_pointer, write_pointer
 
 CANDIDATE = "models/candidate/model.onnx"
 """Where dvcfiles/dvc.yaml puts the model that the pipeline makes."""
@@ -37,7 +29,7 @@ def push(root: Path, remote: str) -> str:
         ModelFileError: ``models/model.onnx`` is missing or is not a model of this project.
         StoreError: The store did not take it; the pointer is what it was.
     """
-    with _one_push_at_a_time(root):
+    with _one_at_a_time(root):
         return _push(root, remote)
 
 
@@ -71,16 +63,17 @@ def pull(root: Path, remote: str) -> str:
         StoreError: It cannot be fetched, or is not the file that was pushed; the file that is
             there stays.
     """
-    pointer = read_pointer(root)
-    if pointer is None:
-        raise StoreError(
-            f"there is no {POINTER}: no model was pushed yet (make train, make model-push)"
-        )
+    with _one_at_a_time(root):
+        pointer = read_pointer(root)
+        if pointer is None:
+            raise StoreError(
+                f"there is no {POINTER}: no model was pushed yet (make train, make model-push)"
+            )
 
-    store.name_remote(root, remote)
-    with _restored_on_failure(root / MODEL):
-        store.dvc(root, remote, "pull", "-r", remote, POINTER)
-        _check_file(root / MODEL, pointer, remote)
+        store.name_remote(root, remote)
+        with _restored_on_failure(root / MODEL):
+            store.dvc(root, remote, "pull", "-r", remote, POINTER)
+            _check_file(root / MODEL, pointer, remote)
     return (
         f"{MODEL} is model {pointer.md5[:8]}, "
         f"MCC {as_text(pointer.facts.mcc)} on {pointer.facts.corpus}"
@@ -153,7 +146,7 @@ def promote(root: Path, remote: str) -> str:
         StoreError: It is worse than the current model, or would replace a file that was never
             pushed, or the store did not take it; the model file and the pointer are what they were.
     """
-    with _one_push_at_a_time(root):
+    with _one_at_a_time(root):
         comparison = compare(root, CANDIDATE)
         _refuse_to_lose_model(root)
 
@@ -208,11 +201,11 @@ def _md5(path: Path) -> str:
 
 
 @contextmanager
-def _one_push_at_a_time(root: Path) -> Iterator[None]:
-    """Hold this checkout's lock: a push that fails must not undo the pointer of another.
+def _one_at_a_time(root: Path) -> Iterator[None]:
+    """Hold this checkout's lock: a push or pull that fails must not undo what another has done.
 
     Raises:
-        StoreError: Another push holds it.
+        StoreError: Another one holds it.
     """
     # DVC's own folder for such files, which git ignores. The lock goes with the process.
     folder = root / ".dvc" / "tmp"
@@ -221,7 +214,7 @@ def _one_push_at_a_time(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError("another push is running here: wait for it") from None
+            raise StoreError("another push or pull is running here: wait for it") from None
         yield
 
 
@@ -234,15 +227,22 @@ def _restored_on_failure(path: Path) -> Iterator[bytes | None]:
     Yields:
         The old content, None if there is no file.
     """
-    before = path.read_bytes() if path.exists() else None
+    before = _content_of(path)
     try:
         yield before
     except BaseException:
         if before is None:
             path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(before)
+
+        # Never in place: on a full disk, a file that is written over is lost.
+        elif _content_of(path) != before:
+            with replace_atomically(path) as temporary:
+                temporary.write_bytes(before)
         raise
+
+
+def _content_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _corpus(facts: Facts) -> str:

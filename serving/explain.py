@@ -3,7 +3,7 @@
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypedDict
@@ -33,7 +33,7 @@ class Variant:
     """Where it ends."""
 
     text: str
-    """The sentence without it; blank if the word was all."""
+    """The sentence without it; empty if nothing is left that could be predicted."""
 
 
 class WordEffect(TypedDict):
@@ -94,12 +94,22 @@ def count_words(text: str) -> int:
     return sum(1 for _ in itertools.islice(WORD.finditer(text), MAX_WORDS + 1))
 
 
-def leave_one_out(text: str) -> list[Variant]:
-    """Return a variant of the sentence for each of its words, in order."""
-    return [
-        Variant(word.group(), word.start(), word.end(), _without(text, word.start(), word.end()))
-        for word in WORD.finditer(text)
-    ]
+def leave_one_out(text: str, can_predict: Callable[[str], bool]) -> list[Variant]:
+    """Return a variant of the sentence for each of its words, in order.
+
+    Args:
+        text: The sentence.
+        can_predict: Whether a text can be predicted.
+    """
+    variants = []
+    for word in WORD.finditer(text):
+        rest = _without(text, word.start(), word.end())
+
+        # Where no word is left, it may be blank, or a character that no model reads.
+        if not WORD.search(rest) and not can_predict(rest):
+            rest = ""
+        variants.append(Variant(word.group(), word.start(), word.end(), rest))
+    return variants
 
 
 def explanation(
@@ -110,13 +120,13 @@ def explanation(
     Args:
         whole: The prediction for the whole sentence.
         variants: The sentence without each of its words.
-        without: The predictions for the variants that are not blank, in order.
+        without: The predictions for the variants that are not empty, in order.
     """
     remaining = iter(without)
     words: list[WordEffect] = []
     for variant in variants:
         effect = None
-        if variant.text.strip():
+        if variant.text:
             effect = whole.probability_acceptable - next(remaining).probability_acceptable
         words.append(
             {"word": variant.word, "start": variant.start, "end": variant.end, "effect": effect}

@@ -101,8 +101,9 @@ class Predictions:
 
             with self._variants.hold(texts[0]), cancelled_if_client_leaves(request):
                 # In a thread: those of a long sentence take the event loop 20 ms.
-                variants = await asyncio.to_thread(leave_one_out, texts[0])
-                shortened = [variant.text for variant in variants if variant.text.strip()]
+                can_predict = self._service.can_predict
+                variants = await asyncio.to_thread(leave_one_out, texts[0], can_predict)
+                shortened = [variant.text for variant in variants if variant.text]
                 whole, *without = await self._service.analyze([texts[0], *shortened])
                 return json_response(explanation(whole, variants, without))
 

@@ -87,7 +87,6 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
 
     def __init__(self, path: Path, megabytes: int, lose: Callable[[int, str], None]) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             size = megabytes * 1_000_000
             super().__init__(path, maxBytes=size, backupCount=ROTATED_FILES, encoding="ascii")
         except OSError as error:
@@ -97,7 +96,20 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
 
     def write_lines(self, text: str) -> None:
         """Write lines that end in a newline."""
+        # The next line opens a new one.
+        if self._has_been_moved():
+            self.close()
         self.handle(logging.LogRecord("", logging.INFO, "", 0, text.rstrip("\n"), None, None))
+
+    def _has_been_moved(self) -> bool:
+        """Return whether the file that is open has no longer this name: nobody would look there."""
+        if self.stream is None:
+            return False
+        try:
+            named = Path(self.baseFilename).stat()
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
+        return not os.path.samestat(named, os.fstat(self.stream.fileno()))
 
     def doRollover(self) -> None:  # noqa: N802
         """Rotate. Where that fails, do not try again: say so and go on with the file."""
@@ -120,6 +132,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         """Open the file. Half a line at its end, also of a process that was killed, ends there."""
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         stream = super()._open()
 
         # An empty one has no last byte, and of what is no file none can be read.

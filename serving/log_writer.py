@@ -90,8 +90,11 @@ class LineWriter:
             return
 
         with self._changed:
-            held = self._held_bytes + self._output.unsent_bytes + batch.size
-            if held > MAX_HELD_BYTES or self._close_at is not None:
+            held = self._held_bytes + self._output.unsent_bytes
+
+            # The largest request may be larger than that: by itself, it is taken.
+            is_full = held > 0 and held + batch.size > MAX_HELD_BYTES
+            if is_full or self._close_at is not None:
                 self._lose(batch.count, "the reader of standard output is too slow")
                 return
 
@@ -174,7 +177,10 @@ class LineWriter:
         self._output.write(text.encode("ascii", "backslashreplace"))
         self._output.flush(0 if self._thread else None)
 
-        # A slow reader: what has been made counts as held, too.
+        # What has been made counts as held, too: lines may be made sooner than they are read. Those
+        # of a reader that has stopped are lost.
+        if self._output.unsent_bytes > MAX_HELD_BYTES:
+            self._output.flush(READER_SECONDS)
         if self._output.unsent_bytes > MAX_HELD_BYTES:
             self._lose(self._output.clear(), "the reader of standard output is too slow")
 

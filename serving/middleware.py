@@ -115,7 +115,7 @@ class RequestMiddleware:
     def _refuse(self, path: str, headers: dict[bytes, bytes]) -> RequestError | None:
         """Return why a request is not passed on, if it is not."""
         if self._hosts and path not in BY_ANY_NAME:
-            host = headers.get(b"host", b"").decode("latin-1")
+            host = headers.get(b"host", b"").decode("latin-1").lower()
             if PORT.sub("", host) not in self._hosts:
                 return RequestError(400, "invalid_host", INVALID_HOST)
 

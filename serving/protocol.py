@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from httptools import HttpParserError
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from serving.connections import Connection, Limits
 from serving.messages import error_body
@@ -48,6 +48,7 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._connection = Connection()
+        self._answered: RequestResponseCycle | None = None
         self._in_body = False
         self._is_complete = False
         self._raw_bytes = 0
@@ -66,6 +67,10 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers, and the work for whoever has left."""
         super().connection_lost(exc)
+
+        # uvicorn tells the request that has come last, behind which this one may be.
+        if self._answered is not None:
+            self._answered.disconnected = True
         self._connection.is_lost = True
         if self._connection.on_lost is not None:
             self._connection.on_lost()
@@ -158,6 +163,10 @@ class BoundedProtocol(UpgradeIgnoringProtocol):
         # What is left in the buffer may stay there.
         if self.transport.is_closing():
             self._start_write_deadline()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _raw_limit(self) -> int:
         """Return how many raw bytes the current part of the request may have."""

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from errors import QueueFullError, RequestError
+from errors import InvalidText, QueueFullError, RequestError
 from prediction.rows import ROW_TOKENS
 from prediction.types import Prediction, Predictor
 from serving.batching import Batcher
@@ -101,6 +101,14 @@ class Service:
         """Stop the workers and write what the log still holds."""
         self._batcher.close()
         self.log.close()
+
+    def can_predict(self, text: str) -> bool:
+        """Say whether a text can be predicted, from any thread."""
+        try:
+            self._predictor.encode(text)
+        except InvalidText:
+            return False
+        return True
 
     async def analyze(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict without a log line.

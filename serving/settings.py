@@ -20,6 +20,8 @@ from serving.explain import MAX_WORDS
 # fifth of the time that the model takes a core (docs/07_serve.md, "Several processes").
 CORES_PER_WORKER = 4
 
+MAX_WORKERS = 256
+
 LOG_TEXT_MODES = ("full", "hash", "none")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -82,13 +84,15 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read the settings. A variable that is set but blank counts as not set.
 
+        Space around a value is no part of it: it may be the line end of a file from Windows.
+
         Raises:
             ConfigError: A value cannot be used.
         """
-        given = {name: value for name, value in environment.items() if value.strip()}
+        given = {name: value.strip() for name, value in environment.items() if value.strip()}
         cores = available_cores()
-        default_workers = max(1, cores // CORES_PER_WORKER)
-        workers = _integer(given, "WORKERS", default_workers, 1, 256)
+        default_workers = min(max(1, cores // CORES_PER_WORKER), MAX_WORKERS)
+        workers = _integer(given, "WORKERS", default_workers, 1, MAX_WORKERS)
 
         settings = cls(
             workers=workers,
@@ -96,7 +100,7 @@ class Settings:
             model_path=Path(given.get("MODEL_PATH", str(cls.model_path))),
             host=given.get("HOST", cls.host),
             port=_integer(given, "PORT", cls.port, 0, 65535),
-            api_key=environment.get("API_KEY", "").strip(),
+            api_key=given.get("API_KEY", cls.api_key),
             allowed_hosts=tuple(given.get("ALLOWED_HOSTS", "").replace(",", " ").split()),
             max_sentences=_integer(given, "MAX_SENTENCES", cls.max_sentences, 1, 100_000),
             max_characters=_integer(given, "MAX_CHARACTERS", cls.max_characters, 1, 1_000_000),
@@ -128,14 +132,20 @@ class Settings:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names that clients may call the service by; empty for any."""
+        """The names, in lower case, that clients may call the service by; empty for any."""
         if self.allowed_hosts:
-            return () if "*" in self.allowed_hosts else self.allowed_hosts
-        return LOOPBACK if self.host in LOOPBACK else ()
+            return () if "*" in self.allowed_hosts else tuple(map(str.lower, self.allowed_hosts))
+        return LOOPBACK if self.host.lower() in LOOPBACK else ()
 
     def _require_consistency(self) -> None:
         if self.log_text not in LOG_TEXT_MODES:
             raise ConfigError(f"LOG_TEXT={self.log_text} is none of {', '.join(LOG_TEXT_MODES)}")
+
+        # What getaddrinfo(3) is not even asked for: "0.0.0..0".
+        try:
+            self.host.encode("idna")
+        except UnicodeError:
+            raise ConfigError(f"HOST={self.host} is neither an address nor a name") from None
 
         if not re.fullmatch(r"[!-~]*", self.api_key):
             message = "API_KEY has characters that no header can carry: use visible ASCII ones"

@@ -155,9 +155,14 @@ class Supervisor:
 
     def _replace(self, number: int, worker: _Worker, code: int) -> None:
         """Start a worker again a moment later, unless that is in vain."""
-        # The first one of all has said why it cannot come up.
+        # The first one of all has said why it cannot come up, unless it was not given the time.
         if not self._scoreboard.is_ready[0] and not self._scoreboard.restarts:
-            self._give_up(code if code > 0 else 1)
+            if code < 0:
+                say(
+                    f"error: worker {number} was ended by signal {-code} before it came up: "
+                    "is memory short?"
+                )
+            self._give_up(code if code > 0 else FAILED)
             return
 
         was_ready, self._scoreboard.is_ready[number] = self._scoreboard.is_ready[number], 0

@@ -1,6 +1,8 @@
 """How a command ends: what is reported in one line, and how a grid goes on."""
 
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from hydra.types import RunMode
 
 from commands.run import exit_on_error, run_command
 from errors import ConfigError, Interrupted
+from tests.helpers.paths import ROOT
 
 
 def interrupt_as_lightning_does() -> None:
@@ -91,3 +94,37 @@ def test_in_a_grid_an_error_is_printed_and_returned(
     assert isinstance(exit_on_error(surprise)(), ZeroDivisionError)
     assert "Traceback" in capsys.readouterr().err
     assert isinstance(exit_on_error(interrupt_as_lightning_does)(), Interrupted)
+
+
+def test_without_standard_error_nothing_is_said_on_standard_output() -> None:
+    script = """
+import sys
+from commands.run import run_command
+from errors import ConfigError
+
+def main():
+    print(sys.stderr.isatty())
+    raise ConfigError("unheard")
+
+run_command(main)
+"""
+    command = ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, script]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+
+
+def test_without_standard_output_a_file_does_not_take_its_place(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from commands.run import run_command
+
+def main():
+    with open(sys.argv[1], "w") as file:
+        os.write(1, b"a line of the log")
+
+run_command(main)
+"""
+    path = tmp_path / "file"
+    command = ["sh", "-c", '"$0" -c "$1" "$2" >&-', sys.executable, script, str(path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert path.read_text() == ""

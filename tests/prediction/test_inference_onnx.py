@@ -256,7 +256,7 @@ def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("COLA_THREADS", "3")
     assert available_cores() == 3
     assert ColaONNXPredictor(TINY_MODEL).threads == 3
-    for wrong in ("0", "-1", "two", "1.5"):
+    for wrong in ("0", "-1", "two", "1.5", "1025", "1" * 5000):
         monkeypatch.setenv("COLA_THREADS", wrong)
         with pytest.raises(ConfigError, match=f"COLA_THREADS={wrong}"):
             available_cores()

@@ -90,6 +90,16 @@ def test_a_text_that_is_not_utf_8_is_an_error_of_its_row(job: Job) -> None:
     assert "surrogate" in rows["error"][1].as_py()
 
 
+@pytest.mark.parametrize("kind", ["large_string", "string_view"])
+def test_texts_may_have_any_of_arrows_types(job: Job, kind: str) -> None:
+    texts = pyarrow.array(["A cat sleeps.", None], kind)
+    source = f"{job.source}/a.parquet"
+    parquet.write_table(pyarrow.table({"sentence": texts}), source)
+    job = replace(job, source=source)
+    (part,) = prepare_output(job, read_input(job), resume=False)
+    assert predict_part(job, part) == 1
+
+
 def test_what_a_killed_attempt_leaves_is_read_by_nobody(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from errors import ConfigError, InvalidText
-from prediction import stream
+from prediction import input_files, stream
+from prediction.input_files import open_input, read_records
 from prediction.onnx_predictor import ColaONNXPredictor
 from prediction.stream import BATCH, Stream
 from prediction.types import Encoded, Prediction
@@ -105,6 +106,35 @@ def test_an_output_is_continued_by_its_own_model_only(tmp_path: Path, kept: int)
     Stream(MovedPredictor(0.001), str(source), str(output), resume=True).run()
     written = [json.loads(line)["text"] for line in output.read_text().splitlines()]
     assert written == ["", *SENTENCES]
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
+def test_a_file_that_is_one_endless_line_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(input_files, "MAX_CHARACTERS", 10)
+    source = tmp_path / f"in{suffix}"
+    source.write_text('"12345678"\n"123456789"\n')
+    with open_input(str(source)) as file:
+        records = read_records(file, str(source))
+        assert "12345678" in next(records)
+        with pytest.raises(ConfigError, match="line 2: more than 10 characters"):
+            next(records)
+
+
+def test_an_output_that_another_run_still_writes_is_left_to_it(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(SENTENCES))
+
+    class Impatient(MovedPredictor):
+        def predict_each(self, texts: Sequence[str]) -> list[Prediction | InvalidText]:
+            with pytest.raises(ConfigError, match="another run is writing it"):
+                Stream(MovedPredictor(), str(source), str(output), resume=True).run()
+            return super().predict_each(texts)
+
+    Stream(Impatient(), str(source), str(output)).run()
+    written = [json.loads(line)["text"] for line in output.read_text().splitlines()]
+    assert written == SENTENCES
 
 
 @pytest.mark.parametrize(

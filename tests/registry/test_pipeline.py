@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from configs.schema import Config
 from errors import ConfigError
@@ -36,6 +37,12 @@ def test_params_become_hydra_overrides() -> None:
         "training.deep.on=true",
         'data.s=["a"]',
     ]
+
+
+@pytest.mark.parametrize("text", ["café", "un café", "5 %"])
+def test_hydra_reads_a_parameter_as_it_is_written(text: str) -> None:
+    (override,) = overrides.overrides({"data": {"dir": text}}, ["data"])
+    assert OverridesParser.create().parse_override(override).value() == text
 
 
 def test_an_unknown_group_of_params_is_refused() -> None:

@@ -1,6 +1,9 @@
 """Registry against a folder and a real S3 server: rclone's, which checks keys (`make tools`)."""
 
+import contextlib
+import errno
 import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -152,6 +155,37 @@ def test_log_shows_commits_and_what_is_not_committed_yet(
     assert old.split()[2:] == ["00000000", "0.4000", "own"]
 
 
+def test_log_finds_the_pointer_in_a_folder_of_a_larger_repository(tmp_path: Path) -> None:
+    folder = tmp_path / "larger" / "cola"
+    (folder / "dvcfiles").mkdir(parents=True)
+    git(folder.parent, "init", "-q")
+    point_at(folder, 0.40)
+    git(folder, "add", POINTER)
+    git(folder, "commit", "-q", "-m", "A model")
+    assert [len(version.commit) for version in history(folder)] == [7]
+
+
+def test_log_needs_no_more_of_git_than_it_asks_for(repo: Path, tmp_path: Path) -> None:
+    """A person may have git show the signature of each commit."""
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("no ssh-keygen to sign with")
+    key, signers = tmp_path / "key", tmp_path / "signers"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    signers.write_text(f"tester@invalid {key.with_suffix('.pub').read_text()}")
+    for name, value in {
+        "gpg.format": "ssh",
+        "gpg.ssh.allowedSignersFile": str(signers),
+        "user.signingKey": str(key),
+        "log.showSignature": "true",
+    }.items():
+        git(repo, "config", name, value)
+
+    point_at(repo, 0.40)
+    git(repo, "add", POINTER)
+    git(repo, "commit", "-q", "-S", "-m", "A model")
+    assert [version.pointer.facts.mcc for version in history(repo)] == [0.40]
+
+
 def test_the_folder_works_at_once(repo: Path) -> None:
     before = write_model(repo / MODEL, mcc=0.5)
     assert "is in local" in versions.push(repo, "local")
@@ -272,10 +306,34 @@ def test_a_second_push_in_one_checkout_is_refused(
     (repo / ".dvc/tmp").mkdir()
     with (repo / ".dvc/tmp/push.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(StoreError, match="another push is running"):
+        with pytest.raises(StoreError, match="another push or pull is running"):
             command(repo, "local")
     assert not (repo / POINTER).exists()
     assert "is in local" in command(repo, "local")
+
+
+def test_a_pull_that_fails_does_not_undo_a_promotion(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(repo / MODEL, mcc=0.5)
+    versions.push(repo, "local")
+    candidate = write_model(repo / CANDIDATE, mcc=0.6, seed=1)
+
+    # The promotion begins when the pull has begun, and holds DVC's lock.
+    def promote_meanwhile(root: Path, remote: str, *arguments: str) -> str:
+        monkeypatch.setattr(store, "dvc", dvc)
+        with contextlib.suppress(StoreError):
+            versions.promote(repo, "local")
+        raise StoreError("another DVC command is running here: wait for it")
+
+    dvc = store.dvc
+    monkeypatch.setattr(store, "dvc", promote_meanwhile)
+    with pytest.raises(StoreError):
+        versions.pull(repo, "local")
+
+    pointer = read_pointer(repo)
+    assert pointer is not None
+    assert (md5(repo / MODEL) == candidate) == (pointer.md5 == candidate)
 
 
 @pytest.mark.slow
@@ -455,3 +513,24 @@ def test_a_promotion_that_the_store_refuses_leaves_model_and_pointer(
         versions.promote(repo, "model-store")
     assert md5(repo / MODEL) == current
     assert (repo / POINTER).read_bytes() == pointer
+
+
+def test_a_full_disk_costs_no_model_that_was_left_alone(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = write_model(repo / MODEL, mcc=0.5)
+    point_at(repo, 0.5)
+
+    def fail(*arguments: object) -> str:
+        raise StoreError("dvc: No space left on device")
+
+    # What is written on a full disk is empty.
+    def write_on_full_disk(path: Path, content: bytes) -> int:
+        path.open("wb").close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(store, "dvc", fail)
+    monkeypatch.setattr(Path, "write_bytes", write_on_full_disk)
+    with pytest.raises(StoreError, match="No space left"):
+        versions.pull(repo, "local")
+    assert md5(repo / MODEL) == mine

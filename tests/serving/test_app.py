@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from errors import ConfigError
+from errors import ConfigError, InvalidText
 from serving.log_writer import LineWriter
 from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
@@ -169,6 +169,19 @@ def test_explain_of_a_single_word_has_nothing_to_compare_with(client):
     assert client.post("/explain", json={"sentence": "?!"}).json()["words"] == []
 
 
+def test_explain_of_a_word_beside_a_character_that_no_model_reads(monkeypatch):
+    def encode(self, text):
+        if text == "\ufeff":
+            raise InvalidText("text has only invisible characters")
+        return encode_anything(self, text)
+
+    encode_anything = FakePredictor.encode
+    monkeypatch.setattr(FakePredictor, "encode", encode)
+    with serving() as (client, _):
+        answer = client.post("/explain", json={"sentence": "\ufeffRun"})
+    assert answer.json()["words"] == [{"word": "Run", "start": 1, "end": 4, "effect": None}]
+
+
 def test_explain_takes_one_sentence_of_bounded_length():
     with serving(Settings()) as (client, _):
         assert error_of(client.post("/explain", json={"sentences": ["a", "b"]}), 422)
@@ -316,6 +329,7 @@ def test_a_key_that_is_no_text_is_wrong_and_nothing_worse(value):
         ("MAX_IN_FLIGHT_BYTES", "2000", "MAX_IN_FLIGHT_BYTES"),
         ("LOG_TEXT", "hashed", "none of full, hash, none"),
         ("PORT", "65536", "give 0 to 65535"),
+        ("HOST", "0.0.0..0", "HOST=0.0.0..0"),
     ],
 )
 def test_settings_that_would_open_or_block_the_service_are_refused(variable, value, hint):

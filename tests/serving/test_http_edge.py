@@ -42,7 +42,7 @@ def test_a_local_service_answers_to_its_own_names_only(client, host):
     assert error_of(response, 400)["code"] == "invalid_host"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000", "LocalHost"])
 def test_a_local_service_has_several_names(client, host):
     assert client.get("/predict?text=a", headers={"host": host}).status_code == 200
 
@@ -50,7 +50,7 @@ def test_a_local_service_has_several_names(client, host):
 def test_a_service_for_others_may_be_called_by_any_name_unless_told():
     with serving(replace(SMALL, host="0.0.0.0")) as (client, _):
         assert client.get("/predict?text=a", headers={"host": "cola.example"}).status_code == 200
-    with serving(replace(SMALL, allowed_hosts=("cola.example",))) as (client, _):
+    with serving(replace(SMALL, allowed_hosts=("Cola.Example",))) as (client, _):
         named = {"host": "cola.example:443"}
         assert client.get("/predict?text=a", headers=named).status_code == 200
         assert client.get("/predict?text=a").status_code == 400
@@ -213,6 +213,15 @@ def test_a_body_that_is_declared_too_large_is_refused_before_it_comes(
 ) -> None:
     with send_to(client, HEAD % (SMALL.max_body_bytes + 1)) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_declared_length_may_begin_with_zeros(client: httpx.Client) -> None:
+    body = b'{"sentence": "a"}'
+    address = (client.base_url.host, client.base_url.port)
+    with socket.create_connection(address, timeout=10) as connection:
+        # More of them than Python makes a number of.
+        connection.sendall(HEAD.replace(b"%d", b"0" * 5000 + b"%d") % len(body) + body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_nothing_is_done_for_a_client_that_has_left_already() -> None:

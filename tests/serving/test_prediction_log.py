@@ -271,6 +271,20 @@ def test_the_file_is_rotated_and_keeps_whole_lines(tmp_path):
     assert sorted(map(int, texts)) == list(range(300))
 
 
+def test_a_file_that_somebody_moves_away_is_begun_again(tmp_path):
+    path, moved, old = (tmp_path / name for name in ("logs/new.jsonl", "logs/moved.jsonl", "old"))
+    with captured(file=path, background=False) as (log, lines):
+        log.write([expected("1")], request_id="r", latency_ms=1)
+        path.rename(moved)
+        log.write([expected("2")], request_id="r", latency_ms=1)
+        path.parent.rename(old)
+        log.write([expected("3")], request_id="r", latency_ms=1)
+        assert len(lines()) == 3
+
+    files = old / moved.name, old / path.name, path
+    assert [json.loads(file.read_text())["text"] for file in files] == ["1", "2", "3"]
+
+
 def test_a_full_disk_is_counted(tmp_path, capsys):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
@@ -424,6 +438,16 @@ def test_lines_that_cannot_be_made_are_counted_and_the_next_ones_written():
         texts = [json.loads(line)["text"] for line in lines()]
     assert log.dropped == 2
     assert texts[-1] == "next"
+
+
+def test_the_largest_request_is_logged_whole(monkeypatch):
+    monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 100_000)
+    monkeypatch.setattr(log_writer, "SLICE_BYTES", 10_000)
+    with captured() as (log, lines):
+        answers = [expected(str(number)) for number in range(2000)]
+        log.write(answers, request_id="r", latency_ms=1)
+        assert len(lines()) == 2000
+    assert log.dropped == 0
 
 
 def test_the_file_goes_on_when_nobody_reads_the_output(tmp_path):

@@ -313,6 +313,20 @@ def test_what_clients_do_wrong_is_not_written_to_standard_error(port: int, sent:
     assert handler.buffer == []
 
 
+def test_who_leaves_with_several_requests_under_way_leaves_quietly(server: uvicorn.Server) -> None:
+    state = server.server_state
+    handler = logging.handlers.BufferingHandler(capacity=100)
+    logging.getLogger("uvicorn").addHandler(handler)
+    try:
+        with connect(port_of(server)) as connection:
+            connection.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+            wait_until(lambda: len(state.tasks) == 1)
+        wait_until(lambda: not state.tasks)
+    finally:
+        logging.getLogger("uvicorn").removeHandler(handler)
+    assert handler.buffer == []
+
+
 INNER = b"GET /early HTTP/1.1\r\nhost: x\r\n\r\n"
 
 

@@ -284,3 +284,16 @@ def test_small_machines_have_one_worker(
 ) -> None:
     monkeypatch.setenv("COLA_THREADS", cores)
     assert Settings.from_environment({}).workers == workers
+
+
+def test_the_largest_machine_has_as_many_workers_as_there_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.settings.available_cores", lambda: 2000)
+    assert Settings.from_environment({}).workers == 256
+
+
+def test_a_file_of_settings_may_have_the_line_ends_of_windows() -> None:
+    environment = {"HOST": "0.0.0.0\r", "LOG_TEXT": "hash\r"}
+    settings = Settings.from_environment(environment)
+    assert (settings.host, settings.log_text) == ("0.0.0.0", "hash")

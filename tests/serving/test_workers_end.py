@@ -169,6 +169,16 @@ def test_a_worker_that_cannot_be_forked_ends_the_service_with_one_line(start: St
     ]
 
 
+def test_a_first_worker_that_is_killed_before_it_comes_up_ends_the_service(start: Start) -> None:
+    process = start("""
+        def work(slot):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    assert said == "error: worker 0 was ended by signal 9 before it came up: is memory short?\n"
+
+
 def test_a_worker_that_never_comes_up_ends_the_service(start: Start) -> None:
     process = start("""
         supervisor.RESTART_SECONDS = 0.01
