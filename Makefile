@@ -3,10 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TOOLS := .venv-tools/bin
-TEXT ?= The boy is sitting on a bench
 REMOTE ?= model-store
 CORPUS ?= corpus
 IMAGE ?= cola
+
+# The recipes take the sentence from the environment, so that neither make nor a shell reads its
+# dollars and quotes.
+TEXT ?= The boy is sitting on a bench
+override TEXT := $(value TEXT)
+export TEXT
 
 .DEFAULT_GOAL := help
 .PHONY: help train export predict serve up down env demo provision drift \
@@ -56,13 +61,13 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 train: $(VENV)/.train  ## install, train on the first corpus found, export, predict one sentence
 	$(BIN)/python train.py $(ARGS)
 	$(BIN)/python convert_model_to_onnx.py $(EXPORT_ARGS)
-	$(BIN)/python inference_onnx.py "$(TEXT)"
+	$(BIN)/python inference_onnx.py "$$TEXT"
 
 export: $(VENV)/.train  ## models/best-checkpoint.ckpt -> models/model.onnx
 	$(BIN)/python convert_model_to_onnx.py $(ARGS)
 
 predict: $(VENV)/.train  ## make predict TEXT="..."
-	@$(BIN)/python inference_onnx.py "$(TEXT)"
+	@$(BIN)/python inference_onnx.py "$$TEXT"
 
 serve: $(VENV)/.train  ## the API without Docker, on http://127.0.0.1:8000
 	$(BIN)/python app.py
@@ -117,9 +122,11 @@ demo: $(VENV)/.train up  ## normal traffic, then drifted traffic, the verdict, a
 provision: $(VENV)/.train  ## templates, dashboard and rules for ELASTICSEARCH_URL and KIBANA_URL
 	$(BIN)/python -m monitoring.provision --model models/model.onnx $(ARGS)
 
+# Compose's server and password, whatever the environment says of another server.
 drift: $(VENV)/.train  ## compare the traffic with the data that the model was validated on
-	@ELASTICSEARCH_URL=$${ELASTICSEARCH_URL:-http://127.0.0.1:9200} ELASTICSEARCH_USERNAME=elastic \
-	  ELASTICSEARCH_PASSWORD=$(call of_compose,ELASTIC_PASSWORD) $(BIN)/python -m drift $(ARGS)
+	@ELASTICSEARCH_URL=http://127.0.0.1:9200 ELASTICSEARCH_API_KEY= ELASTICSEARCH_SECRET_ARN= \
+	  ELASTICSEARCH_USERNAME=elastic ELASTICSEARCH_PASSWORD=$(call of_compose,ELASTIC_PASSWORD) \
+	  $(BIN)/python -m drift $(ARGS)
 
 # --- ship -----------------------------------------------------------------------------------------
 model-push model-pull: model-%: $(VENV)/.train  ## copy the model to or from the store (REMOTE=local: a folder)
@@ -144,7 +151,7 @@ destroy: $(VENV)/.train  ## delete the stack; the model store stays
 	$(BIN)/python -m infra.deploy down
 
 invoke: $(VENV)/.train  ## one prediction through API Gateway: make invoke TEXT="..."
-	@$(BIN)/python -m infra.deploy invoke "$(TEXT)"
+	@$(BIN)/python -m infra.deploy invoke "$$TEXT"
 
 rollback: $(VENV)/.train  ## let the image before answer again
 	$(BIN)/python -m infra.deploy rollback

@@ -17,11 +17,12 @@ decide() {
 
 now=${NOW:-$(date +%s)}
 
-# As many as GitHub lists: with an alarm that stays, each check adds a run that was not due.
+# As many as GitHub lists, the oldest first: with an alarm that stays, each check adds a run that was
+# not due, and the one that trained is before all of them.
 recent=$(gh run list --workflow train.yaml --event repository_dispatch --limit 1000 \
   --json databaseId,createdAt |
   jq -r --argjson since "$((now - MIN_DAYS * 86400))" --argjson own "$GITHUB_RUN_ID" \
-    '.[] | select(.databaseId < $own and (.createdAt | fromdate) >= $since) | .databaseId')
+    'reverse[] | select(.databaseId < $own and (.createdAt | fromdate) >= $since) | .databaseId')
 
 # Three things have to be known of a run: one that ended well may have found that none was due, and one
 # that failed may have trained, without a model to show for it; its steps say whether one was refused.

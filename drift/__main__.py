@@ -138,7 +138,9 @@ def main() -> None:
     if server is not None:
         with collect_error(errors):
             document = {**verdict.document(), "dispatched": is_dispatched}
-            server.request("PUT", f"/drift-{end:%Y.%m}/_doc/{end:%Y%m%dT%H%M%S}", document)
+            # The same check again replaces the document; windows that end together have one each.
+            name = f"{end - span:%Y%m%dT%H%M%S}-{end:%Y%m%dT%H%M%S}"
+            server.request("PUT", f"/drift-{end:%Y.%m}/_doc/{name}", document)
 
     # Here, because a check without a report needs no matplotlib.
     if arguments.html:

@@ -15,6 +15,7 @@ from scipy.stats import binomtest, chi2_contingency, kstwobign
 
 from drift.windows import PREVIOUS_WINDOWS, Window
 from monitoring.reference import ReferenceModel
+from prediction.model_file import Histogram
 
 SIGNIFICANT = 0.01
 
@@ -109,31 +110,23 @@ def assess(window: Window, reference: ReferenceModel, min_sample: int) -> list[C
 
 def _distributions(window: Window, reference: ReferenceModel) -> list[Check]:
     """Compare the answers and the sentences of the reference's model."""
-    known = reference.distributions
-    score, score_reference = _paired(
-        window.score_histogram, known.score_histogram.shares, known.count
-    )
-    length, length_reference = _paired(
-        window.length_histogram, known.length_histogram.shares, known.count
-    )
-    ks, ks_p = ks_statistic(score, score_reference)
-    _, length_p = ks_statistic(length, length_reference)
+    known, count, tokens = reference.distributions, window.count, window.tokens
+    score = _paired(window.score_histogram, known.score_histogram, known.count)
+    length = _paired(window.length_histogram, known.length_histogram, known.count)
+    score_ks, score_p = ks_statistic(*score)
+    _, length_p = ks_statistic(*length)
 
     return [
         _labels(window, reference),
-        Check("score_psi", psi(score, score_reference), ks_p),
-        Check("score_ks", ks, ks_p),
-        Check("score_js", jensen_shannon(score, score_reference)),
-        Check("length_psi", psi(length, length_reference), length_p),
-        Check("length_js", jensen_shannon(length, length_reference)),
-        _share(
-            "low_confidence_share", window.low_confidence, window.count, known.low_confidence_share
-        ),
-        _share(
-            "unknown_token_rate", window.unknown_tokens, window.tokens, known.unknown_token_rate
-        ),
+        Check("score_psi", psi(*score), score_p),
+        Check("score_ks", score_ks, score_p),
+        Check("score_js", jensen_shannon(*score)),
+        Check("length_psi", psi(*length), length_p),
+        Check("length_js", jensen_shannon(*length)),
+        _share("low_confidence_share", window.low_confidence, count, known.low_confidence_share),
+        _share("unknown_token_rate", window.unknown_tokens, tokens, known.unknown_token_rate),
         _expected_accuracy(window, known.expected_accuracy),
-        _share("truncated_share", window.truncated, window.count, None),
+        _share("truncated_share", window.truncated, count, None),
     ]
 
 
@@ -175,7 +168,11 @@ def _expected_accuracy(window: Window, known: float) -> Check:
 def _operations(window: Window, reference: ReferenceModel) -> list[Check]:
     """Check what retraining cannot fix: a wrong deployment, repeated inputs, another volume."""
     foreign = 1 - window.models[reference.version] / window.total
-    repeated = 1 - window.distinct_texts / window.texts if window.texts else None
+
+    # Elasticsearch estimates how many texts differ, and may find more than there are.
+    distinct = min(window.distinct_texts, window.texts)
+    repeated = 1 - distinct / window.texts if window.texts else None
+
     usual = window.previous_count / PREVIOUS_WINDOWS
     factor = max(window.total / usual, usual / window.total) if usual else None
     return [
@@ -185,17 +182,17 @@ def _operations(window: Window, reference: ReferenceModel) -> list[Check]:
     ]
 
 
-def _paired(counts: Sequence[int], shares: Sequence[float], sample: int) -> tuple[Counts, Counts]:
+def _paired(counts: Sequence[int], reference: Histogram, sample: int) -> tuple[Counts, Counts]:
     """Return window and reference as counts in bins that hold enough of the reference.
 
     Args:
-        counts: The window's, per bin.
-        shares: The reference's, per bin.
+        counts: The window's, per bin of the reference.
+        reference: The shares of the same bins.
         sample: How many sentences the reference was taken from.
     """
     joined: list[tuple[float, float]] = []
     observed = known = 0.0
-    for count, share in zip(counts, shares, strict=True):
+    for count, share in zip(counts, reference.shares, strict=True):
         observed, known = observed + count, known + share
         if known >= MIN_BIN_SHARE:
             joined.append((observed, known))

@@ -78,11 +78,26 @@ def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:
     return random.Random(seed).sample(pool, min(count, len(pool)))
 
 
+def write_rows(sentences: Iterable[str], path: Path) -> None:
+    """Write a row for each sentence, whose label is still to be decided; make the file's folder.
+
+    Raises:
+        ColaError: The file cannot be written, or there is one: a person may have labelled it.
+    """
+    rows = "".join(f"live\t?\t\t{sentence}\n" for sentence in sentences)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(rows)
+    except OSError as error:
+        raise ColaError(f"{path}: {error.strerror}: name another file with --output") from None
+
+
 def main() -> None:
     """Write the sentences.
 
     Raises:
-        ColaError: There are none.
+        ColaError: There are none, or the file cannot be written.
     """
     parser = argparse.ArgumentParser(
         description="Low-confidence predictions for a person to label."
@@ -96,6 +111,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
+    if arguments.count < 1:
+        raise ColaError(f"--count {arguments.count}: give at least 1")
+
     since = datetime.now(UTC) - duration(arguments.since)
     if arguments.log:
         texts = from_log(arguments.log, since)
@@ -108,9 +126,7 @@ def main() -> None:
             "no low-confidence text found: take a longer --since, and serve with LOG_TEXT=full"
         )
 
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    rows = "".join(f"live\t?\t\t{sentence}\n" for sentence in sentences)
-    arguments.output.write_text(rows, encoding="utf-8")
+    write_rows(sentences, arguments.output)
     print(
         f"wrote {len(sentences)} sentences to {arguments.output}: "
         "replace each ? by 1 (acceptable) or 0"

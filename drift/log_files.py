@@ -1,8 +1,8 @@
 """The prediction records of the API's log files, as serving/prediction_log.py writes them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -57,27 +57,32 @@ def read_log(path: Path) -> Iterator[LogRecord]:
     Raises:
         ColaError: The log cannot be read.
     """
-    predecessors = [Path(f"{path}.{number}") for number in range(ROTATED_FILES, 0, -1)]
+    predecessors = [Path(f"{path}.{number}") for number in range(1, ROTATED_FILES + 1)]
     try:
-        for file in (*filter(Path.exists, predecessors), path):
-            yield from _read_file(file)
+        with ExitStack() as opened:
+            # All are open before the first is read, so that a rotation meanwhile hides none.
+            files = [
+                opened.enter_context(file.open(encoding="utf-8", errors="replace"))
+                for file in (path, *filter(Path.exists, predecessors))
+            ]
+            for file in reversed(files):
+                yield from _records(file)
     except OSError as error:
         raise ColaError(
             f"{path}: {error.strerror}: set LOG_FILE for the API, or give its log with --log"
         ) from None
 
 
-def _read_file(path: Path) -> Iterator[LogRecord]:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            # The last line may be half written, and a foreign one may be anything.
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
+def _records(lines: Iterable[str]) -> Iterator[LogRecord]:
+    for line in lines:
+        # The last line may be half written, and a foreign one may be anything.
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
 
-            if isinstance(record, dict) and record.get("event") == "prediction":
-                yield record  # type: ignore[misc]
+        if isinstance(record, dict) and record.get("event") == "prediction":
+            yield record  # type: ignore[misc]
 
 
 @contextmanager

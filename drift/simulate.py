@@ -44,7 +44,7 @@ class Client:
         self._connect = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
         self._host, self._root = parts.netloc, parts.path.rstrip("/")
         self._headers = {"Content-Type": "application/json"}
-        if key := os.environ.get("API_KEY"):
+        if key := os.environ.get("API_KEY", "").strip():
             self._headers["x-api-key"] = key
 
         self._threads = threading.local()

@@ -1,8 +1,12 @@
 """Times and time spans as people write them on the command line, and as log lines carry them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from errors import ColaError
+
+# No predictions are as old, while there are still dates several spans further back.
+MAX_SPAN = timedelta(days=3650)
 
 
 def moment(text: str) -> datetime:
@@ -25,6 +29,12 @@ def duration(text: str) -> timedelta:
         ColaError: It is none.
     """
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if not (text[:-1].isdecimal() and text[-1:] in units and int(text[:-1]) > 0):
-        raise ColaError(f"{text!r} is not a time span: give a number and s, m, h or d, e.g. 24h")
-    return timedelta(**{units[text[-1]]: int(text[:-1])})
+    match = re.fullmatch("([0-9]{1,9})([smhd])", text)
+    span = timedelta(**{units[match[2]]: int(match[1])}) if match else timedelta(0)
+
+    if not timedelta(0) < span <= MAX_SPAN:
+        raise ColaError(
+            f"{text!r} is not a time span of up to ten years: "
+            "give a number and s, m, h or d, e.g. 24h"
+        )
+    return span

@@ -173,13 +173,12 @@ def _try_version(function: str, version: str) -> None:
         DeployError: It does not predict.
     """
     payload = json.dumps({"sentence": rest_api.SMOKE_SENTENCE})
-    with aws_errors():
-        response = client("lambda").invoke(
-            FunctionName=function, Qualifier=version, Payload=payload
-        )
-    body = response["Payload"].read()
-
     try:
+        with aws_errors():
+            response = client("lambda").invoke(
+                FunctionName=function, Qualifier=version, Payload=payload
+            )
+            body = response["Payload"].read()
         _check_invocation(response.get("FunctionError"), body)
     except DeployError as error:
         raise DeployError(
@@ -196,7 +195,7 @@ def _check_invocation(function_error: str | None, body: bytes) -> None:
 
     answer = json.loads(body)
     if isinstance(answer, dict) and "statusCode" in answer:
-        rest_api.check_answer(answer["statusCode"], answer["body"])
+        rest_api.check_answer(answer["statusCode"], answer.get("body") or "")
     else:
         rest_api.check_answer(200, body)
 

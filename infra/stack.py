@@ -159,7 +159,7 @@ class Stack:
             if "No updates are to be performed" in str(error):
                 return
             raise
-        self._wait_for("stack_create_complete" if before is None else "stack_update_complete")
+        self._wait_for("CREATE" if before is None else "UPDATE")
 
     def delete(self) -> None:
         """Delete the stack. The model store stays: it holds every version of the model.
@@ -169,7 +169,7 @@ class Stack:
         """
         with aws_errors():
             client("cloudformation").delete_stack(StackName=self.name)
-        self._wait_for("stack_delete_complete")
+        self._wait_for("DELETE")
 
     def _require(self) -> "_Description":
         """Return what CloudFormation says of the stack.
@@ -206,18 +206,23 @@ class Stack:
             outputs={o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])},
         )
 
-    def _wait_for(self, waiter_name: str) -> None:
+    def _wait_for(self, operation: str) -> None:
+        """Wait until CREATE, UPDATE or DELETE is complete.
+
+        Raises:
+            DeployError: It failed.
+        """
         # A deleted stack is found by its id only.
         description = self._describe()
         stack_id = self.name if description is None else description.stack_id
 
         with aws_errors():
-            waiter = client("cloudformation").get_waiter(waiter_name)
+            waiter = client("cloudformation").get_waiter(f"stack_{operation.lower()}_complete")
             config = waiter_config(_PATIENCE_MINUTES, self.poll_seconds)
             try:
                 waiter.wait(StackName=stack_id, WaiterConfig=config)
             except WaiterError:
-                reason = first_failure(stack_id)
+                reason = first_failure(stack_id, operation)
                 raise DeployError(f"stack {self.name!r}: {reason}") from None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from errors import DeliveryError
 from monitoring.delivery import Refusals
 from monitoring.log_events import DeadLetter, LogData, encode
-from monitoring.signers import aws_errors
+from monitoring.signers import aws_client, aws_errors
 
 MAX_LETTERS = 100
 """Documents of one batch that may be refused. With more the fault is in the server (a mapping, its
@@ -111,13 +111,5 @@ def sqs() -> Any:
     Raises:
         ElasticError: No region is set.
     """
-    from botocore.config import Config
-    from botocore.session import Session
-
-    # The function has a minute for everything.
-    limits = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-
     # botocore itself reads AWS_DEFAULT_REGION only, and the profile.
-    region = os.environ.get("AWS_REGION")
-    with aws_errors():
-        return Session().create_client("sqs", region_name=region, config=limits)
+    return aws_client("sqs", os.environ.get("AWS_REGION"))

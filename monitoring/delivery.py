@@ -134,12 +134,19 @@ def _try_batch(
     Returns:
         The documents that are worth another try, those that were refused for good, and why the
         last of the former failed.
+
+    Raises:
+        ElasticError: The server refused the request, or its answer is none to a bulk request.
     """
     body = b"".join(document.action() for document in batch)
     answer = server.request(
         "POST", "/_bulk", body, timeout=timeout, content_type="application/x-ndjson"
     )
-    if not answer.get("errors"):
+
+    # A proxy, or another program, may answer 200 to anything and keep nothing of it.
+    if not isinstance(answer, dict) or "errors" not in answer:
+        raise ElasticError(f"{server.url} gave no answer to a bulk request: {answer!r:.100}")
+    if not answer["errors"]:
         return [], {}, ""
 
     retryable: list[Document] = []

@@ -95,7 +95,8 @@ class Elastic:
 
         Raises:
             ElasticError: The server refused the request (``status`` is the HTTP status), could not
-                be reached, or did not answer with JSON (``status`` is 0).
+                be reached, or did not answer with JSON (``status`` is 0), or its credentials
+                cannot be sent (401).
         """
         if isinstance(body, bytes):
             data = body
@@ -110,6 +111,11 @@ class Elastic:
         # A signature covers the method, the URL and the body, so it is made for each request.
         if self._sign is not None:
             headers.update(self._sign(method, url, data))
+
+            # http.client refuses a line break too, with an error that quotes the credentials.
+            if any("\n" in value or "\r" in value for value in headers.values()):
+                message = "the credentials hold a line break: take it out of the key or token"
+                raise ElasticError(f"{method} {url}: {message}", 401)
 
         # That the scheme is http or https was checked when this object was made.
         request = urllib.request.Request(url, data or None, headers, method=method)  # noqa: S310

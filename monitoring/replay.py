@@ -29,8 +29,8 @@ from monitoring.signers import aws_errors
 SECONDS_PER_DEAD_LETTER = 60.0
 """The time to deliver one dead letter in."""
 
-DELIVERY_VISIBILITY_TIMEOUT, DRY_RUN_VISIBILITY_TIMEOUT = 900, 5
-"""Seconds until a dead letter that was read and not deleted can be read again."""
+VISIBILITY_TIMEOUT = 900
+"""Seconds until a dead letter that was read, and neither deleted nor shown, can be read again."""
 
 MAX_MESSAGES = 10
 """What one request to SQS may be about."""
@@ -57,34 +57,27 @@ class QueueMessage(TypedDict, total=False):
     """``ErrorMessage`` says why Lambda gave up on the batch."""
 
 
-def receive(queue: Any, url: str, visibility_timeout: int) -> Iterator[list[QueueMessage]]:
-    """Yield every message that the queue shows, once; as many at a time as SQS gives.
-
-    Args:
-        queue: An SQS client.
-        url: The queue's URL.
-        visibility_timeout: How long each message then stays hidden from other readers.
-    """
+def receive(queue: Any, url: str) -> Iterator[list[QueueMessage]]:
+    """Yield every message that the queue shows, once; as many at a time as SQS gives."""
     seen: set[str] = set()
 
     while True:
         answer = queue.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=MAX_MESSAGES,
-            VisibilityTimeout=visibility_timeout,
+            VisibilityTimeout=VISIBILITY_TIMEOUT,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
-
-        # A message whose delivery took longer than it was hidden comes a second time.
-        fresh = [
-            message for message in answer.get("Messages", ()) if message["MessageId"] not in seen
-        ]
-        if not fresh:
+        messages = answer.get("Messages")
+        if not messages:
             return
 
+        # One that was read long ago is shown a second time, perhaps before others' first.
+        fresh = [message for message in messages if message["MessageId"] not in seen]
         seen.update(message["MessageId"] for message in fresh)
-        yield fresh
+        if fresh:
+            yield fresh
 
 
 def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
@@ -106,7 +99,7 @@ def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
     # What to show again, by the messages' ids.
     handles: dict[str, str] = {}
     try:
-        for messages in receive(queue, url, DELIVERY_VISIBILITY_TIMEOUT):
+        for messages in receive(queue, url):
             handles.update((message["MessageId"], message["ReceiptHandle"]) for message in messages)
             for message in messages:
                 if _deliver(message, server, counts):
@@ -154,7 +147,7 @@ def _show_again(queue: Any, url: str, handles: list[str]) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     # What stopped the replay may stop this too (credentials that have expired), and is what has to
-    # be told. The messages show themselves after DELIVERY_VISIBILITY_TIMEOUT.
+    # be told. The messages show themselves after VISIBILITY_TIMEOUT.
     with suppress(BotoCoreError, ClientError):
         for start in range(0, len(handles), MAX_MESSAGES):
             entries = [
@@ -165,17 +158,21 @@ def _show_again(queue: Any, url: str, handles: list[str]) -> None:
 
 
 def show(queue: Any, url: str) -> Counter[str]:
-    """Print why each dead letter was refused; all stay, and can be read again after seconds.
+    """Print why each dead letter was refused; all stay, and can be read again afterwards.
 
     Returns:
         How many are ``waiting``.
     """
-    counts: Counter[str] = Counter()
-    for messages in receive(queue, url, DRY_RUN_VISIBILITY_TIMEOUT):
-        for message in messages:
-            counts["waiting"] += 1
-            print(f"{message['MessageId']}: {_reason(message)}")
-    return counts
+    handles: list[str] = []
+    try:
+        for messages in receive(queue, url):
+            for message in messages:
+                handles.append(message["ReceiptHandle"])
+                print(f"{message['MessageId']}: {_reason(message)}")
+    finally:
+        _show_again(queue, url, handles)
+
+    return Counter("waiting" for _ in handles)
 
 
 def summary(queue: Any, url: str, counts: Counter[str]) -> str:
@@ -187,7 +184,7 @@ def summary(queue: Any, url: str, counts: Counter[str]) -> str:
     answer = queue.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
     hidden = int(answer["Attributes"][name])
     if hidden:
-        minutes = DELIVERY_VISIBILITY_TIMEOUT // 60
+        minutes = VISIBILITY_TIMEOUT // 60
         return f"nothing to read now, hidden={hidden}: another run has them, for {minutes} minutes"
     return "the queue is empty"
 

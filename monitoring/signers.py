@@ -1,6 +1,7 @@
 """How requests to Elasticsearch and Kibana authenticate: a signer for each kind of credentials.
 
-botocore is imported only to sign requests to an Amazon domain, or to read Secrets Manager.
+Also the clients of AWS, for credentials (Secrets Manager) and dead letters (SQS). botocore is
+imported only where one of them, or a signature for an Amazon domain, is needed.
 """
 
 import base64
@@ -9,6 +10,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from errors import ElasticError
 
@@ -38,6 +40,25 @@ def aws_errors() -> Iterator[None]:
         reason = str(error).rstrip(".")
         hint = "check AWS_REGION, AWS_PROFILE and its login, and what its role may do"
         raise ElasticError(f"AWS: {reason}: {hint}", 401) from None
+
+
+def aws_client(service: str, region: str | None) -> Any:
+    """Return a client of an AWS service; AWS_ENDPOINT_URL says where, if not at Amazon.
+
+    Args:
+        service: AWS's name of the service, such as ``sqs``.
+        region: Its region. None: the one that botocore finds.
+
+    Raises:
+        ElasticError: There is no region, or no such profile.
+    """
+    from botocore.config import Config
+    from botocore.session import Session
+
+    # The forwarder has a minute for everything; by default, a connection alone may take as long.
+    limits = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
+    with aws_errors():
+        return Session().create_client(service, region_name=region, config=limits)
 
 
 def basic(username: str, password: str) -> Sign:
@@ -111,12 +132,10 @@ def _read_secret(arn: str) -> dict[str, str]:
     Raises:
         ElasticError: It cannot be read, or has the wrong form.
     """
-    from botocore.session import Session
-
     # The secret may be in another region: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
     region = arn.split(":")[3] if arn.count(":") >= 3 else None
+    client = aws_client("secretsmanager", region)
     with aws_errors():
-        client = Session().create_client("secretsmanager", region_name=region)
         answer = client.get_secret_value(SecretId=arn)
 
     try:

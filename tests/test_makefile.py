@@ -11,7 +11,7 @@ from tests.helpers.paths import ROOT
 
 FIT_PYTHON = f"""#!/bin/sh
 [ "$1" != -c ] || exec {sys.executable} "$@"
-echo "$@" >> calls
+printf '%s\\n' "$*" >> calls
 """
 """Runs ``-c CODE``; of modules, such as venv and pip, it only notes how they were called."""
 
@@ -96,6 +96,15 @@ def test_a_python_without_wheels_is_refused_in_one_line(clone: Path, target: str
     (line,) = (line for line in done.stderr.splitlines() if not line.startswith("make"))
     assert line.startswith("error: ./other is not Python 3.11 to 3.14")
     assert "make PYTHON=python3.12" in line
+
+
+@pytest.mark.parametrize(
+    "text", ['He said "no".', "It's $5, not $(HOME) or `date`.", "A back\\slash; ls #"]
+)
+def test_a_sentence_reaches_the_model_as_it_was_typed(clone: Path, text: str) -> None:
+    write_program(clone / ".venv/bin/python", FIT_PYTHON)
+    make(clone, "predict", f"TEXT={text}")
+    assert (clone / "calls").read_text().splitlines()[-1] == f"inference_onnx.py {text}"
 
 
 def test_the_tests_pass_behind_a_proxy() -> None:

@@ -64,6 +64,7 @@ def test_github_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 GH = r"""#!/usr/bin/env bash
 # Answers the two calls of the script from a file of runs, newest first (see `run`).
+echo "$*" >> "$RUNS.calls"
 case "$1 $2" in
   "run list")
     [[ "$*" =~ --limit\ ([0-9]+) ]]
@@ -179,6 +180,14 @@ def test_one_retraining_run_in_seven_days(
     tmp_path: Path, earlier: list[dict[str, object]], expected: str
 ) -> None:
     assert is_due(tmp_path, [run(99, 0, ""), *earlier], 99) == expected
+
+
+def test_an_alarm_that_stays_does_not_ask_github_of_every_check(tmp_path: Path) -> None:
+    """A workflow may ask 1,000 times an hour, and this job has ten minutes."""
+    skipped = [run(number, 1, "skipped") for number in range(52, 2, -1)]
+    trained_after_a_failure = [run(2, 100, "success"), run(1, 110, "failure")]
+    assert is_due(tmp_path, [*skipped, *trained_after_a_failure], 99) == "due=false"
+    assert (tmp_path / "runs.json.calls").read_text().count("run view") == 2
 
 
 def test_two_senders_at_once_start_one_run(tmp_path: Path) -> None:

@@ -130,6 +130,12 @@ def test_repeated_inputs_are_a_warning() -> None:
     assert {check.name for check in found.checks if check.state == "warning"} == {"duplicate_share"}
 
 
+def test_an_estimate_of_more_texts_than_there_are_is_no_negative_share() -> None:
+    estimated = replace(window(VALIDATION), distinct_texts=len(VALIDATION) + 9)
+    checks = {check.name: check for check in judge(estimated, estimated, REFERENCE).checks}
+    assert checks["duplicate_share"].value == 0
+
+
 @pytest.mark.parametrize("usual", [len(VALIDATION) // 20, len(VALIDATION) * 20])
 def test_much_more_or_less_traffic_than_usual_is_a_warning(usual: int) -> None:
     unusual = replace(window(VALIDATION), previous_count=7 * usual)
@@ -188,6 +194,22 @@ def test_a_rotated_log_is_read_whole(tmp_path: Path) -> None:
     assert [line["@timestamp"] for line in read_log(path)] == sorted(
         line["@timestamp"] for line in read_log(path)
     )
+
+
+def test_a_log_that_is_rotated_while_it_is_read_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    before, now = Path(f"{path}.1"), path
+    before.write_text(log_lines(VALIDATION[:2], END - HOUR))
+    now.write_text(log_lines(VALIDATION[2:4], END))
+
+    records = read_log(path)
+    read = [next(records)]
+    before.rename(f"{path}.2")
+    now.rename(before)
+    path.write_text(log_lines(VALIDATION[4:5], END + HOUR))
+
+    read += records
+    assert [line["text"] for line in read] == [item.text for item in VALIDATION[:4]]
 
 
 def test_a_window_that_the_log_does_not_cover_cannot_tell(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def test_too_few_predictions_cannot_tell(
         (["--log", "missing.jsonl"], "missing.jsonl: No such file or directory"),
         (["--window", "soon", "--log", "x"], "'soon' is not a time span"),
         (["--until", "today", "--log", "x"], "'today' is not an ISO 8601 time"),
+        (["--window", "9999999999d", "--log", "x"], "'9999999999d' is not a time span"),
+        (["--window", "900000d", "--log", "x"], "'900000d' is not a time span"),
         (["--min-sample", "0", "--log", "x"], "--min-sample 0: give at least 1"),
         ([], "set ELASTICSEARCH_URL"),
     ],
@@ -127,6 +129,18 @@ def test_a_check_of_elasticsearch_is_written_for_the_dashboard(
     assert source["dispatched"] is False
     assert source["window"]["count"] == 400
     assert source["metrics"]["score_psi"] > 0.25
+
+
+def test_checks_of_two_windows_that_end_together_are_both_kept(
+    monkeypatch: pytest.MonkeyPatch, server: Elastic, tmp_path: Path
+) -> None:
+    """As at midnight, when the check of the hour and that of the day run."""
+    index_predictions(server, tmp_path)
+    monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
+
+    command(monkeypatch)
+    command(monkeypatch, "--window", "24h")
+    assert search(server, {}, "drift-*")["hits"]["total"]["value"] == 2
 
 
 # What fails beside the check
@@ -262,8 +276,36 @@ def test_low_confidence_texts_become_rows_that_a_person_must_decide(
     assert len(rows) == 20  # each text came twice
     assert all(row.startswith("live\t?\t\tlow confidence ") for row in rows)
     assert sorted(two.read_text(encoding="utf-8").splitlines()) == sorted(rows)
-    label_command(monkeypatch, "--log", str(log), "--output", str(one), "--count", "5")
-    assert len(one.read_text(encoding="utf-8").splitlines()) == 5
+    three = tmp_path / "deep" / "few.tsv"
+    label_command(monkeypatch, "--log", str(log), "--output", str(three), "--count", "5")
+    assert len(three.read_text(encoding="utf-8").splitlines()) == 5
+
+
+@pytest.fixture
+def uncertain_log(tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.jsonl"
+    lines = [json.dumps(line) + "\n" for line in low_confidence_records(4)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def test_rows_that_a_person_has_labelled_are_not_written_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uncertain_log: Path
+) -> None:
+    output = tmp_path / "to_label.tsv"
+    output.write_text("live\t1\t\tHours of work.\n", encoding="utf-8")
+    with pytest.raises(ColaError, match=r"to_label\.tsv: File exists: name another"):
+        label_command(monkeypatch, "--log", str(uncertain_log), "--output", str(output))
+    assert output.read_text(encoding="utf-8") == "live\t1\t\tHours of work.\n"
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_a_count_of_no_sentences_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uncertain_log: Path, count: str
+) -> None:
+    arguments = ("--output", str(tmp_path / "to_label.tsv"), "--count", count)
+    with pytest.raises(ColaError, match=f"--count {count}: give at least 1"):
+        label_command(monkeypatch, "--log", str(uncertain_log), *arguments)
 
 
 def test_the_corpus_loader_refuses_a_row_that_nobody_decided(tmp_path: Path) -> None:

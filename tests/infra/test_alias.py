@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from errors import DeployError
 from infra import deploy, release, rest_api
@@ -115,6 +115,26 @@ def test_a_failed_smoke_test_puts_the_alias_back(
     with pytest.raises(DeployError, match="version 2 failed, version 1 answers: status 502"):
         release.rollback(OUTPUTS, to="2")
     assert (functions.version, functions.description) == ("1", "previous version 7")
+
+
+class Silent(BytesIO):
+    """An answer of Lambda's that stops coming."""
+
+    def read(self, *_: object) -> bytes:
+        raise ReadTimeoutError(endpoint_url="https://lambda.invalid")
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [(BytesIO(b'{"statusCode": 500}'), "status 500"), (Silent(), "Read timeout")],
+)
+def test_a_version_without_an_answer_is_one_line_and_stays_unused(
+    functions: Lambda, monkeypatch: pytest.MonkeyPatch, payload: BytesIO, reason: str
+) -> None:
+    monkeypatch.setattr(functions, "invoke", lambda **_: {"Payload": payload})
+    with pytest.raises(DeployError, match=f"version 2 does not predict, .*{reason}"):
+        release.rollback(OUTPUTS, to="2")
+    assert functions.revision == 1
 
 
 def test_a_move_whose_answer_was_lost_is_undone(functions: Lambda) -> None:

@@ -179,6 +179,12 @@ def test_alarms_see_predictions_that_are_lost_on_the_way() -> None:
     assert metrics == {"Errors", "DeadLetterErrors", "AsyncEventsDropped"}
 
 
+def test_an_alarm_on_batches_that_are_in_the_queue_does_not_call_them_lost() -> None:
+    """AWS: before an event is dropped, it is sent to the dead-letter queue."""
+    alarm = resources()["ForwarderDroppedAlarm"]["Properties"]
+    assert "lost" not in alarm["AlarmDescription"]
+
+
 def test_the_forwarder_may_write_to_the_search_domain_and_do_nothing_else() -> None:
     """Within an account one Allow is enough, so the domain's must be as narrow as the role's."""
     (writer,) = [

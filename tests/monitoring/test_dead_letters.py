@@ -31,7 +31,7 @@ def queue(aws: str) -> DeadLetterQueue:
 
 def letters(queue: DeadLetterQueue) -> list[DeadLetter]:
     """Return the dead letters in the queue."""
-    received = receive(queue.client, queue.url, 60)
+    received = receive(queue.client, queue.url)
     return [json.loads(message["Body"]) for messages in received for message in messages]
 
 

@@ -169,6 +169,17 @@ def test_an_answer_that_was_lost_does_not_make_duplicates(
     assert texts(server) == each_once(20)
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"status": "ok"}'])
+def test_an_answer_that_does_not_speak_of_documents_delivers_none(
+    httpserver: HTTPServer, body: bytes
+) -> None:
+    """A proxy or another program may answer 200 to anything."""
+    httpserver.expect_request("/_bulk").respond_with_data(body)
+    server = Elastic(httpserver.url_for(""))
+    with pytest.raises(DeliveryError, match="2 documents not delivered in time: .*bulk request"):
+        deliver(predictions(2), server, seconds=0.3)
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_that_is_down_for_a_while_gets_everything(name: str, tmp_path: Path) -> None:
     port = free_port()

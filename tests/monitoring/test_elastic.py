@@ -71,6 +71,9 @@ def test_credentials_can_come_from_secrets_manager(
     def answer(client: BaseClient, operation: str, parameters: dict[str, str]) -> dict[str, str]:
         assert operation == "GetSecretValue"
         assert client.meta.region_name == "eu-west-1"
+
+        # All tries have to fit into the forwarder's minute.
+        assert client.meta.config.connect_timeout + client.meta.config.read_timeout < 30
         return {"SecretString": json.dumps(secret)}
 
     monkeypatch.setattr(BaseClient, "_make_api_call", answer)
@@ -162,6 +165,18 @@ def test_an_error_names_the_request_and_no_secret(echo: str) -> None:
     with pytest.raises(ElasticError, match="is the server up") as caught:
         down.request("GET", "/")
     assert caught.value.status == 0
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", [f"{SECRET}\n", f"{SECRET}\r\nX-Other: header"])
+def test_a_key_with_a_line_break_is_refused_and_not_printed(echo: str, secret: str) -> None:
+    """A secret that was copied from a file ends in one."""
+    server = Elastic(echo, signers.api_key(secret))
+    with pytest.raises(ElasticError, match="a line break") as caught:
+        server.request("GET", "/")
+
+    # As if the server had refused them: the forwarder does not try again, and a replay stops.
+    assert caught.value.status == 401
     assert SECRET not in str(caught.value)
 
 

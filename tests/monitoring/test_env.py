@@ -137,6 +137,18 @@ def test_the_drift_check_reads_one_password_and_no_other(watch: Callable[..., se
     assert not {line for line in printed if line.startswith(("API_KEY=", "ALLOWED_HOSTS="))}
 
 
+def test_the_password_goes_to_the_server_of_compose_and_no_other(
+    watch: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chapter 10 has people export the address of another one, and its credentials."""
+    for name in ("URL", "API_KEY", "SECRET_ARN"):
+        monkeypatch.setenv(f"ELASTICSEARCH_{name}", "https://search.example.org")
+
+    printed = watch("drift", ENV)
+    assert "ELASTICSEARCH_URL=http://127.0.0.1:9200" in printed
+    assert {"ELASTICSEARCH_API_KEY=", "ELASTICSEARCH_SECRET_ARN="} <= printed
+
+
 def test_the_demo_sends_the_key_that_compose_gives_the_api(
     watch: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

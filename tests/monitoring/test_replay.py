@@ -156,12 +156,27 @@ def test_a_replay_whose_credentials_expire_says_what_it_delivered(
 
 def test_a_letter_that_is_shown_again_is_read_once() -> None:
     queue = Queue(LINE)
-    batches = replay.receive(queue, QUEUE_URL, 900)
+    batches = replay.receive(queue, QUEUE_URL)
     assert len(next(batches)) == 1
 
     # Its delivery took longer than it was hidden.
     queue.hidden.clear()
     assert list(batches) == []
+
+
+def test_letters_that_are_shown_again_do_not_keep_back_those_behind_them() -> None:
+    queue = Queue(*[LINE] * 25)
+    batches = replay.receive(queue, QUEUE_URL)
+    first = next(batches)
+
+    queue.hidden.clear()
+    assert [len(batch) for batch in (first, *batches)] == [10, 10, 5]
+
+
+def test_a_dry_run_reads_a_long_queue_to_its_end_and_leaves_it_to_others() -> None:
+    queue = Queue(*[LINE] * 25)
+    assert replay.show(queue, QUEUE_URL) == {"waiting": 25}
+    assert queue.hidden == set()
 
 
 def test_a_queue_that_only_looks_empty_is_not_called_so(
