@@ -12,6 +12,7 @@ models/training_report.json, and runs/<time>/ (logs, pictures, resume.ckpt).
 import os
 import resource
 import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -140,6 +141,7 @@ def load(config: Config) -> tuple[DataModule, PreTrainedModel, Provenance]:
     )
 
     network = weights.load_network(config.model, tokenizer)
+    checks.require_positions(network, config.processing.max_length)
     origin = provenance.collect(
         config,
         data.corpus.describe(),
@@ -207,6 +209,7 @@ def summarize(
         published: Where the checkpoint will be.
     """
     origin = model.provenance
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     return TrainingReport(
         metrics=origin.validation_metrics,
@@ -214,8 +217,8 @@ def summarize(
         steps=trainer.global_step,
         processes=trainer.world_size,
         sentences_per_second=throughput.sentences_per_second,
-        # Linux counts it in KiB.
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        # macOS counts bytes, all others KiB.
+        peak_memory_mb=peak / (2**20 if sys.platform == "darwin" else 1024),
         base_model=origin.base_model,
         corpus=origin.corpus,
         git_commit=origin.git_commit,

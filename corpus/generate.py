@@ -6,6 +6,7 @@ Reads the lexicon and the grammar of this folder; writes ``in_domain_train.tsv``
 ``in_domain_dev.tsv`` and ``out_of_domain_dev.tsv`` next to this file, and prints what each holds.
 """
 
+import argparse
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,7 @@ def grammar_sentences(
 
 def main() -> None:
     """Write the three files, and print what each holds."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     for split in SPLITS:
         rows = sentences(split)
         write_file(FOLDER / FILES[split.name], rows)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from transformers import PreTrainedModel
 
 from corpus.format import Sentence
 from errors import CheckpointError, ConfigError, CorpusError
@@ -62,6 +63,28 @@ def require_monitor(monitor: str, sentences: Sequence[Sentence], splits: Sequenc
         raise ConfigError(
             f"training.monitor={monitor}: this validation set does not give it; choose val/loss or"
             " another name in docs/04_tracking.md (most need sentences of both labels)"
+        )
+
+
+def require_positions(network: PreTrainedModel, max_length: int) -> None:
+    """Refuse a ``processing.max_length`` beyond the last position that the network knows.
+
+    Raises:
+        ConfigError: A sentence of so many tokens would end in an error, in training or at export.
+    """
+    table = getattr(network.base_model.embeddings, "position_embeddings", None)
+
+    # DeBERTa's positions are relative: there is no last one.
+    if table is None:
+        return
+
+    # MPNet counts from the position after padding's own.
+    before_first = 0 if table.padding_idx is None else table.padding_idx + 1
+    positions = table.num_embeddings - before_first
+    if max_length > positions:
+        raise ConfigError(
+            f"processing.max_length={max_length}: the model has {positions} positions; "
+            "give at most as many"
         )
 
 

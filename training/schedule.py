@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from configs.schema import TrainingConfig
+from configs.schema import Optimizer, TrainingConfig
 
 
 class Steps(NamedTuple):
@@ -48,7 +48,8 @@ def peak_at(step: int, steps: Steps, config: TrainingConfig) -> str:
         steps: Steps of the run.
         config: The ``training`` group of the configuration.
     """
-    if config.pretext_lr is not None and step < steps.pretext:
+    has_phases = config.optimizer is Optimizer.adamw and config.pretext_lr is not None
+    if has_phases and step < steps.pretext:
         return f"training.pretext_lr={config.pretext_lr}"
     return f"training.lr={config.lr}"
 

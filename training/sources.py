@@ -160,6 +160,7 @@ def _read_hub(config: DataConfig) -> tuple[str, Splits]:
             parts = load_dataset(name, config.hub_config, revision=revision)
 
         rows = {part: [_from_glue(row) for row in parts[part]] for part in ("train", "validation")}
+        _require_both_validation_splits(rows["validation"])
     except (*not_there, ValueError, KeyError) as error:
         # Another source is no answer to a misspelt setting.
         raise CorpusError(
@@ -199,7 +200,25 @@ def _downloaded_before(config: DataConfig) -> Mapping[str, Iterable[GlueRow]] | 
     return parts
 
 
+def _require_both_validation_splits(validation: Sequence[Sentence]) -> None:
+    """Refuse a validation set that ends before CoLA's out-of-domain part begins.
+
+    Raises:
+        ValueError: It does.
+    """
+    if len(validation) <= GLUE_IN_DOMAIN_ROWS:
+        raise ValueError(f"{len(validation)} validation rows")
+
+
 def _from_glue(row: GlueRow) -> Sentence:
+    """Return a row of GLUE's CoLA.
+
+    Raises:
+        ValueError: It has no sentence or no label; GLUE's test rows have the label -1.
+    """
+    if row["label"] not in (0, 1) or not (row["sentence"] or "").strip():
+        raise ValueError(f"not a labelled sentence: {row}")
+
     # GLUE left out the linguists' marks: an unacceptable sentence gets the common one.
     return Sentence(
         source="glue",

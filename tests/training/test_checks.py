@@ -1,6 +1,7 @@
 """What is refused before training."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,12 +9,18 @@ from typing import Any, cast
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel
 
 from configs.schema import Config
 from corpus.format import Sentence
 from errors import CheckpointError, ConfigError, CorpusError
 from tests.helpers.untrained_model import build_model
-from training.checks import require_monitor, require_same_corpus, resume_folder
+from training.checks import (
+    require_monitor,
+    require_positions,
+    require_same_corpus,
+    resume_folder,
+)
 from training.provenance import require_same_settings
 
 Compose = Callable[..., Config]
@@ -37,6 +44,29 @@ def test_a_file_without_the_state_of_a_run_is_not_resumed(tmp_path: Path) -> Non
 @pytest.mark.parametrize("monitor", ["val/loss", "val/mcc", "val/mcc_in_domain", "train/loss"])
 def test_what_is_logged_may_be_monitored(monitor: str) -> None:
     require_monitor(monitor, BOTH_LABELS * 2, TWO_SPLITS)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "electra", "mpnet", "deberta-v2"])
+def test_a_sentence_has_at_most_as_many_tokens_as_the_model_has_positions(kind: str) -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 30}
+    config = AutoConfig.for_model(kind, **sizes, max_position_embeddings=16)
+    if kind == "distilbert":
+        config.update({"dim": 8, "n_heads": 2, "n_layers": 1})
+    if kind == "deberta-v2":
+        config.update({"position_biased_input": False, "relative_attention": True})
+    network = AutoModel.from_config(config)
+
+    # As many as it takes itself.
+    taken = 0
+    with suppress(IndexError, RuntimeError), torch.no_grad():
+        for tokens in range(3, 19):
+            network(input_ids=torch.full((1, tokens), 5))
+            taken = tokens
+
+    require_positions(network, taken)
+    if kind != "deberta-v2":
+        with pytest.raises(ConfigError, match=rf"={taken + 1}: the model has {taken} positions"):
+            require_positions(network, taken + 1)
 
 
 def test_what_is_not_logged_is_not_monitored() -> None:

@@ -185,6 +185,31 @@ def test_the_hub_s_rows_are_split_as_cola_is(
     assert corpus.describe().sentences == {"train": 10, "in_domain": 527, "out_of_domain": 516}
 
 
+@pytest.mark.parametrize(
+    ("rows", "row"),
+    [
+        (1043, {"label": -1}),
+        (1043, {"sentence": " "}),
+        (1043, {"sentence": None}),
+        (527, {}),
+    ],
+)
+def test_another_data_set_of_the_hub_is_read_as_strictly_as_files_are(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, rows: int, row: dict[str, Any]
+) -> None:
+    import datasets
+    import huggingface_hub
+
+    validation = [{"sentence": f"Sentence {i}.", "label": i % 2, "idx": i} for i in range(rows)]
+    validation[3] |= row
+    parts = {"train": validation[10:20], "validation": validation}
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *a, **k: None)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: parts)
+    with pytest.raises(CorpusError, match="is not like CoLA's in GLUE"):
+        sources.load_corpus(compose("data.path=null", "data.hub_name=someone/else").data)
+
+
 def test_a_given_folder_that_is_missing_is_not_replaced_by_another_source(compose: Compose) -> None:
     with pytest.raises(CorpusError, match="no folder"):
         sources.load_corpus(compose("data.path=nowhere").data)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from configs.schema import Config
+from configs.schema import Config, Optimizer
 from errors import ConfigError
 from model import ColaModel
 from tests.helpers.untrained_model import batch_of_three, build_model
@@ -64,6 +64,11 @@ def test_a_run_that_diverged_ends_and_names_its_learning_rate(compose: Compose, 
         parameter.data.fill_(torch.nan)
 
     with pytest.raises(ConfigError, match=rf"diverged, .* lower training\.{rate}=3\.0"):
+        validated(model)
+
+    # Adam has one rate throughout.
+    model.config.optimizer = Optimizer.adam
+    with pytest.raises(ConfigError, match=r"lower training\.lr=3\.0"):
         validated(model)
 
 
