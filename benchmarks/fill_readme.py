@@ -53,6 +53,7 @@ MODEL_CODE = (
 
 # Tables of EXPERIMENTS.md, in its order.
 EXPERIMENTS = (
+    "gentle_pretext",
     "constant_rate",
     "written",
     "exchanged_names",
