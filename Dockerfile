@@ -62,6 +62,6 @@ ENV HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
 # An opener without a proxy: http_proxy may be set for the service's sake.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
-  CMD ["python", "-S", "-c", "import urllib.request as r, os; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/ready')"]
+  CMD ["python", "-S", "-c", "import urllib.request as r, os; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + (os.environ['PORT'].strip() or '8000') + '/ready')"]
 ENTRYPOINT ["python", "app.py"]
 COPY --from=model /model/model.onnx models/model.onnx

@@ -24,7 +24,7 @@ from prediction.types import Predictor
 from serving.connections import Limits
 from serving.http import Routes
 from serving.log_writer import LineWriter
-from serving.metrics import share_counters
+from serving.metrics import count_alone, share_counters
 from serving.middleware import RequestMiddleware
 from serving.protocol import bounded_by
 from serving.service import Service
@@ -143,6 +143,7 @@ def main() -> None:
     if settings.workers > 1:
         serve_with_workers(load, settings)
     else:
+        count_alone()
         serve(load(), settings)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,8 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         A path beside ``path``, to write the new file to. It takes the place of ``path`` when the
         block ends; if the block raises, ``path`` stays what it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Two containers that share a volume may have processes of one number.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield temporary
         temporary.replace(path)

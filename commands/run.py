@@ -1,6 +1,7 @@
 """How a command ends: with one line and an exit code, never with a stack trace."""
 
 import functools
+import io
 import os
 import sys
 import traceback
@@ -40,6 +41,7 @@ def run_command(main: Callable[[], object]) -> None:
         return
 
     _open_missing_streams()
+    _print_any_character()
     before = dict(os.environ)
     os.environ |= {"HYDRA_FULL_ERROR": "1", _MARK: "1"}
     try:
@@ -67,6 +69,12 @@ def _open_missing_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+
+
+def _print_any_character() -> None:
+    r"""Let standard output write what its encoding lacks: in ASCII, ``é`` as ``\xe9``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result | Exception]:

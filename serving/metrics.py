@@ -129,6 +129,12 @@ class _Gauges(Collector):
             yield GaugeMetricFamily(name, description, value=function())
 
 
+def count_alone() -> None:
+    """Keep the counters in this process, whichever folder the environment names for another's."""
+    os.environ.pop(FOLDER, None)
+    values.ValueClass = values.MutexValue
+
+
 def share_counters(folder: Path, worker: int) -> None:
     """Keep the counters of this process in a folder that all workers share.
 

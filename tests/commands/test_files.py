@@ -34,6 +34,15 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_two_processes_of_one_number_do_not_write_one_temporary_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with replace_atomically(path) as one, replace_atomically(path) as other:
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+    assert path.read_bytes() == b"one"
+
+
 def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
     require_writable(tmp_path / "new" / "folder", "models_dir")
     assert list((tmp_path / "new" / "folder").iterdir()) == []

@@ -1,5 +1,6 @@
 """How a command ends: what is reported in one line, and how a grid goes on."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,12 @@ run_command(main)
     command = ["sh", "-c", '"$0" -c "$1" "$2" >&-', sys.executable, script, str(path)]
     subprocess.run(command, cwd=ROOT, check=True)
     assert path.read_text() == ""
+
+
+def test_a_character_that_the_terminal_lacks_is_no_stack_trace() -> None:
+    script = "from commands.run import run_command; run_command(lambda: print('na\u00efve'))"
+    ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=ascii_alone, capture_output=True, check=False
+    )
+    assert (result.returncode, result.stdout.strip()) == (0, rb"na\xefve")

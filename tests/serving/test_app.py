@@ -6,6 +6,8 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -15,6 +17,10 @@ from serving.settings import Settings
 from tests.helpers.fake_predictor import FakePredictor, expected
 from tests.helpers.http_service import JSON, SMALL, error_of, serving
 from tests.helpers.net import wait_until
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import api
+
+TINY_MODEL = ROOT / "tests/helpers/tiny_model.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +249,19 @@ def test_not_ready_while_predictions_do_not_come(monkeypatch):
         assert client.get("/health").status_code == 200
         fake.gate.set()
         wait_until(lambda: client.get("/ready").status_code == 200)
+
+
+def test_a_busy_machine_has_time_for_the_first_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.service.READY_WITHIN_SECONDS", 0.0)
+    monkeypatch.setattr("serving.service.PREDICT_INLINE", 0)
+    with serving() as (client, _):
+        assert client.post("/predict", json={"sentence": "one"}).status_code == 200
+
+
+def test_a_folder_of_another_program_s_counters_is_left_to_it(tmp_path: Path) -> None:
+    settings = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "gone"), "MODEL_PATH": str(TINY_MODEL)}
+    with api(settings, tmp_path) as url, urlopen(f"{url}/metrics", timeout=5) as answer:
+        assert b"process_cpu_seconds_total" in answer.read()
 
 
 def test_not_ready_once_predictions_are_no_longer_logged(monkeypatch: pytest.MonkeyPatch) -> None:
