@@ -27,7 +27,7 @@ from commands.run import FAILED, print_error, run_command
 from drift import dispatch
 from drift.log_files import read_log
 from drift.times import duration, moment
-from drift.verdict import MIN_SAMPLE, Verdict, judge
+from drift.verdict import MIN_SAMPLE, Verdict, is_enough, judge
 from drift.windows import Window, from_elasticsearch, from_records
 from errors import ColaError
 from monitoring.elastic import Elastic
@@ -128,6 +128,13 @@ def main() -> None:
     verdict = judge(current, previous, reference, arguments.min_sample)
     show(verdict)
 
+    # With predictions that are kept too briefly, drift that stays would never become an alarm.
+    if verdict.state == "drift" and not is_enough(previous, arguments.min_sample):
+        print(
+            f"no alarm: the window before, with {previous.total:,} predictions, is too small or "
+            "incomplete to confirm it"
+        )
+
     errors: list[ColaError] = []
     is_dispatched = False
     if arguments.dispatch and verdict.retrain:
@@ -185,6 +192,10 @@ def _arguments() -> argparse.Namespace:
 
     if arguments.min_sample < 1:
         raise ColaError(f"--min-sample {arguments.min_sample}: give at least 1")
+
+    # Now, rather than at the first alarm, which may be months away.
+    if arguments.dispatch is not None:
+        dispatch.read_token(arguments.dispatch)
     return arguments
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from scipy.stats import binomtest, chi2_contingency, kstwobign
 
-from drift.windows import PREVIOUS_WINDOWS, Window
+from drift.windows import Window
 from monitoring.reference import ReferenceModel
 from prediction.model_file import Histogram
 
@@ -173,7 +173,7 @@ def _operations(window: Window, reference: ReferenceModel) -> list[Check]:
     distinct = min(window.distinct_texts, window.texts)
     repeated = 1 - distinct / window.texts if window.texts else None
 
-    usual = window.previous_count / PREVIOUS_WINDOWS
+    usual = window.previous_mean
     factor = max(window.total / usual, usual / window.total) if usual else None
     return [
         Check("unexpected_model_share", foreign, retrain=False),

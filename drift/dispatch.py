@@ -8,21 +8,34 @@ twice, by two checks or because an answer was lost, is therefore done once.
 """
 
 import os
+import re
 
 from errors import ColaError, ElasticError
 from monitoring.elastic import Elastic, JsonObject
 
 
+def read_token(repository: str) -> str:
+    """Return the token with which a repository is asked.
+
+    Raises:
+        ColaError: There is none, or the repository is not given as OWNER/REPO.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+/[A-Za-z0-9._-]+", repository):
+        raise ColaError(f"--dispatch {repository}: give OWNER/REPO, as in GitHub's own addresses")
+
+    token = os.environ.get("GITHUB_TOKEN")
+    if not token:
+        raise ColaError("cannot ask for a retraining run: set GITHUB_TOKEN, or drop --dispatch")
+    return token
+
+
 def ask_for_retraining(repository: str, verdict: JsonObject) -> None:
-    """Send the verdict to a repository, given as OWNER/NAME.
+    """Send the verdict to a repository, given as OWNER/REPO.
 
     Raises:
         ColaError: There is no token, or GitHub refused or did not answer.
     """
-    token = os.environ.get("GITHUB_TOKEN")
-    if not token:
-        raise ColaError("cannot ask for a retraining run: set GITHUB_TOKEN, or drop --dispatch")
-
+    token = read_token(repository)
     github = Elastic(
         os.environ.get("GITHUB_API_URL") or "https://api.github.com",
         lambda method, url, body: {"Authorization": f"Bearer {token}"},

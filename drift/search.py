@@ -1,5 +1,8 @@
 """A search of the predictions in Elasticsearch, whose answer is of all of them or an error."""
 
+from datetime import datetime
+
+from drift.times import moment
 from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
 
@@ -27,3 +30,19 @@ def search(server: Elastic, query: JsonObject) -> JsonObject:
             "GET /_cluster/health if that does not help"
         )
     return answer
+
+
+def earliest(server: Elastic) -> datetime | None:
+    """Return when the oldest prediction was made, None if there is none.
+
+    Raises:
+        ElasticError: The server does not answer, or refuses, or answers for a part only.
+    """
+    query = {
+        "size": 1,
+        "_source": ["@timestamp"],
+        "sort": [{"@timestamp": "asc"}],
+        "query": {"bool": {"filter": [{"term": {"event": "prediction"}}]}},
+    }
+    hits = search(server, query)["hits"]["hits"]
+    return moment(hits[0]["_source"]["@timestamp"]) if hits else None

@@ -72,7 +72,7 @@ def judge(
         reference: The model's.
         min_sample: Predictions that a window needs.
     """
-    checks = assess(current, reference, min_sample) if _is_enough(current, min_sample) else []
+    checks = assess(current, reference, min_sample) if is_enough(current, min_sample) else []
     drifted = _drifted(checks)
 
     # Few answers of the expected model can show a wrong deployment, but not that all is well.
@@ -81,7 +81,7 @@ def judge(
 
     # One window of drift may be a bad day; the same in two windows in a row is an alarm.
     confirmed: frozenset[str] = frozenset()
-    if drifted and _is_enough(previous, min_sample) and not _is_rollout(current, previous):
+    if drifted and is_enough(previous, min_sample) and not _is_rollout(current, previous):
         confirmed = drifted & _drifted(assess(previous, reference, min_sample))
 
     states = {check.state for check in checks}
@@ -89,7 +89,7 @@ def judge(
     return Verdict("alarm" if confirmed else state, current, checks, reference.version, confirmed)
 
 
-def _is_enough(window: Window, min_sample: int) -> bool:
+def is_enough(window: Window, min_sample: int) -> bool:
     """Return whether a window tells anything: it is whole, and has traffic."""
     return window.is_covered and window.total >= min_sample
 

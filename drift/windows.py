@@ -1,6 +1,6 @@
 """One window of traffic, counted: by Elasticsearch, or in Python from the API's log files.
 
-    window = from_elasticsearch(server, start, end, reference)    # one search, without documents
+    window = from_elasticsearch(server, start, end, reference)    # counted by the server
     window = from_records(read_log(Path("logs/predictions.jsonl")), start, end, reference)
 
 Histograms have the edges of the model's reference, so that the two can be compared bin by bin. The
@@ -16,14 +16,15 @@ from datetime import datetime
 from itertools import pairwise
 
 from drift.log_files import LogRecord, record_errors
-from drift.search import search
+from drift.search import earliest, search
 from drift.times import moment
 from errors import ElasticError
 from monitoring.elastic import Elastic, JsonObject
 from monitoring.reference import ReferenceModel
 from prediction.types import LOW_CONFIDENCE
 
-# The volume of a window is compared with the mean of this many windows before it.
+# The volume of a window is compared with the mean of this many windows before it, if they are
+# covered: with a new service's few predictions over seven windows, its first ones would warn.
 PREVIOUS_WINDOWS = 7
 
 # Smallest share of predictions that must be in the histograms: Elasticsearch stores a score that is
@@ -68,8 +69,8 @@ class Window:
 
     distinct_texts: int = 0
 
-    previous_count: int = 0
-    """Predictions by all models in the ``PREVIOUS_WINDOWS`` windows before this one."""
+    previous_mean: float | None = None
+    """Predictions by all models per covered window before this one; None if there is none."""
 
     is_covered: bool = True
     """Whether the records reach back to the start of the window."""
@@ -83,12 +84,13 @@ class Window:
 def from_elasticsearch(
     server: Elastic, start: datetime, end: datetime, reference: ReferenceModel
 ) -> Window:
-    """Count the window [start, end) in one search.
+    """Count the window [start, end) in one search, after one for the oldest prediction.
 
     Raises:
         ElasticError: The server does not answer, or refuses, or does not know all predictions.
     """
-    aggregations = search(server, query(start, end, reference))["aggregations"]
+    previous = _covered_windows(earliest(server) or end, start, end)
+    aggregations = search(server, query(start, end, reference, previous))["aggregations"]
     everything = aggregations["window"]
     counts = everything["expected"]
 
@@ -108,7 +110,7 @@ def from_elasticsearch(
         score_sum=counts["score_sum"]["value"] or 0.0,
         texts=everything["texts"]["value"],
         distinct_texts=everything["distinct_texts"]["value"],
-        previous_count=aggregations["previous"]["doc_count"],
+        previous_mean=aggregations["previous"]["doc_count"] / previous if previous else None,
     )
     _require_binned(window)
     return window
@@ -129,9 +131,14 @@ def _require_binned(window: Window) -> None:
         )
 
 
-def query(start: datetime, end: datetime, reference: ReferenceModel) -> JsonObject:
+def _covered_windows(oldest: datetime, start: datetime, end: datetime) -> int:
+    """Return how many whole windows before [start, end) the predictions cover."""
+    return min(max((start - oldest) // (end - start), 0), PREVIOUS_WINDOWS)
+
+
+def query(start: datetime, end: datetime, reference: ReferenceModel, previous: int) -> JsonObject:
     """Build the search behind ``from_elasticsearch``: all that a check needs, as aggregations."""
-    before = start - PREVIOUS_WINDOWS * (end - start)
+    before = start - previous * (end - start)
     known = reference.distributions
 
     # Only counts and sums come back: a window of a million predictions costs what a small one does.
@@ -193,18 +200,24 @@ def from_records(
     known = reference.distributions
     score_bins, length_bins = len(known.score_histogram.shares), len(known.length_histogram.shares)
     window = Window(start, end, [0] * score_bins, [0] * length_bins)
-    window.is_covered = False
-    before = start - PREVIOUS_WINDOWS * (end - start)
+    oldest = end
+    totals: Counter[int] = Counter()
     texts: set[str] = set()
 
     with record_errors():
         for record in records:
             at = moment(record["@timestamp"])
-            window.is_covered |= at <= start
-            window.previous_count += before <= at < start
-            if start <= at < end:
+            oldest = min(oldest, at)
+
+            # This window is number 0, the one before it -1.
+            number = (at - start) // (end - start)
+            totals[number] += 1
+            if number == 0:
                 _count(window, record, reference, texts)
 
+    window.is_covered = oldest <= start
+    if previous := _covered_windows(oldest, start, end):
+        window.previous_mean = sum(totals[-n] for n in range(1, previous + 1)) / previous
     window.distinct_texts = len(texts)
     return window
 

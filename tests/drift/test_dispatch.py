@@ -233,7 +233,7 @@ def test_the_workflow_itself_decides(
     workflow = repo / ".github/workflows/train.yaml"
     workflow.write_text(re.sub(r"\n  queue: max.*", "", workflow.read_text()))
 
-    git(repo, "init")
+    git(repo, "init", "--initial-branch", "main")
     git(repo, "add", ".")
     git(repo, "commit", "-m", "workflows")
     stand_in(tmp_path, [run(9, 0, ""), *earlier])
@@ -246,7 +246,7 @@ def test_the_workflow_itself_decides(
     }
     command = [tool("act"), "repository_dispatch", "--workflows", ".github/workflows/train.yaml"]
     command += ["--job", "due", "--platform", "ubuntu-24.04=-self-hosted"]
-    command += ["--secret", "GITHUB_TOKEN=none"]
+    command += ["--defaultbranch", "main", "--secret", "GITHUB_TOKEN=none"]
     command += [f"--env={name}={value}" for name, value in settings.items()]
 
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)

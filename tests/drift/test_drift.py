@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from drift import label
-from drift.checks import LIMITS, Check, Limits, ks_statistic, psi
-from drift.log_files import read_log
+from drift.checks import LIMITS, Check, Limits, assess, ks_statistic, psi
+from drift.log_files import LogRecord, read_log
 from drift.times import duration, moment
 from drift.verdict import judge
 from drift.windows import Window, from_records
@@ -138,9 +138,33 @@ def test_an_estimate_of_more_texts_than_there_are_is_no_negative_share() -> None
 
 @pytest.mark.parametrize("usual", [len(VALIDATION) // 20, len(VALIDATION) * 20])
 def test_much_more_or_less_traffic_than_usual_is_a_warning(usual: int) -> None:
-    unusual = replace(window(VALIDATION), previous_count=7 * usual)
+    unusual = replace(window(VALIDATION), previous_mean=float(usual))
     checks = judge(unusual, unusual, REFERENCE).checks
     assert [check.name for check in checks if check.state == "warning"] == ["volume_factor"]
+
+
+def volume_factor(records: list[LogRecord]) -> float | None:
+    """Return the check's figure for the hour before END."""
+    counted = from_records(records, END - HOUR, END, REFERENCE)
+    (check,) = [c for c in assess(counted, REFERENCE, 1) if c.name == "volume_factor"]
+    return check.value
+
+
+@pytest.mark.parametrize(
+    ("windows", "factor"), [(0.5, None), (1.5, None), (2, 1.0), (2.5, 1.0), (12, 1.0)]
+)
+def test_steady_traffic_is_usual_from_the_first_whole_window_on(
+    windows: float, factor: float | None
+) -> None:
+    minutes = range(int(60 * windows), 0, -1)
+    records = [record(VALIDATION[minute], END - HOUR * minute / 60) for minute in minutes]
+    assert volume_factor(records) == factor
+
+
+def test_windows_without_traffic_count_where_the_log_reaches_back_beyond_them() -> None:
+    hours = (20, 1.5, 0.5)
+    records = [record(VALIDATION[0], END - HOUR * before) for before in hours]
+    assert volume_factor(records) == pytest.approx(7)
 
 
 def test_too_small_a_window_cannot_tell() -> None:

@@ -17,6 +17,7 @@ from errors import ColaError
 from monitoring.elastic import Elastic
 from monitoring.reference import ReferenceModel
 from tests.helpers.drift_data import END, HOUR, REFERENCE, VALIDATION, population, record
+from tests.helpers.net import free_port
 from tests.helpers.servers import FaultyProxy, search
 
 
@@ -99,6 +100,31 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("repository", "token", "message"),
+    [
+        ("owner/repo", "", "set GITHUB_TOKEN"),
+        ("repo", "a-token", "--dispatch repo: give OWNER/REPO"),
+        ("https://github.com/owner/repo", "a-token", "give OWNER/REPO"),
+    ],
+)
+def test_a_dispatch_that_would_fail_is_refused_before_there_is_an_alarm(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    repository: str,
+    token: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+    log = write_log(tmp_path / "predictions.jsonl", drifted=False)
+    assert command(monkeypatch, "--log", str(log), "--dispatch", repository) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert "verdict" not in printed.out
+
+
 def index_predictions(server: Elastic, folder: Path, drifted: bool = True) -> None:
     """Put the two windows of ``write_log`` into Elasticsearch."""
     lines = write_log(folder / "predictions.jsonl", drifted).read_text(encoding="utf-8")
@@ -143,6 +169,28 @@ def test_checks_of_two_windows_that_end_together_are_both_kept(
     assert search(server, {}, "drift-*")["hits"]["total"]["value"] == 2
 
 
+@pytest.mark.parametrize(("before", "is_said"), [(0, True), (400, False)])
+def test_drift_that_nothing_can_confirm_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    before: int,
+    is_said: bool,
+) -> None:
+    """As every day with RETENTION_DAYS=1: the day before is deleted, and no alarm can fire."""
+    log = tmp_path / "predictions.jsonl"
+    lines = [record(VALIDATION[0], END - 100 * HOUR)]
+    lines += [record(item, END - 1.5 * HOUR) for item in VALIDATION[:before]]
+    drifted = islice(population(5, shift=0.3, length=25.0), 400)
+    lines += [record(item, END - 0.5 * HOUR) for item in drifted]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    assert command(monkeypatch, "--log", str(log)) == 0
+    printed = capsys.readouterr().out
+    assert "verdict: drift" in printed
+    assert ("no alarm: the window before" in printed) == is_said
+
+
 # What fails beside the check
 
 
@@ -154,12 +202,13 @@ def test_an_alarm_is_told_and_written_though_github_cannot_be_asked(
 ) -> None:
     index_predictions(server, tmp_path)
     monkeypatch.setenv("ELASTICSEARCH_URL", server.url)
-    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
     page = tmp_path / "drift.html"
 
     assert command(monkeypatch, "--dispatch", "owner/repo", "--html", str(page)) == 3
     error = capsys.readouterr().err
-    assert error.startswith("error: cannot ask for a retraining run: set GITHUB_TOKEN")
+    assert error.startswith("error: no retraining run: ")
     assert error.count("\n") == 1
 
     source = drift_document(server)
@@ -208,6 +257,7 @@ def test_only_drift_that_retraining_can_mend_starts_a_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sent: list[str] = []
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
     monkeypatch.setattr(
         dispatch, "ask_for_retraining", lambda repository, verdict: sent.append(repository)
     )

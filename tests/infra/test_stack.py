@@ -179,6 +179,22 @@ def test_alarms_see_predictions_that_are_lost_on_the_way() -> None:
     assert metrics == {"Errors", "DeadLetterErrors", "AsyncEventsDropped"}
 
 
+def test_an_alarm_sees_lines_that_never_reach_the_forwarder() -> None:
+    """Whom nobody may call counts no errors: CloudWatch Logs counts them, by the subscription."""
+    template = resources()
+    subscription = template["PredictionsToForwarder"]["Properties"]
+    alarm = template["SubscriptionErrorAlarm"]
+    assert alarm["Condition"] == template["PredictionsToForwarder"]["Condition"]
+
+    properties = alarm["Properties"]
+    assert (properties["Namespace"], properties["MetricName"]) == ("AWS/Logs", "DeliveryErrors")
+    assert {item["Name"]: item["Value"] for item in properties["Dimensions"]} == {
+        "LogGroupName": subscription["LogGroupName"],
+        "DestinationType": "Lambda",
+        "FilterName": subscription["FilterName"],
+    }
+
+
 def test_an_alarm_on_batches_that_are_in_the_queue_does_not_call_them_lost() -> None:
     """AWS: before an event is dropped, it is sent to the dead-letter queue."""
     alarm = resources()["ForwarderDroppedAlarm"]["Properties"]

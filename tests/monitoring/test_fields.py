@@ -112,7 +112,7 @@ def test_every_field_of_the_old_dashboard_is_mapped() -> None:
 
 def test_every_field_of_the_drift_query_is_mapped() -> None:
     now = datetime.now(UTC)
-    fields = set(named(query(now, now + HOUR, REFERENCE)))
+    fields = set(named(query(now, now + HOUR, REFERENCE, previous=7)))
     some = {"prediction.probability_acceptable", "input.tokens", "model.version", "event"}
     assert {*some, "@timestamp"} <= fields
     assert fields <= mapped("cwl_template.json")
