@@ -42,7 +42,7 @@ from training.sources import load_corpus
 # What the experiment's and the corpus's names tell of the overrides.
 NAMED = ("experiment=", "data.path=", "data.sources=")
 
-# What the benchmark decides itself: an override would name the results without a part in them.
+# What the benchmark decides itself: an override would be in the results' name, and nowhere else.
 DECIDED_HERE = (
     "seed=",
     "training.precision=",
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--export-again", action="store_true", help="finished seeds, too")
     arguments = parser.parse_intermixed_args()
     for override in arguments.overrides:
-        if override.startswith(DECIDED_HERE):
+        if override.lstrip("+").startswith(DECIDED_HERE):
             parser.error(f"{override}: the benchmark decides this (--seeds, --precision, --folder)")
 
     config = composed(arguments.overrides)

@@ -1,5 +1,6 @@
-"""Files that a reader never sees half of, and their digests."""
+"""Files that a reader never sees half of, their digests, and their locks."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from errors import ConfigError
 
@@ -55,6 +57,20 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lock(file: IO[str]) -> bool:
+    """Lock a file for as long as it is open; return False if another process holds the lock.
+
+    Where the file system has no locks, nobody holds one.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:

@@ -37,7 +37,8 @@ LIMITS = {
     # The two special tokens alone would say nothing of the sentence.
     "processing.max_length": Limit(lambda value: value >= 3, "3 or more"),
     "training.pretext_epochs": NOT_NEGATIVE,
-    "training.grammar_sentences": NOT_NEGATIVE,
+    # The grammar has a few thousand different ones of the poorest phenomenon.
+    "training.grammar_sentences": Limit(lambda value: 0 <= value <= 2000, "0 to 2,000"),
     "training.max_epochs": AT_LEAST_1,
     "training.average_epochs": NOT_NEGATIVE,
     "training.lr": NOT_NEGATIVE,

@@ -1,6 +1,8 @@
 """The prediction records of the API's log files, as serving/prediction_log.py writes them."""
 
+import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -60,12 +62,15 @@ def read_log(path: Path) -> Iterator[LogRecord]:
     predecessors = [Path(f"{path}.{number}") for number in range(1, ROTATED_FILES + 1)]
     try:
         with ExitStack() as opened:
-            # All are open before the first is read, so that a rotation meanwhile hides none.
-            files = [
-                opened.enter_context(file.open(encoding="utf-8", errors="replace"))
-                for file in (path, *filter(Path.exists, predecessors))
-            ]
-            for file in reversed(files):
+            # All are open before the first is read, so that a rotation meanwhile hides none. One
+            # between two openings moves files on to the next names: each counts once, and no name
+            # is looked for before its turn.
+            files = {}
+            for name in itertools.chain([path], filter(Path.exists, predecessors)):
+                file = opened.enter_context(name.open(encoding="utf-8", errors="replace"))
+                status = os.fstat(file.fileno())
+                files[status.st_dev, status.st_ino] = file
+            for file in reversed(files.values()):
                 yield from _records(file)
     except OSError as error:
         raise ColaError(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from errors import ColaError
 
-# No predictions are as old, while there are still dates several spans further back.
+# No predictions are older, and there are still dates several such spans further back.
 MAX_SPAN = timedelta(days=3650)
 
 

@@ -31,11 +31,6 @@ def show(answers: Sequence[Answer | Failure], as_json: bool) -> None:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:
         raise
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"standard output: {error.encoding} has no {error.object[error.start]!a}; "
-            "set PYTHONIOENCODING=utf-8, or use --json"
-        ) from None
     except OSError as error:
         discard_output()
         raise ConfigError(f"standard output: {error.strerror}") from None

@@ -1,6 +1,5 @@
 """Predictions for a file of sentences, as a stream that can be interrupted and continued."""
 
-import fcntl
 import itertools
 import json
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from commands.files import lock
 from errors import ConfigError, InvalidText
 from prediction.input_files import open_input, read_records
 from prediction.printing import Failure, show
@@ -84,7 +84,8 @@ class Stream:
                 raise ConfigError(f"--output {path}: is no regular file; give another name")
 
             with path.open("a", encoding="utf-8") as output:
-                _lock(output)
+                if not lock(output):
+                    raise ConfigError(f"--output {path}: another run is writing it")
                 if output.tell():
                     records = self._remaining(path, records)
 
@@ -212,18 +213,6 @@ class Stream:
             f"{self._predicted:,} sentences in {seconds:.1f} s, {rate:,.0f}/s{failed}",
             file=sys.stderr,
         )
-
-
-def _lock(output: IO[str]) -> None:
-    """Keep other runs from writing the same file, for as long as it is open.
-
-    Raises:
-        ConfigError: Another run is writing it.
-    """
-    try:
-        fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigError(f"--output {output.name}: another run is writing it") from None
 
 
 def _wipe_progress() -> None:

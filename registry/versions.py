@@ -1,6 +1,5 @@
 """The current version of the model: push, pull and compare it, promote a candidate."""
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from commands.files import replace_atomically, sha256_of
+from commands.files import lock, replace_atomically, sha256_of
 from errors import StoreError
 from registry import store
 from registry.pointer import MODEL, POINTER, Facts, Pointer, as_text, read_pointer, write_pointer
@@ -210,11 +209,9 @@ def _one_at_a_time(root: Path) -> Iterator[None]:
     # DVC's own folder for such files, which git ignores. The lock goes with the process.
     folder = root / ".dvc" / "tmp"
     folder.mkdir(exist_ok=True)
-    with (folder / "push.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError("another push or pull is running here: wait for it") from None
+    with (folder / "push.lock").open("w") as file:
+        if not lock(file):
+            raise StoreError("another push or pull is running here: wait for it")
         yield
 
 

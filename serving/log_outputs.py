@@ -1,6 +1,7 @@
 """Where log lines go: a file descriptor, whose reader may be slow, and a file that is rotated."""
 
 import contextlib
+import errno
 import logging.handlers
 import os
 import select
@@ -98,18 +99,20 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         """Write lines that end in a newline."""
         # The next line opens a new one.
         if self._has_been_moved():
-            self.close()
+            with contextlib.suppress(OSError):
+                self.close()
         self.handle(logging.LogRecord("", logging.INFO, "", 0, text.rstrip("\n"), None, None))
 
     def _has_been_moved(self) -> bool:
-        """Return whether the file that is open has no longer this name: nobody would look there."""
+        """Return whether the file that is open no longer has this name: nobody would look there."""
         if self.stream is None:
             return False
         try:
             named = Path(self.baseFilename).stat()
+            return not os.path.samestat(named, os.fstat(self.stream.fileno()))
         except OSError as error:
-            return isinstance(error, FileNotFoundError)
-        return not os.path.samestat(named, os.fstat(self.stream.fileno()))
+            # The latter: another machine has removed it from a shared volume.
+            return error.errno in (errno.ENOENT, errno.ESTALE)
 
     def doRollover(self) -> None:  # noqa: N802
         """Rotate. Where that fails, do not try again: say so and go on with the file."""

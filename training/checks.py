@@ -72,7 +72,8 @@ def require_positions(network: PreTrainedModel, max_length: int) -> None:
     Raises:
         ConfigError: A sentence of so many tokens would end in an error, in training or at export.
     """
-    table = getattr(network.base_model.embeddings, "position_embeddings", None)
+    embeddings = getattr(network.base_model, "embeddings", None)
+    table = getattr(embeddings, "position_embeddings", None)
 
     # DeBERTa's positions are relative: there is no last one.
     if table is None:

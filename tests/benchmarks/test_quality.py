@@ -177,7 +177,7 @@ def test_other_settings_have_results_and_runs_of_their_own(measure: Measure) -> 
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=7", "training.precision=bf16-mixed", "export.precision=fp32"]
+    "override", ["seed=7", "++seed=7", "training.precision=bf16-mixed", "export.precision=fp32"]
 )
 def test_what_the_benchmark_decides_is_no_override(
     override: str, measure: Measure, capsys: pytest.CaptureFixture[str]

@@ -1,11 +1,14 @@
-"""Files that a reader never sees half of."""
+"""Files that a reader never sees half of, and their locks."""
 
+import errno
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from commands.files import replace_atomically, require_writable, sha256_of, write_json
+from commands.files import lock, replace_atomically, require_writable, sha256_of, write_json
 from errors import ConfigError
 
 
@@ -41,6 +44,19 @@ def test_two_processes_of_one_number_do_not_write_one_temporary_file(tmp_path: P
         other.write_bytes(b"other")
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
     assert path.read_bytes() == b"one"
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def have_none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with (tmp_path / "file").open("w") as one, (tmp_path / "file").open("w") as other:
+        assert lock(one)
+        assert not lock(other)
+        monkeypatch.setattr(fcntl, "flock", have_none)
+        assert lock(other)
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -234,6 +234,26 @@ def test_a_log_that_is_rotated_while_it_is_read_loses_nothing(tmp_path: Path) ->
 
     read += records
     assert [line["text"] for line in read] == [item.text for item in VALIDATION[:4]]
+
+
+def test_a_log_that_is_rotated_while_it_is_opened_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    before = Path(f"{path}.1")
+    before.write_text(log_lines(VALIDATION[:2], END - HOUR))
+    path.write_text(log_lines(VALIDATION[2:4], END))
+
+    def open_and_rotate(file: Path, **options: Any) -> IO[str]:
+        monkeypatch.undo()
+        opened: IO[str] = file.open(**options)
+        before.rename(f"{path}.2")
+        path.rename(before)
+        path.write_text(log_lines(VALIDATION[4:5], END + HOUR))
+        return opened
+
+    monkeypatch.setattr(Path, "open", open_and_rotate)
+    assert [line["text"] for line in read_log(path)] == [item.text for item in VALIDATION[:4]]
 
 
 def test_a_window_that_the_log_does_not_cover_cannot_tell(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_what_is_released_was_scanned() -> None:
     jobs = _load("build_docker_image.yaml")["jobs"]
     scans = [name for name, job in jobs.items() if "anchore/scan-action@" in str(job["steps"])]
     assert scans == ["scan"]
-    assert "permissions" not in jobs["scan"]
+    assert jobs["scan"]["permissions"] == {}
     assert set(jobs["release"]["needs"]) == {"build", "scan"}
 
     # A job whose condition is its own runs although what it needs has failed.

@@ -285,6 +285,24 @@ def test_a_file_that_somebody_moves_away_is_begun_again(tmp_path):
     assert [json.loads(file.read_text())["text"] for file in files] == ["1", "2", "3"]
 
 
+def test_a_file_that_another_machine_removes_is_begun_again(tmp_path, monkeypatch):
+    def stale(descriptor):
+        monkeypatch.undo()
+        path.unlink()
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    path = tmp_path / "predictions.jsonl"
+    with captured(file=path) as (log, lines):
+        log.write([expected("1")], request_id="r", latency_ms=1)
+        wait_until(lambda: path.stat().st_size > 0)
+        monkeypatch.setattr(os, "fstat", stale)
+        log.write([expected("2")], request_id="r", latency_ms=1)
+        assert len(lines()) == 2
+
+    assert json.loads(path.read_text())["text"] == "2"
+    assert log.dropped == 0
+
+
 def test_a_full_disk_is_counted(tmp_path, capsys):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
