@@ -12,7 +12,6 @@ models/training_report.json, and runs/<time>/ (logs, pictures, resume.ckpt).
 import os
 import resource
 import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +34,7 @@ from training import checks, pictures, provenance, report, tracking, weights
 from training.callbacks import LearningCurves, Throughput
 from training.precision import multiply_with_onednn
 from training.provenance import Provenance
-from training.report import TrainingReport
+from training.report import TrainingReport, peak_megabytes
 from training.trainer import best_checkpoint, make_trainer, quieten
 
 # cuBLAS is deterministic only with a fixed workspace, which must be set before CUDA starts.
@@ -209,7 +208,6 @@ def summarize(
         published: Where the checkpoint will be.
     """
     origin = model.provenance
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     return TrainingReport(
         metrics=origin.validation_metrics,
@@ -217,8 +215,7 @@ def summarize(
         steps=trainer.global_step,
         processes=trainer.world_size,
         sentences_per_second=throughput.sentences_per_second,
-        # macOS counts bytes, all others KiB.
-        peak_memory_mb=peak / (2**20 if sys.platform == "darwin" else 1024),
+        peak_memory_mb=peak_megabytes(resource.getrusage(resource.RUSAGE_SELF)),
         base_model=origin.base_model,
         corpus=origin.corpus,
         git_commit=origin.git_commit,

@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from benchmarks import results
 from benchmarks.documents import ColdStartRun
 from benchmarks.results import ROOT
+from training.report import peak_megabytes
 
 SENTENCE = "The boy is sitting on a bench"
 
@@ -88,10 +89,7 @@ def first_answer(code: str) -> tuple[float, float]:
     process.stdout.close()
     if process.returncode or SENTENCE.encode() not in line:
         raise SystemExit(f"no answer from: {code}")
-
-    # macOS counts bytes, all others KiB.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return seconds, usage.ru_maxrss * unit / 2**20
+    return seconds, peak_megabytes(usage)
 
 
 def summarize(way: Way, starts: list[tuple[float, float]]) -> ColdStartRun:

@@ -1,9 +1,10 @@
 """The processor that gives a result."""
 
-import os
 import platform
 from pathlib import Path
 from typing import TypedDict
+
+from prediction.cores import usable_cores
 
 # Instructions that multiply int8 and bfloat16, as Linux names them on x86-64 and on ARM.
 VNNI = {"avx512_vnni", "avx_vnni", "asimddp"}
@@ -36,14 +37,6 @@ def machine() -> Machine:
         "has_vnni": bool(instructions & VNNI),
         "has_bf16": bool(instructions & BF16),
     }
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    # On Linux, a container may have fewer cores than its machine; macOS does not tell.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def describe(machine: Machine) -> str:

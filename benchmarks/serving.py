@@ -24,11 +24,11 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.documents import Load, ServerResult, Serving
 from benchmarks.inputs import validation_texts
-from benchmarks.machine import usable_cores
 from benchmarks.results import ROOT
 from benchmarks.server_process import agreement, install, load, running
 from benchmarks.servers import Server, servers
 from commands.files import sha256_of
+from prediction.cores import usable_cores
 from prediction.onnx_predictor import ColaONNXPredictor
 
 AGREEMENT_SENTENCES = 50

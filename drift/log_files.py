@@ -70,6 +70,7 @@ def read_log(path: Path) -> Iterator[LogRecord]:
                 file = opened.enter_context(name.open(encoding="utf-8", errors="replace"))
                 status = os.fstat(file.fileno())
                 files[status.st_dev, status.st_ino] = file
+
             for file in reversed(files.values()):
                 yield from _records(file)
     except OSError as error:

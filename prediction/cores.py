@@ -48,17 +48,21 @@ def available_cores() -> int:
     if memory.isdecimal():
         return max(1, int(memory) // LAMBDA_MEGABYTES_PER_CORE)
 
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-
+    cores = usable_cores()
     try:
         quota, period = CPU_QUOTA.read_text().split()
         return min(cores, max(1, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):
         # There is no container, or it has no quota.
         return cores
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may be scheduled on."""
+    # On Linux these may be fewer than the machine has; macOS does not tell.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def lower_priority() -> None:

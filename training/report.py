@@ -1,5 +1,7 @@
 """What a run reports: ``training_report.json``, and a table on the terminal."""
 
+import resource
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,13 @@ from prediction.model_file import Metrics
 from training.provenance import BaseModel, CorpusFacts, as_document, from_document
 
 COLUMNS = ("mcc", "accuracy", "f1_macro", "roc_auc")
+
+
+def peak_megabytes(usage: resource.struct_rusage) -> float:
+    """Return the most memory that a process, or its children, had, in MiB."""
+    # macOS counts bytes, all others KiB.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return usage.ru_maxrss * unit / 2**20
 
 
 @dataclass(frozen=True)
