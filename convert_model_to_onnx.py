@@ -18,7 +18,6 @@ from pathlib import Path
 
 import hydra
 import onnx
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
@@ -138,7 +137,7 @@ def make_model_file(
         packing=packing.can_pack(evaluation.model.network),
         variants=measured,
         parity=ParityFigures(difference, gates.MAX_DIFFERENCE),
-        calibration=calibration_of(evaluation, exported),
+        calibration=calibration_of(evaluation),
         lineage=lineage,
         batch_invariance=BatchInvarianceFigures(
             exported.batch_invariance, gates.MAX_BATCH_DIFFERENCE
@@ -169,14 +168,13 @@ def lineage_of(
     )
 
 
-def calibration_of(evaluation: EvaluationSet, exported: Variant) -> CalibrationFigures:
-    """Return the calibration error on the split that the calibration was not fitted on."""
-    unseen = [split == OUT_OF_DOMAIN for split in evaluation.corpus.validation_splits]
-    label = evaluation.label[unseen]
+def calibration_of(evaluation: EvaluationSet) -> CalibrationFigures:
+    """Return the calibration error out-of-domain, where it is largest."""
+    out_of_domain = [split == OUT_OF_DOMAIN for split in evaluation.corpus.validation_splits]
+    label = evaluation.label[out_of_domain]
 
-    acceptable = [item.probability_acceptable for item in exported.predictions]
-    after = torch.tensor([[1 - probability, probability] for probability in acceptable])[unseen]
-    before = evaluation.raw_logits[unseen].softmax(dim=1)
+    before = evaluation.raw_logits[out_of_domain].softmax(dim=1)
+    after = evaluation.held_out_logits[out_of_domain].softmax(dim=1)
 
     return CalibrationFigures(
         fitted=evaluation.calibration,

@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 
 from configs.schema import DataConfig, Source
-from corpus.format import IN_DOMAIN, TRAIN
+from corpus.format import TRAIN
 from errors import CorpusError
 from export import feeds
-from export.calibration import NO_CALIBRATION, Calibration, fit_calibration
+from export.calibration import (
+    NO_CALIBRATION,
+    Calibration,
+    calibrate_by_folds,
+    fit_calibration,
+)
 from export.checkpoint import load_with_digest
 from model import ColaModel
 from prediction.encoder import TextEncoder
@@ -61,6 +66,9 @@ class EvaluationSet:
     calibration: Calibration
     """What all logits that the model file gives have gone through."""
 
+    held_out_logits: Tensor
+    """The raw logits, each calibrated by a fit without its sentence: float [sentences, 2]."""
+
     @cached_property
     def logits(self) -> Tensor:
         """What PyTorch gives for each text, calibrated: float [sentences, 2]."""
@@ -91,7 +99,7 @@ def prepare(
     Args:
         checkpoint: The file.
         data_overrides: Values of the ``data`` group that replace the recorded ones.
-        calibrate: Whether to fit a calibration, on the in-domain sentences.
+        calibrate: Whether to fit a calibration.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged, or was just replaced.
@@ -115,10 +123,10 @@ def prepare(
     # What PyTorch gives for the validation set.
     label = torch.tensor([sentence.label for sentence in corpus.validation])
     logits = feeds.torch_logits(model.network, feeds.padded_batches(sentences, 32))
-    calibration = NO_CALIBRATION
+    calibration, held_out_logits = NO_CALIBRATION, logits
     if calibrate:
-        in_domain = torch.tensor([split == IN_DOMAIN for split in corpus.validation_splits])
-        calibration = fit_calibration(logits[in_domain], label[in_domain])
+        calibration = fit_calibration(logits, label)
+        held_out_logits = calibrate_by_folds(logits, label)
 
     return EvaluationSet(
         model=model,
@@ -131,6 +139,7 @@ def prepare(
         label=label,
         raw_logits=logits,
         calibration=calibration,
+        held_out_logits=held_out_logits,
     )
 
 

@@ -24,18 +24,18 @@ class ParityFigures:
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """How far scores are from probabilities, without and with the calibration."""
+    """How far PyTorch's scores are from probabilities, without and with a calibration."""
 
     fitted: Calibration
 
     evaluated_on: str
-    """The split of the errors; the calibration was fitted on the other one."""
+    """The split of the errors."""
 
     error_before: float
-    """Expected calibration error of PyTorch's scores, without the calibration."""
+    """Expected calibration error without the calibration."""
 
     error_after: float
-    """Expected calibration error of the model file's scores."""
+    """The same if each score is calibrated by a fit without its sentence."""
 
     error_by_chance: float
     """What exact probabilities would show on so few sentences."""

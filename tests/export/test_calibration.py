@@ -5,10 +5,12 @@ import torch
 
 from errors import ExportError
 from export.calibration import (
+    FOLDS,
     LARGEST_MARGINS,
     NO_CALIBRATION,
     TEMPERATURES,
     Calibration,
+    calibrate_by_folds,
     calibration_error_by_chance,
     expected_calibration_error,
     fit_calibration,
@@ -63,6 +65,19 @@ def test_a_model_that_is_never_wrong_gets_a_finite_calibration() -> None:
     assert TEMPERATURES[0] <= fitted.temperature < 0.5
     assert fitted.largest_margin is not None
     assert 10 < fitted.largest_margin <= LARGEST_MARGINS[1] * 1.0001
+
+
+def test_no_sentence_is_calibrated_by_its_own_label() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(40, 2, generator=generator)
+    label = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
+    calibrated = calibrate_by_folds(logits, label)
+
+    # Another label of one sentence moves the scores of other folds, and not those of its own.
+    label[0] = 1 - label[0]
+    is_moved = (calibrate_by_folds(logits, label) - calibrated).abs().amax(dim=1) > 1e-4
+    assert not is_moved[0]
+    assert is_moved.sum() == 40 - 40 / FOLDS
 
 
 @pytest.mark.parametrize("logits", [torch.empty(0, 2), torch.tensor([[1.0, float("nan")]])])

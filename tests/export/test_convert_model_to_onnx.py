@@ -225,17 +225,17 @@ def test_large_logits_may_differ_by_what_fp32_rounds_off(
     assert report.parity.largest_difference < gates.MAX_DIFFERENCE
 
 
-def test_the_calibration_error_is_that_of_the_file_out_of_domain() -> None:
+def test_the_calibration_error_is_that_of_held_out_scores_out_of_domain() -> None:
     certain, label = [[9.0, -9.0]] * 4, [0, 0, 0, 1]
     given: Any = SimpleNamespace(
         corpus=SimpleNamespace(validation_splits=["in_domain"] * 4 + ["out_of_domain"] * 4),
         label=torch.tensor([0] * 4 + label),
         raw_logits=torch.tensor([[0.0, 0.0]] * 4 + certain),
         calibration=Calibration(2.0, 3.0),
+        held_out_logits=torch.tensor([[0.9, 0.1]] * 4 + [[0.75, 0.25]] * 4).log(),
     )
-    scored = [SimpleNamespace(probability_acceptable=p) for p in [0.9] * 4 + [0.25] * 4]
 
-    figures = calibration_of(given, SimpleNamespace(predictions=scored))  # type: ignore[arg-type]
+    figures = calibration_of(given)
     assert figures.fitted == Calibration(2.0, 3.0)
     assert figures.error_before == pytest.approx(0.25, abs=1e-4)
     assert figures.error_after == pytest.approx(0.0, abs=1e-6)
