@@ -8,7 +8,7 @@ CORPUS ?= corpus
 IMAGE ?= cola
 
 # The recipes take the sentence from the environment, so that neither make nor a shell reads its
-# dollars and quotes.
+# dollars and quotes, and behind `--`, so that one with a dash in front is no option.
 TEXT ?= The boy is sitting on a bench
 override TEXT := $(value TEXT)
 export TEXT
@@ -61,13 +61,13 @@ $(VENV)/.dev: $(VENV)/.train requirements_dev.txt
 train: $(VENV)/.train  ## install, train on the first corpus found, export, predict one sentence
 	$(BIN)/python train.py $(ARGS)
 	$(BIN)/python convert_model_to_onnx.py $(EXPORT_ARGS)
-	$(BIN)/python inference_onnx.py "$$TEXT"
+	$(BIN)/python inference_onnx.py -- "$$TEXT"
 
 export: $(VENV)/.train  ## models/best-checkpoint.ckpt -> models/model.onnx
 	$(BIN)/python convert_model_to_onnx.py $(ARGS)
 
 predict: $(VENV)/.train  ## make predict TEXT="..."
-	@$(BIN)/python inference_onnx.py "$$TEXT"
+	@$(BIN)/python inference_onnx.py -- "$$TEXT"
 
 serve: $(VENV)/.train  ## the API without Docker, on http://127.0.0.1:8000
 	$(BIN)/python app.py
@@ -151,7 +151,7 @@ destroy: $(VENV)/.train  ## delete the stack; the model store stays
 	$(BIN)/python -m infra.deploy down
 
 invoke: $(VENV)/.train  ## one prediction through API Gateway: make invoke TEXT="..."
-	@$(BIN)/python -m infra.deploy invoke "$$TEXT"
+	@$(BIN)/python -m infra.deploy invoke -- "$$TEXT"
 
 rollback: $(VENV)/.train  ## let the image before answer again
 	$(BIN)/python -m infra.deploy rollback
@@ -185,7 +185,7 @@ format: $(VENV)/.dev  ## let ruff fix and format what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme:  ## fill the README's table from benchmarks/results/
+readme: $(VENV)/.train  ## fill the README's table from benchmarks/results/
 	$(BIN)/python -m benchmarks.fill_readme
 
 # Every package of an image, and of the workflows' jobs with a token for AWS, with the hashes of its

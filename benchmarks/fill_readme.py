@@ -5,7 +5,8 @@
 
 The README has the headline results, ``benchmarks/README.md`` has all of them;
 ``benchmarks/EXPERIMENTS.md``, ``corpus/README.md`` and chapters 3, 5, 7 and 9 have tables of
-their own. Both say so if what decides the model was changed since the walk that gave the samples.
+their own. Both commands warn if what decides the model was changed since the walk that gave the
+samples.
 """
 
 import argparse

@@ -12,13 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    WaiterError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from errors import DeployError
 
@@ -78,7 +72,7 @@ def aws_errors() -> Iterator[None]:
         # AWS says what it refuses, rarely what to do about it.
         hint = f" ({_HINTS[code]})" if code in _HINTS else ""
         raise DeployError(f"{error.operation_name}: {message}{hint}", code) from None
-    except (BotoCoreError, WaiterError) as error:
+    except BotoCoreError as error:
         raise DeployError(str(error)) from None
 
 

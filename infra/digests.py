@@ -16,7 +16,7 @@ from errors import DeployError
 from infra.image import docker
 
 _DIGEST = "sha256:[0-9a-f]{64}"
-_TAG = rf"(?P<tag>[\w.-]+)(?P<pin>@{_DIGEST})?"
+_TAG = rf"(?P<tag>[\w.-]+)(?P<pin>(?:@{_DIGEST})?)"
 
 REFERENCES = {
     "Dockerfile": re.compile(rf"^ARG BASE=(?P<name>\S+?):{_TAG}$", re.MULTILINE),
@@ -38,10 +38,8 @@ def pin(text: str, reference: re.Pattern[str]) -> str:
 
     def with_digest(match: re.Match[str]) -> str:
         digest = _look_up(f"{match['name']}:{match['tag']}")
-        line, offset = match[0], match.start()
-        end_of_tag = match.end("tag") - offset
-        end_of_pin = end_of_tag + len(match["pin"] or "")
-        return f"{line[:end_of_tag]}@{digest}{line[end_of_pin:]}"
+        before, after = text[match.start() : match.end("tag")], text[match.end("pin") : match.end()]
+        return f"{before}@{digest}{after}"
 
     pinned, count = reference.subn(with_digest, text)
     if count == 0:

@@ -5,20 +5,18 @@ and moves the alias back if the answer is not a prediction. A rollback moves the
 version that answered before the present image.
 """
 
-import json
 import re
 from dataclasses import dataclass
 
 from errors import DeployError
 from infra import rest_api
-from infra.aws import POLL_SECONDS, aws_errors, client, waiter_config
+from infra.aws import POLL_SECONDS, aws_errors, client
 from infra.image import mark_released
 from infra.stack import StackOutputs
+from infra.versions import publish, try_version
 
 ALIAS = "live"
 """The function's alias that the REST API calls."""
-
-_PUBLISH_MINUTES = 5
 
 
 def live_image(function: str) -> str:
@@ -46,10 +44,11 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
         )
 
     function = outputs.require_function()
-    version = _publish(function, image, poll_seconds)
+    version = publish(function, image, poll_seconds)
     alias = _read_alias(function)
     if alias.version == version:
         # It is live already: there is nothing to move, but it should answer.
+        try_version(function, version)
         rest_api.smoke_test(outputs)
     elif live_image(function) == image:
         # Other settings only: a rollback is to leave this image, so it goes where it went before.
@@ -111,32 +110,6 @@ def _read_alias(function: str) -> _Alias:
     return _Alias(alias["FunctionVersion"], alias.get("Description", ""), alias["RevisionId"])
 
 
-def _publish(function: str, image: str, poll_seconds: float) -> str:
-    """Publish an image with the function's present settings; return its version.
-
-    The same image with the same settings again is the same version.
-    """
-    functions = client("lambda")
-    config = waiter_config(_PUBLISH_MINUTES, poll_seconds)
-
-    with aws_errors():
-        # Lambda pulls and prepares an image, which takes time: only where it is another one.
-        current = functions.get_function(FunctionName=function)
-        code_sha256 = current["Configuration"]["CodeSha256"]
-        if current["Code"]["ImageUri"] != image:
-            updated = functions.update_function_code(FunctionName=function, ImageUri=image)
-            code_sha256 = updated["CodeSha256"]
-        waiter = functions.get_waiter("function_updated_v2")
-        waiter.wait(FunctionName=function, WaiterConfig=config)
-
-        # Lambda refuses if another release has put its own image there meanwhile.
-        published = functions.publish_version(FunctionName=function, CodeSha256=code_sha256)
-        version = str(published["Version"])
-        waiter = functions.get_waiter("published_version_active")
-        waiter.wait(FunctionName=function, Qualifier=version, WaiterConfig=config)
-    return version
-
-
 def _switch(outputs: StackOutputs, version: str, before: _Alias, description: str) -> None:
     """Make a version the one that answers, with a test before and after the alias moves.
 
@@ -150,7 +123,7 @@ def _switch(outputs: StackOutputs, version: str, before: _Alias, description: st
         DeployError: The version does not predict; the message says which one answers.
     """
     function = outputs.require_function()
-    _try_version(function, version)
+    try_version(function, version)
 
     # The move is inside: Lambda may have moved the alias and its answer was lost.
     try:
@@ -164,40 +137,6 @@ def _switch(outputs: StackOutputs, version: str, before: _Alias, description: st
         raise DeployError(
             f"the switch to version {version} failed, version {live} answers: {error}"
         ) from None
-
-
-def _try_version(function: str, version: str) -> None:
-    """Invoke a version itself, past the alias, so that a broken one never answers a caller.
-
-    Raises:
-        DeployError: It does not predict.
-    """
-    payload = json.dumps({"sentence": rest_api.SMOKE_SENTENCE})
-    try:
-        with aws_errors():
-            response = client("lambda").invoke(
-                FunctionName=function, Qualifier=version, Payload=payload
-            )
-            body = response["Payload"].read()
-        _check_invocation(response.get("FunctionError"), body)
-    except DeployError as error:
-        raise DeployError(
-            f"version {version} does not predict, the alias stays where it is: {error}"
-        ) from None
-
-
-def _check_invocation(function_error: str | None, body: bytes) -> None:
-    """Check what a direct invocation returned: the answer itself, or one for API Gateway."""
-    # A function that raised returns its error in place of an answer.
-    if function_error is not None:
-        reason = json.loads(body).get("errorMessage", body)
-        raise DeployError(f"{function_error}: {reason}")
-
-    answer = json.loads(body)
-    if isinstance(answer, dict) and "statusCode" in answer:
-        rest_api.check_answer(answer["statusCode"], answer.get("body") or "")
-    else:
-        rest_api.check_answer(200, body)
 
 
 def _move_alias(function: str, version: str, description: str, revision: str) -> None:

@@ -99,12 +99,12 @@ def test_a_python_without_wheels_is_refused_in_one_line(clone: Path, target: str
 
 
 @pytest.mark.parametrize(
-    "text", ['He said "no".', "It's $5, not $(HOME) or `date`.", "A back\\slash; ls #"]
+    "text", ['He said "no".', "It's $5, not $(HOME) or `date`.", "A back\\slash; ls #", "-h it"]
 )
 def test_a_sentence_reaches_the_model_as_it_was_typed(clone: Path, text: str) -> None:
     write_program(clone / ".venv/bin/python", FIT_PYTHON)
     make(clone, "predict", f"TEXT={text}")
-    assert (clone / "calls").read_text().splitlines()[-1] == f"inference_onnx.py {text}"
+    assert (clone / "calls").read_text().splitlines()[-1] == f"inference_onnx.py -- {text}"
 
 
 def test_the_tests_pass_behind_a_proxy() -> None:

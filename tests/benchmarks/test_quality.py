@@ -56,7 +56,6 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: Code) -> Meas
             (folder / "export_report.json").write_text(json.dumps(EXPORT_REPORT))
 
     monkeypatch.setattr(quality, "run", run)
-    monkeypatch.setattr(results, "matrix_product_gflops", lambda: 1.0)
     monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
 
     def benchmark(*arguments: str) -> list[str]:

@@ -125,7 +125,6 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps["train"]["parts"] = {"set-up": 7.04, "train.py": 60, "convert_model_to_onnx.py": 9}
     monkeypatch.setenv("BENCHMARK_RESULTS", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["walk"])
-    monkeypatch.setattr(results, "matrix_product_gflops", lambda: 1.0)
     facts = {"cloned_commit": "c0", "corpus": "own", "environment_mb": 2500.0}
     results.record("walk", {**facts, "steps": steps})
 

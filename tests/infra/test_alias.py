@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from errors import DeployError
-from infra import deploy, release, rest_api
+from infra import deploy, release, rest_api, versions
 from infra.stack import Stack, StackOutputs
 
 OUTPUTS = StackOutputs(
@@ -43,6 +43,9 @@ class Lambda:
     def get_function(self, Qualifier: str | None = None, **_: str) -> dict[str, Any]:  # noqa: N803
         image = self.versions[self.version] if Qualifier == "live" else self.image
         return {"Configuration": {"CodeSha256": image}, "Code": {"ImageUri": image}}
+
+    def get_function_configuration(self, **_: str) -> dict[str, str]:
+        return {"State": "Active"}
 
     def update_function_code(self, ImageUri: str, **_: str) -> dict[str, str]:  # noqa: N803
         self.image = ImageUri
@@ -89,7 +92,8 @@ def error(code: str, message: str) -> ClientError:
 def functions(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     """Put the stand-in in Lambda's place."""
     functions = Lambda()
-    monkeypatch.setattr(release, "client", lambda service: functions)
+    for module in (release, versions):
+        monkeypatch.setattr(module, "client", lambda service: functions)
     return functions
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from errors import DeployError
-from infra import release, rest_api
+from infra import release, rest_api, versions
 from infra.stack import StackOutputs
 
 
@@ -77,7 +77,7 @@ def test_a_release_does_not_publish_what_another_one_put_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     functions = Lambda()
-    monkeypatch.setattr(release, "client", lambda service: functions)
+    monkeypatch.setattr(versions, "client", lambda service: functions)
     outputs = StackOutputs("s3://store/dvc", "registry/cola", function_name="cola")
 
     with pytest.raises(DeployError, match="CodeSHA256 differs"):

@@ -1,6 +1,7 @@
 """The template and its stack on a server that creates the resources; no Docker."""
 
 import dataclasses
+import fnmatch
 import json
 import re
 import subprocess
@@ -317,18 +318,38 @@ def test_role_is_for_one_workflow_on_main_in_one_environment(
     path = f".github/workflows/{workflow}"
     assert f"environment: {environment}" in (ROOT / path).read_text()
 
-    role = boto3.client("iam").get_role(RoleName=role_of(outputs, field))["Role"]
-    condition = role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]
-    subject = f"repo:someone/cola:environment:{environment}"
-    assert condition == {
-        "StringEquals": {
-            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": subject,
-            "token.actions.githubusercontent.com:job_workflow_ref": (
-                f"someone/cola/{path}@refs/heads/main"
-            ),
-        }
+    condition = condition_of(role_of(outputs, field))
+    assert condition["StringEquals"] == {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:job_workflow_ref": (
+            f"someone/cola/{path}@refs/heads/main"
+        ),
     }
+
+    # As GitHub names a repository from before July 2026, and any other.
+    names = ["repo:someone/cola", "repo:someone@12/cola@34"]
+    trusted = [f"{name}:environment:{environment}" for name in names]
+    strangers = [
+        *(f"{name}:environment:other" for name in names),
+        f"repo:someone/cola2:environment:{environment}",
+        f"repo:someone@12/cola2@34:environment:{environment}",
+        f"repo:someone2@12/cola@34:environment:{environment}",
+        f"repo:someone@12/other@56:environment:/cola@34%3Aenvironment%3A{environment}",
+    ]
+    patterns = condition["StringLike"]["token.actions.githubusercontent.com:sub"]
+    assert [subject for subject in trusted + strangers if is_like(subject, patterns)] == trusted
+
+
+def condition_of(role: str) -> dict[str, dict[str, Any]]:
+    """Return the condition on which a role may be assumed."""
+    document = boto3.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    condition: dict[str, dict[str, Any]] = document["Statement"][0]["Condition"]
+    return condition
+
+
+def is_like(value: str, patterns: list[str]) -> bool:
+    """Return whether a value fits a pattern, as IAM's StringLike has it."""
+    return any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
 
 
 @pytest.mark.parametrize("field", ["release_role_arn", "train_role_arn"])

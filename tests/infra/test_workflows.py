@@ -133,6 +133,18 @@ def test_the_job_that_pushes_takes_no_code_from_the_job_that_trained(tmp_path: P
     assert {str(path.relative_to(checkout)) for path in taken} == {"models/model.onnx", "table.md"}
 
 
+def test_an_index_of_packages_reaches_the_jobs_that_install_pytorch_and_no_other() -> None:
+    told, installing = set(), set()
+    for path in WORKFLOWS:
+        workflow = _load(path.name)
+        for name, job in workflow["jobs"].items():
+            if "PIP_EXTRA_INDEX_URL" in {**workflow.get("env", {}), **job.get("env", {})}:
+                told.add(f"{path.stem}.{name}")
+            if any("make " in step.get("run", "") for step in job["steps"]):
+                installing.add(f"{path.stem}.{name}")
+    assert told == installing
+
+
 def test_no_action_but_those_of_github_and_aws_meets_credentials() -> None:
     strangers = [
         step["uses"]
