@@ -101,6 +101,8 @@ def record_errors() -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError) as error:
+        is_missing = isinstance(error, KeyError)
+        fault = f"lacks {error}" if is_missing else f"has a field of another type ({error})"
         raise ColaError(
-            f"a prediction record lacks {error}: was the log written by another program?"
+            f"a prediction record {fault}: was the log written by another program?"
         ) from None

@@ -36,8 +36,13 @@ class Client:
     """Posts sentences to an API, over one kept-alive connection per thread."""
 
     def __init__(self, url: str) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            # A port that is no number is refused only where it is asked for.
+            is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url:
             raise ColaError(f"{url!r} is not an http(s) URL: give the API's with --url")
 
         is_secure = parts.scheme == "https"
@@ -157,7 +162,11 @@ def main() -> None:
     if arguments.rate <= 0:
         raise ColaError(f"--rate {arguments.rate}: give more than 0 requests a second")
 
-    count = round(arguments.seconds * arguments.rate) if arguments.seconds else arguments.count
+    seconds = arguments.seconds
+    count = arguments.count if seconds is None else round(seconds * arguments.rate)
+    if count < 1:
+        raise ColaError(f"{count} sentences: give a --count or --seconds of at least one")
+
     stream = sentences(arguments.kind, read_sentences(arguments.corpus), arguments.seed)
     client = Client(arguments.url)
     warn_of_another_corpus(client, arguments.corpus)

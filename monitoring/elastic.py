@@ -154,7 +154,7 @@ def _check_url(url: str, *, has_credentials: bool) -> None:
 
     if parts.scheme not in ("http", "https") or not host:
         raise ElasticError(
-            f"{url!r} is not an http(s) URL: set ELASTICSEARCH_URL, e.g. http://127.0.0.1:9200"
+            f"{url!r} is not an http(s) URL: give one in full, e.g. http://127.0.0.1:9200"
         )
 
     if has_credentials and parts.scheme == "http" and not _is_near(host):

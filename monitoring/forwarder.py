@@ -122,10 +122,9 @@ def forward(
         raise
 
     # Dead letters come last: a batch that raised above is tried again, and would write them twice.
-    if refused and queue is None:
-        message = f"refused, and DEAD_LETTER_QUEUE_URL is not set: {first(refused)}"
-        raise DeliveryError(message, status=400)
-    if refused and queue is not None:
+    if refused:
+        if queue is None:
+            raise DeliveryError(f"{len(refused)} documents refused: {first(refused)}", status=400)
         queue.send(data, refused, deadline)
 
     events = len(data.get("logEvents", ()))

@@ -25,11 +25,11 @@ _decode_object = json.JSONDecoder(
 ).raw_decode
 
 _REPORT_TEXT = {
-    "duration_ms": re.compile(r"\bDuration: ([\d.]+) ms"),
-    "billed_ms": re.compile(r"Billed Duration: ([\d.]+) ms"),
+    "duration_ms": re.compile(r"\bDuration: (\d+\.?\d*) ms"),
+    "billed_ms": re.compile(r"Billed Duration: (\d+\.?\d*) ms"),
     "memory_mb": re.compile(r"Memory Size: (\d+) MB"),
     "max_memory_mb": re.compile(r"Max Memory Used: (\d+) MB"),
-    "init_ms": re.compile(r"Init Duration: ([\d.]+) ms"),
+    "init_ms": re.compile(r"Init Duration: (\d+\.?\d*) ms"),
 }
 """Our name of each figure, and how Lambda's text format writes it."""
 

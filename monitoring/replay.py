@@ -57,8 +57,14 @@ class QueueMessage(TypedDict, total=False):
     """``ErrorMessage`` says why Lambda gave up on the batch."""
 
 
-def receive(queue: Any, url: str) -> Iterator[list[QueueMessage]]:
-    """Yield every message that the queue shows, once; as many at a time as SQS gives."""
+def receive(queue: Any, url: str, handles: dict[str, str]) -> Iterator[list[QueueMessage]]:
+    """Yield every message that the queue shows, once; as many at a time as SQS gives.
+
+    Args:
+        queue: An SQS client.
+        url: The queue's URL.
+        handles: Takes the latest receipt handle of each message, by the message's id.
+    """
     seen: set[str] = set()
 
     while True:
@@ -73,7 +79,9 @@ def receive(queue: Any, url: str) -> Iterator[list[QueueMessage]]:
         if not messages:
             return
 
-        # One that was read long ago is shown a second time, perhaps before others' first.
+        # One that was read long ago is shown a second time, perhaps before others' first. SQS then
+        # takes its new handle only.
+        handles.update((message["MessageId"], message["ReceiptHandle"]) for message in messages)
         fresh = [message for message in messages if message["MessageId"] not in seen]
         seen.update(message["MessageId"] for message in fresh)
         if fresh:
@@ -96,11 +104,9 @@ def replay(queue: Any, url: str, server: Elastic) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
 
-    # What to show again, by the messages' ids.
     handles: dict[str, str] = {}
     try:
-        for messages in receive(queue, url):
-            handles.update((message["MessageId"], message["ReceiptHandle"]) for message in messages)
+        for messages in receive(queue, url, handles):
             for message in messages:
                 if _deliver(message, server, counts):
                     queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -163,14 +169,13 @@ def show(queue: Any, url: str) -> Counter[str]:
     Returns:
         How many are ``waiting``.
     """
-    handles: list[str] = []
+    handles: dict[str, str] = {}
     try:
-        for messages in receive(queue, url):
+        for messages in receive(queue, url, handles):
             for message in messages:
-                handles.append(message["ReceiptHandle"])
                 print(f"{message['MessageId']}: {_reason(message)}")
     finally:
-        _show_again(queue, url, handles)
+        _show_again(queue, url, list(handles.values()))
 
     return Counter("waiting" for _ in handles)
 

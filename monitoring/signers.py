@@ -140,8 +140,9 @@ def _read_secret(arn: str) -> dict[str, str]:
 
     try:
         secret = json.loads(answer["SecretString"])
-        return {f"ELASTICSEARCH_{name.upper()}": str(value) for name, value in secret.items()}
-    except (KeyError, ValueError, AttributeError) as error:
+        names = ("api_key",) if "api_key" in secret else ("username", "password")
+        return {f"ELASTICSEARCH_{name.upper()}": str(secret[name]) for name in names}
+    except (KeyError, ValueError, TypeError) as error:
         raise ElasticError(
             "ELASTICSEARCH_SECRET_ARN: the secret must be JSON, "
             '{"api_key"} or {"username", "password"}'

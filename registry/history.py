@@ -1,6 +1,7 @@
 """All versions of the model: the pointer's states in git's history."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ def history(root: Path) -> list[Version]:
     """Return all versions of the model, newest first, a pointer that is not committed yet included.
 
     Raises:
-        StoreError: There are none, or a pointer is damaged.
+        StoreError: There are none, or the checkout's pointer is damaged.
     """
     versions = list(_committed_versions(root))
 
@@ -51,8 +52,16 @@ def _committed_versions(root: Path) -> Iterator[Version]:
         # From this folder on, which may be one of a larger repository. The commit that removed the
         # pointer has none to show.
         text = _git(root, "show", f"{commit}:./{POINTER}")
-        if text is not None:
-            yield Version(commit, date, Pointer.parse(text))
+        if text is None:
+            continue
+
+        # A conflict that was committed stays in the history, and must not hide the versions.
+        try:
+            pointer = Pointer.parse(text)
+        except StoreError:
+            print(f"warning: {POINTER} is damaged in commit {commit}: left out", file=sys.stderr)
+            continue
+        yield Version(commit, date, pointer)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

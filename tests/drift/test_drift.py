@@ -324,10 +324,19 @@ def test_a_record_of_another_program_is_one_line() -> None:
         from_records([strange], END - HOUR, END, REFERENCE)
 
 
-def test_a_record_of_another_program_cannot_be_labelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"event": "prediction"}', "lacks 'prediction'"),
+        ('{"event": "prediction", "prediction": null}', "has a field of another type"),
+    ],
+)
+def test_a_record_of_another_program_cannot_be_labelled(
+    tmp_path: Path, line: str, fault: str
+) -> None:
     path = tmp_path / "predictions.jsonl"
-    path.write_text('{"event": "prediction"}\n', encoding="utf-8")
-    with pytest.raises(ColaError, match="lacks 'prediction'.*another program"):
+    path.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ColaError, match=f"^a prediction record {fault}.*another program"):
         list(label.from_log(path, END))
 
 
@@ -347,7 +356,7 @@ def test_durations(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "h", "0h", "-1h", "1.5h", "1w", "١h h"])
 def test_bad_durations_say_what_is_wanted(text: str) -> None:
-    with pytest.raises(Exception, match="give a number and s, m, h or d"):
+    with pytest.raises(ColaError, match="give a number and s, m, h or d"):
         duration(text)
 
 
@@ -357,5 +366,5 @@ def test_times_without_an_offset_are_utc() -> None:
         == moment("2026-11-21T12:00:00Z")
         == moment("2026-11-21T13:00:00+01:00")
     )
-    with pytest.raises(Exception, match="not an ISO 8601 time"):
+    with pytest.raises(ColaError, match="not an ISO 8601 time"):
         moment("yesterday")

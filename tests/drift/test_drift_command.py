@@ -1,6 +1,7 @@
 """`python -m drift` and `drift.label` as commands: exit codes, what is written, bad input."""
 
 import json
+import resource
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from commands.run import run_command
+from corpus.format import read_file
 from drift import __main__ as drift
 from drift import dispatch, label
 from drift.log_files import LogRecord
@@ -349,6 +351,21 @@ def test_rows_that_a_person_has_labelled_are_not_written_over(
     assert output.read_text(encoding="utf-8") == "live\t1\t\tHours of work.\n"
 
 
+def test_a_disk_that_is_full_keeps_no_half_of_the_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uncertain_log: Path
+) -> None:
+    """A file that is there would be left alone the next time."""
+    output = tmp_path / "labels" / "to_label.tsv"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(ColaError, match=r"to_label\.tsv: File too large: name another"):
+            label_command(monkeypatch, "--log", str(uncertain_log), "--output", str(output))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(output.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize("count", ["0", "-1"])
 def test_a_count_of_no_sentences_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uncertain_log: Path, count: str
@@ -359,11 +376,10 @@ def test_a_count_of_no_sentences_is_one_line(
 
 
 def test_the_corpus_loader_refuses_a_row_that_nobody_decided(tmp_path: Path) -> None:
-    corpus_format = pytest.importorskip("corpus.format")
     path = tmp_path / "in_domain_train.tsv"
     path.write_text("live\t?\t\tA sentence.\n", encoding="utf-8")
     with pytest.raises(ColaError, match=r"in_domain_train\.tsv:1"):
-        corpus_format.read_file(path)
+        read_file(path)
 
 
 def test_hashed_texts_cannot_be_labelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

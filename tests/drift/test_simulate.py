@@ -146,7 +146,10 @@ def test_refusals_and_a_dead_api_count_as_failed(api: Api) -> None:
     [
         (["--url", "http://127.0.0.1:1", "--count", "2"], "answered none of 2 requests"),
         (["--url", "ftp://x"], "not an http(s) URL"),
+        (["--url", "http://127.0.0.1:80a"], "not an http(s) URL"),
         (["--rate", "0"], "more than 0 requests a second"),
+        (["--count", "-1"], "-1 sentences"),
+        (["--seconds", "0"], "0 sentences"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import UnauthorizedSSOTokenError
 from pytest_httpserver import HTTPServer
 
 from errors import DeliveryError, ElasticError
@@ -274,13 +275,12 @@ def test_a_wrong_setting_raises_at_once(status: int, httpserver: HTTPServer) -> 
 
 def test_expired_credentials_raise_at_once() -> None:
     """The server would answer 401: to wait for it to come back would take the whole minute."""
-    exceptions = pytest.importorskip("botocore.exceptions")
     asked: list[str] = []
 
     def sign(method: str, url: str, body: bytes) -> dict[str, str]:
         asked.append(url)
         with aws_errors():
-            raise exceptions.UnauthorizedSSOTokenError
+            raise UnauthorizedSSOTokenError
         return {}
 
     with pytest.raises(ElasticError, match="^AWS: The SSO session .* has expired") as caught:

@@ -5,6 +5,9 @@ import socket
 import threading
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
+from botocore.session import Session
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -65,9 +68,6 @@ def test_the_environment_decides_how_to_authenticate(
 def test_credentials_can_come_from_secrets_manager(
     echo: str, monkeypatch: pytest.MonkeyPatch, secret: dict[str, str], authorization: str
 ) -> None:
-    pytest.importorskip("botocore")
-    from botocore.client import BaseClient
-
     def answer(client: BaseClient, operation: str, parameters: dict[str, str]) -> dict[str, str]:
         assert operation == "GetSecretValue"
         assert client.meta.region_name == "eu-west-1"
@@ -93,7 +93,6 @@ def test_credentials_can_come_from_secrets_manager(
 def test_requests_to_an_amazon_domain_are_signed(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    pytest.importorskip("botocore")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
 
@@ -108,12 +107,9 @@ def test_requests_to_an_amazon_domain_are_signed(
 
 
 def test_a_secret_that_aws_keeps_back_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    exceptions = pytest.importorskip("botocore.exceptions")
-    from botocore.client import BaseClient
-
     def refuse(client: BaseClient, operation: str, parameters: dict[str, str]) -> None:
         denied = {"Code": "AccessDeniedException", "Message": "not yours"}
-        raise exceptions.ClientError({"Error": denied}, operation)
+        raise ClientError({"Error": denied}, operation)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
 
@@ -126,12 +122,9 @@ def test_a_secret_that_aws_keeps_back_is_one_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_credentials_that_have_expired_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    exceptions = pytest.importorskip("botocore.exceptions")
-    from botocore.session import Session
-
     class Expired:
         def get_frozen_credentials(self) -> None:
-            raise exceptions.UnauthorizedSSOTokenError
+            raise UnauthorizedSSOTokenError
 
     monkeypatch.setattr(Session, "get_credentials", lambda session: Expired())
     server = Elastic.from_environment(
@@ -142,7 +135,6 @@ def test_credentials_that_have_expired_are_one_line(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_aws_profile_that_there_is_not_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("botocore")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     url = "https://search-cola-abc.eu-central-1.es.amazonaws.com"
     with pytest.raises(ElasticError, match=r"^AWS: .*profile \(nobody\) could not be found"):
@@ -258,16 +250,18 @@ def test_a_server_without_credentials_may_be_anywhere() -> None:
 @pytest.mark.parametrize(
     "url", ["", "127.0.0.1:9200", "file:///etc/passwd", "ftp://host", "http://[::1", "https://"]
 )
-def test_a_url_that_is_none_says_what_to_set(url: str) -> None:
-    with pytest.raises(ElasticError, match="set ELASTICSEARCH_URL"):
-        Elastic.from_environment({"ELASTICSEARCH_URL": url})
+def test_a_url_that_is_none_says_what_one_looks_like(url: str) -> None:
+    with pytest.raises(ElasticError, match=r"e\.g\. http://127\.0\.0\.1:9200") as caught:
+        Elastic(url)
+
+    # It may be that of Kibana or GitHub, which another setting gives.
+    assert "ELASTICSEARCH_URL" not in str(caught.value)
 
 
-@pytest.mark.parametrize("secret", ["not json", "[]", '"text"'])
+@pytest.mark.parametrize(
+    "secret", ["not json", "[]", '"text"', '{"apikey": "x"}', '{"username": "elastic"}']
+)
 def test_a_secret_of_the_wrong_form_says_so(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
-    pytest.importorskip("botocore")
-    from botocore.client import BaseClient
-
     monkeypatch.setattr(BaseClient, "_make_api_call", lambda *args: {"SecretString": secret})
 
     environment = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from drift.log_files import LogRecord
 from drift.verdict import judge
@@ -75,7 +76,6 @@ def test_every_field_of_an_alert_is_mapped() -> None:
 
 
 def test_filebeat_drops_no_field_of_ours() -> None:
-    yaml = pytest.importorskip("yaml")
     text = (ROOT / "monitoring/filebeat.yml").read_text(encoding="utf-8")
     processors = {
         name: value for step in yaml.safe_load(text)["processors"] for name, value in step.items()

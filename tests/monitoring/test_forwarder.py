@@ -207,6 +207,12 @@ def test_report_lines_give_their_figures_when_everything_is_kept(message: str) -
     assert json.loads(report.source)["report"] == REPORTED
 
 
+def test_a_report_line_with_a_figure_that_is_none_holds_up_no_other_line() -> None:
+    strange = REPORT.replace("211.71", "1.2.3")
+    report, _ = to_documents(log_data(strange, LINE), keep_all=True)
+    assert set(json.loads(report.source)["report"]) == set(REPORTED) - {"init_ms"}
+
+
 @pytest.mark.parametrize(
     "fields",
     [

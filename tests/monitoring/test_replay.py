@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from botocore.exceptions import UnauthorizedSSOTokenError
 from pytest_httpserver import HTTPServer
 
 from commands.run import run_command
@@ -31,28 +33,36 @@ class Queue:
     """In the place of SQS: a message that was read is hidden until it is shown again.
 
     Attributes:
-        messages: Bodies by receipt handle; the handles are the ids too.
-        hidden: The receipt handles of those that cannot be read now.
+        messages: Bodies by id.
+        hidden: The ids of those that cannot be read now.
+        handles: The latest receipt handle by id, the only one to show a message again by.
     """
 
     def __init__(self, *lines: str) -> None:
         bodies = [json.dumps(encode(log_data(line))) for line in lines]
         self.messages = {str(number): body for number, body in enumerate(bodies)}
         self.hidden: set[str] = set()
+        self.handles: dict[str, str] = {}
 
     def receive_message(self, MaxNumberOfMessages: int, **rest: Any) -> Any:  # noqa: N803
-        shown = [handle for handle in self.messages if handle not in self.hidden]
+        shown = [identity for identity in self.messages if identity not in self.hidden]
         taken = shown[:MaxNumberOfMessages]
         self.hidden.update(taken)
+        self.handles |= {identity: f"{identity} {uuid4()}" for identity in taken}
         messages = [
-            {"MessageId": handle, "ReceiptHandle": handle, "Body": self.messages[handle]}
-            for handle in taken
+            {
+                "MessageId": identity,
+                "ReceiptHandle": self.handles[identity],
+                "Body": self.messages[identity],
+            }
+            for identity in taken
         ]
         return {"Messages": messages} if messages else {}
 
     def delete_message(self, ReceiptHandle: str, **rest: Any) -> None:  # noqa: N803
-        del self.messages[ReceiptHandle]
-        self.hidden.discard(ReceiptHandle)
+        identity = ReceiptHandle.split()[0]
+        del self.messages[identity]
+        self.hidden.discard(identity)
 
     def change_message_visibility_batch(
         self,
@@ -61,7 +71,8 @@ class Queue:
     ) -> None:
         assert 0 < len(Entries) <= 10
         assert {entry["VisibilityTimeout"] for entry in Entries} == {0}
-        self.hidden -= {entry["ReceiptHandle"] for entry in Entries}
+        given = {entry["ReceiptHandle"] for entry in Entries}
+        self.hidden -= {identity for identity, handle in self.handles.items() if handle in given}
 
     def get_queue_attributes(self, AttributeNames: list[str], **rest: Any) -> Any:  # noqa: N803
         return {"Attributes": {name: str(len(self.hidden)) for name in AttributeNames}}
@@ -87,9 +98,12 @@ def command(monkeypatch: pytest.MonkeyPatch, queue: Queue | None, *arguments: st
 
 
 @on_one_server
-def test_a_refused_letter_stays_and_the_others_are_delivered(server: Elastic) -> None:
+def test_a_refused_letter_stays_and_the_others_are_delivered(
+    server: Elastic, capsys: pytest.CaptureFixture[str]
+) -> None:
     queue = Queue(POISON, LINE, *[POISON] * 12)
     assert replay.replay(queue, QUEUE_URL, server) == {"delivered": 1, "refused": 13}
+    assert capsys.readouterr().out.startswith("still refused: 0: 1 documents refused: ")
 
     assert len(queue.messages) == 13
     assert queue.hidden == set()
@@ -133,18 +147,17 @@ def test_a_replay_whose_credentials_expire_says_what_it_delivered(
     server: Elastic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQS refuses them too: the letters are shown again once their time has passed."""
-    expired = pytest.importorskip("botocore.exceptions").UnauthorizedSSOTokenError
     signed: list[str] = []
 
     def sign(method: str, url: str, body: bytes) -> dict[str, str]:
         signed.append(url)
         with aws_errors():
             if len(signed) > 1:
-                raise expired
+                raise UnauthorizedSSOTokenError
         return {}
 
     def refuse(**request: Any) -> None:
-        raise expired
+        raise UnauthorizedSSOTokenError
 
     queue = Queue(LINE, LINE, LINE)
     monkeypatch.setattr(queue, "change_message_visibility_batch", refuse)
@@ -156,7 +169,7 @@ def test_a_replay_whose_credentials_expire_says_what_it_delivered(
 
 def test_a_letter_that_is_shown_again_is_read_once() -> None:
     queue = Queue(LINE)
-    batches = replay.receive(queue, QUEUE_URL)
+    batches = replay.receive(queue, QUEUE_URL, {})
     assert len(next(batches)) == 1
 
     # Its delivery took longer than it was hidden.
@@ -166,11 +179,26 @@ def test_a_letter_that_is_shown_again_is_read_once() -> None:
 
 def test_letters_that_are_shown_again_do_not_keep_back_those_behind_them() -> None:
     queue = Queue(*[LINE] * 25)
-    batches = replay.receive(queue, QUEUE_URL)
+    batches = replay.receive(queue, QUEUE_URL, {})
     first = next(batches)
 
     queue.hidden.clear()
     assert [len(batch) for batch in (first, *batches)] == [10, 10, 5]
+
+
+def test_a_letter_that_was_shown_twice_can_be_read_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its first receipt handle is worth nothing any more."""
+    queue = Queue(LINE)
+
+    def take_longer_than_it_is_hidden(message: replay.QueueMessage) -> str:
+        queue.hidden.clear()
+        return ""
+
+    monkeypatch.setattr(replay, "_reason", take_longer_than_it_is_hidden)
+    assert replay.show(queue, QUEUE_URL) == {"waiting": 1}
+    assert queue.hidden == set()
 
 
 def test_a_dry_run_reads_a_long_queue_to_its_end_and_leaves_it_to_others() -> None:
@@ -200,7 +228,6 @@ def test_a_queue_that_only_looks_empty_is_not_called_so(
 @pytest.fixture
 def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Take away all that this machine knows of AWS."""
-    pytest.importorskip("botocore")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):

@@ -155,6 +155,21 @@ def test_log_shows_commits_and_what_is_not_committed_yet(
     assert old.split()[2:] == ["00000000", "0.4000", "own"]
 
 
+def test_log_shows_the_versions_around_a_conflict_that_was_committed(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mcc in (0.40, None, 0.45):
+        if mcc is None:
+            (repo / POINTER).write_text("<<<<<<< HEAD\n")
+        else:
+            point_at(repo, mcc)
+        git(repo, "add", POINTER)
+        git(repo, "commit", "-q", "-m", "A model")
+
+    assert [version.pointer.facts.mcc for version in history(repo)] == [0.45, 0.40]
+    assert f"{POINTER} is damaged in commit" in capsys.readouterr().err
+
+
 def test_log_finds_the_pointer_in_a_folder_of_a_larger_repository(tmp_path: Path) -> None:
     folder = tmp_path / "larger" / "cola"
     (folder / "dvcfiles").mkdir(parents=True)
