@@ -26,6 +26,7 @@ from commands.files import replace_atomically, require_writable, sha256_of, writ
 from commands.run import exit_on_error, run_command
 from configs.schema import ExportConfig, Precision, as_config
 from corpus.format import OUT_OF_DOMAIN
+from errors import ConfigError
 from export import gates, model_file, packing, reference, variants
 from export.calibration import calibration_error_by_chance, expected_calibration_error
 from export.evaluation import EvaluationSet, prepare
@@ -49,7 +50,7 @@ def main(cfg: DictConfig) -> None:
     # The checkpoint's own corpus is read, unless the command line names another.
     task = HydraConfig.get().overrides.task
     overridden_keys = [override.split("=")[0].lstrip("+") for override in task]
-    data_keys = [key.removeprefix("data.") for key in overridden_keys if key.startswith("data.")]
+    data_keys = [key.split(".")[1] for key in overridden_keys if key.startswith("data.")]
 
     export(config.export, {key: getattr(config.data, key) for key in data_keys})
 
@@ -65,12 +66,14 @@ def export(config: ExportConfig, data_overrides: Mapping[str, object]) -> Export
         ExportError: A gate failed; both files then are what they were, as after any error.
         CheckpointError: The checkpoint is missing or damaged, or was just replaced.
         CorpusError: The corpus cannot be found, or has changed since the training run.
-        ConfigError: The folder of ``config.output`` cannot be written.
+        ConfigError: ``config.output`` is a folder, or cannot be written.
     """
     output = Path(config.output)
 
     # Refuse now what would only fail after minutes of measuring.
     require_writable(output.parent, f"export.output: {output.parent}")
+    if output.is_dir():
+        raise ConfigError(f"export.output: {output} is a folder; name a file in it")
 
     with replace_atomically(output) as temporary:
         report = make_model_file(config, data_overrides, temporary)

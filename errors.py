@@ -5,7 +5,7 @@ ColaError
 |-- CorpusError           a corpus that is missing or malformed
 |-- WeightsError          base weights that cannot be found or are not the expected ones
 |-- CheckpointError       a checkpoint, or its export's report, that is missing or damaged
-|-- Interrupted           the training run was stopped on request and can be resumed
+|-- Interrupted           a run that was stopped on request and can be resumed
 |-- ExportError           a model that did not pass an export gate
 |-- ModelFileError        a model.onnx that is missing, damaged or incomplete
 |-- InvalidText           (also a ValueError) a text that no prediction can be made for
@@ -17,8 +17,9 @@ ColaError
 `-- ElasticError          Elasticsearch or Kibana refused a request, or could not be reached
     `-- DeliveryError     log documents were not delivered in time
 
-A command reports each of them in one line and ends with exit code 2 (``commands/run.py``); a server
-answers with one. Standard library only: the forwarder's zip file holds this module.
+A command reports each of them in one line and ends with exit code 2, or 130 if it was interrupted
+(``commands/run.py``); a server answers with one. Standard library only: the forwarder's zip file
+holds this module.
 """
 
 
@@ -43,7 +44,7 @@ class CheckpointError(ColaError):
 
 
 class Interrupted(ColaError):
-    """The training run was stopped on request; the message says how to resume it."""
+    """A run that was stopped on request; the message says how to resume it."""
 
 
 class ExportError(ColaError):

@@ -128,7 +128,7 @@ def fitted_calibration(checkpoint: Path, sha256: str) -> Calibration:
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"{report} is damaged ({reason}); delete it, or export again"
-        ) from error
+        ) from None
 
 
 if __name__ == "__main__":

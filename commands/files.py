@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,13 +34,12 @@ def require_writable(folder: Path, setting: str) -> None:
     Raises:
         ConfigError: The folder cannot be made, or no file can be written in it.
     """
-    probe = folder / f".writable-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise ConfigError(f"{setting} cannot be written ({error.strerror}); set another") from error
+        raise ConfigError(f"{setting} cannot be written ({error.strerror}); set another") from None
 
 
 @contextmanager

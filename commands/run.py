@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
-from errors import ColaError, Interrupted
+from errors import ColaError, ConfigError, Interrupted
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -46,6 +46,7 @@ def run_command(main: Callable[[], object]) -> None:
     os.environ |= {"HYDRA_FULL_ERROR": "1", _MARK: "1"}
     try:
         main()
+        write_out()
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -75,6 +76,26 @@ def _print_any_character() -> None:
     r"""Let standard output write what its encoding lacks: in ASCII, ``é`` as ``\xe9``."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def write_out(text: str = "") -> None:
+    """Write a text, and what standard output still holds; end the process if nobody reads it.
+
+    At the exit it would be too late to say what is wrong.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        # What is left goes nowhere, or Python would try once more at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+        # The reader has seen enough, as in `| head`.
+        if isinstance(error, BrokenPipeError):
+            sys.exit()
+        raise ConfigError(f"standard output: {error.strerror}") from None
 
 
 def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result | Exception]:

@@ -47,16 +47,17 @@ def load_checkpoint(path: str | Path) -> ColaModel:
 
         # An older checkpoint has no offset.
         model.load_state_dict({"offset": torch.zeros(2), **checkpoint["state_dict"]})
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         raise CheckpointError(
             f"there is no checkpoint {path}; run `make train` to make one"
-        ) from error
+        ) from None
     except Exception as error:
-        # torch and transformers raise errors of many kinds for what is damaged.
+        # torch and transformers raise errors of many kinds for what is damaged. Their messages do
+        # not help: they tell how to load what one trusts, or list all weights of another network.
         raise CheckpointError(
             f"{path} is not a checkpoint of train.py ({type(error).__name__}); "
             "run `make train` to make one"
-        ) from error
+        ) from None
 
     _fold_offset(model)
     return model.eval()

@@ -13,7 +13,7 @@ that cannot be predicted gives `{"text": ..., "error": ...}`.
 import argparse
 from collections.abc import Callable
 
-from prediction.printing import discard_output, show
+from prediction.printing import show
 from prediction.stream import Stream
 from prediction.types import TextPredictor
 
@@ -30,16 +30,12 @@ def main(open_predictor: Callable[[str], TextPredictor], doc: str, default_model
         ColaError: A file cannot be used, or a sentence given as an argument cannot be predicted.
     """
     options = parse_arguments(doc, default_model)
-    try:
-        predictor = open_predictor(options.model)
-        if options.input:
-            Stream(predictor, options.input, options.output, options.resume, options.json).run()
-        else:
-            predictions = predictor.predict_many(options.sentences)
-            show([prediction.as_dict() for prediction in predictions], options.json)
-    except BrokenPipeError:
-        # The reader has seen enough, as in `| head`.
-        discard_output()
+    predictor = open_predictor(options.model)
+    if options.input:
+        Stream(predictor, options.input, options.output, options.resume, options.json).run()
+    else:
+        predictions = predictor.predict_many(options.sentences)
+        show([prediction.as_dict() for prediction in predictions], options.json)
 
 
 def parse_arguments(doc: str, default_model: str) -> argparse.Namespace:

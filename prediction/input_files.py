@@ -12,8 +12,8 @@ from errors import ConfigError
 
 SUFFIXES = (".txt", ".jsonl", ".csv")
 
-# Of a line, and of a field of a .csv file, so that no file is read into memory as one of them. Only
-# a sentence's first tokens are read, however long it is.
+# Of a line, and of a field of a .csv file, which may have many lines, so that no file is read into
+# memory as one of them. Only a sentence's first tokens are read, however long it is.
 MAX_CHARACTERS = 1_000_000
 
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -61,39 +61,39 @@ def read_records(file: IO[str], source: str) -> Iterator[str]:
         if file.buffer.peek(2)[:2] in UTF_16_MARKS:  # type: ignore[attr-defined]
             raise ConfigError(f"--input {source}: is UTF-16; save it as UTF-8")
 
+        lines = _read_lines(file, source)
         if suffix == ".csv":
-            yield from _read_csv(file, source)
+            yield from _read_csv(lines, source)
         elif suffix == ".jsonl":
-            for line, where in _read_lines(file, source):
-                yield _read_json(line, where)
+            for number, line in enumerate(lines, 1):
+                yield _read_json(line.rstrip("\r\n"), f"--input {source}, line {number}")
         else:
-            for line, _ in _read_lines(file, source):
-                yield line
+            for line in lines:
+                yield line.rstrip("\r\n")
     except OSError as error:
         raise ConfigError(f"--input {source}: {error.strerror}") from None
 
 
-def _read_lines(file: IO[str], source: str) -> Iterator[tuple[str, str]]:
-    """Yield each line without its end, and where it is."""
+def _read_lines(file: IO[str], source: str) -> Iterator[str]:
+    """Yield each line with its end; refuse one that is too long without reading it to its end."""
     for number in itertools.count(1):
-        where = f"--input {source}, line {number}"
-
         # With room for its end, and one character more.
         line = file.readline(MAX_CHARACTERS + 3)
         if not line:
             return
 
-        text = line.rstrip("\r\n")
-        if len(text) > MAX_CHARACTERS:
-            raise ConfigError(f"{where}: more than {MAX_CHARACTERS:,} characters")
-        yield text, where
+        if len(line.rstrip("\r\n")) > MAX_CHARACTERS:
+            raise ConfigError(
+                f"--input {source}, line {number}: more than {MAX_CHARACTERS:,} characters"
+            )
+        yield line
 
 
-def _read_csv(file: IO[str], source: str) -> Iterator[str]:
+def _read_csv(lines: Iterator[str], source: str) -> Iterator[str]:
     csv.field_size_limit(MAX_CHARACTERS)
 
     # Strict, because a quote that is not closed makes one sentence of all that follows it.
-    rows = csv.reader(file, strict=True)
+    rows = csv.reader(lines, strict=True)
     line = 1
     try:
         columns = next(rows, [])

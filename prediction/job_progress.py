@@ -1,5 +1,6 @@
 """How far the job on Parquet files is, on standard error."""
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ class Done:
 
 
 class Progress:
-    """A bar on a terminal, else a line every few seconds.
+    """A bar on a terminal, where there is room for it; else a line every few seconds.
 
     Args:
         total: Rows that are to be predicted.
@@ -62,8 +63,11 @@ class Progress:
             line += ": waiting for a free core, or for the first part"
 
         if self._is_terminal:
-            bar = "#" * round(PROGRESS_WIDTH * share)
-            print(f"\r\033[K[{bar:{PROGRESS_WIDTH}}] {line} ", end="", file=sys.stderr, flush=True)
+            bar = f"[{'#' * round(PROGRESS_WIDTH * share):{PROGRESS_WIDTH}}] "
+            # What the terminal breaks into two lines could not be wiped.
+            if len(bar + line) + 1 >= shutil.get_terminal_size().columns:
+                bar = ""
+            print(f"\r\033[K{bar}{line} ", end="", file=sys.stderr, flush=True)
         elif now - self._last_line >= PROGRESS_SECONDS:
             self._last_line = now
             print(line, file=sys.stderr, flush=True)

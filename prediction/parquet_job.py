@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pyarrow
@@ -147,7 +147,7 @@ def prepare_output(job: Job, source: Input, resume: bool) -> list[Part]:
         "column": job.column,
         "model": job.model_version,
         "files": source.bytes_of_files,
-        "parts": [list(asdict(part).values())[1:] for part in source.parts],
+        "parts": [[part.file, part.row_group, part.first_row, part.rows] for part in source.parts],
     }
     try:
         filesystem, folder = locate(job.output)

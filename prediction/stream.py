@@ -86,7 +86,8 @@ class Stream:
             with path.open("a", encoding="utf-8") as output:
                 if not lock(output):
                     raise ConfigError(f"--output {path}: another run is writing it")
-                if output.tell():
+                # Not `tell`, which does not know what another run wrote before the lock.
+                if path.stat().st_size:
                     records = self._remaining(path, records)
 
                 for answers in self._answers(records, file):

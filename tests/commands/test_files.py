@@ -66,8 +66,13 @@ def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_refused_by_its_setting(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"models_dir=here cannot be written .*; set another"):
+    with pytest.raises(
+        ConfigError, match=r"models_dir=here cannot be written .*; set another"
+    ) as caught:
         require_writable(tmp_path / "file" / "folder", "models_dir=here")
+
+    # The cause, which the message has already, would be printed again.
+    assert caught.value.__cause__ is None
 
 
 def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:

@@ -14,6 +14,11 @@ from commands.run import exit_on_error, run_command
 from errors import ConfigError, Interrupted
 from tests.helpers.paths import ROOT
 
+PRINT = "from commands.run import run_command; run_command(lambda: print('a line'))"
+
+# As a person's Python writes: what is left is written at the exit.
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
+
 
 def interrupt_as_lightning_does() -> None:
     try:
@@ -129,6 +134,35 @@ run_command(main)
     command = ["sh", "-c", '"$0" -c "$1" "$2" >&-', sys.executable, script, str(path)]
     subprocess.run(command, cwd=ROOT, check=True)
     assert path.read_text() == ""
+
+
+def test_a_disk_that_is_full_at_the_last_line_is_said_in_one_line(tmp_path: Path) -> None:
+    # A limit on the size of files stands in for the end of the disk.
+    command = ["sh", "-c", 'ulimit -f 0; exec "$0" -c "$1" > "$2"', sys.executable, PRINT]
+    done = subprocess.run(
+        [*command, str(tmp_path / "file")],
+        cwd=ROOT,
+        env=BUFFERED,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, "error: standard output: File too large\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINT],
+            cwd=ROOT,
+            env=BUFFERED,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_character_that_the_terminal_lacks_is_no_stack_trace() -> None:

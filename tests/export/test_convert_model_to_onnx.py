@@ -382,8 +382,11 @@ def test_a_checkpoint_of_nobody_is_refused(
     path = tmp_path / "other.ckpt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="other.ckpt"):
+    with pytest.raises(CheckpointError, match="other.ckpt") as refusal:
         attempt(checkpoint=str(path))
+
+    # The cause would be printed, too: torch's advice on files that one trusts.
+    assert refusal.value.__cause__ is None
 
 
 def test_a_folder_that_cannot_be_written_is_named(attempt: Export, tmp_path: Path) -> None:
@@ -392,9 +395,18 @@ def test_a_folder_that_cannot_be_written_is_named(attempt: Export, tmp_path: Pat
         attempt(output=str(tmp_path / "file" / "model.onnx"))
 
 
-def test_the_command_reports_an_error_in_one_line(run: Callable[..., Any]) -> None:
-    result = run("convert_model_to_onnx.py", "export.checkpoint=nowhere.ckpt")
+def test_an_output_that_is_a_folder_is_refused_before_anything_is_measured(
+    attempt: Export, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"export.output: .* is a folder; name a file in it"):
+        attempt(output=str(tmp_path))
+    assert_untouched(tmp_path)
+
+
+@pytest.mark.parametrize("override", ["data.path=nowhere", "data.sources.0=own"])
+def test_the_command_reports_an_error_in_one_line(run: Callable[..., Any], override: str) -> None:
+    result = run("convert_model_to_onnx.py", "export.checkpoint=nowhere.ckpt", override)
 
     assert result.returncode == 2
-    assert "error: there is no checkpoint nowhere.ckpt" in result.stderr
-    assert "Traceback" not in result.stderr
+    message = "error: there is no checkpoint nowhere.ckpt; run `make train` to make one\n"
+    assert result.stderr == message

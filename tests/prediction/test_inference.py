@@ -112,8 +112,11 @@ def test_a_calibration_that_no_export_writes_is_refused(
 @pytest.mark.parametrize("content", ["{", "", "[]", "{}", '{"lineage": null}', '{"lineage": {}}'])
 def test_a_damaged_report_is_named(checkpoint: Path, content: str) -> None:
     refusal = pytest.raises(CheckpointError, match=r"export_report.json .*delete it, or export")
-    with report_of(checkpoint, content), refusal:
+    with report_of(checkpoint, content), refusal as caught:
         ColaPredictor(checkpoint)
+
+    # The cause, which the message has already, would be printed again.
+    assert caught.value.__cause__ is None
 
 
 @contextmanager

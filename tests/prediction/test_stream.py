@@ -108,17 +108,24 @@ def test_an_output_is_continued_by_its_own_model_only(tmp_path: Path, kept: int)
     assert written == ["", *SENTENCES]
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.txt", "1234567890\n12345678901\n"),
+        ("in.jsonl", '"12345678"\n"123456789"\n'),
+        ("in.csv", "sentence,b\n12345678,9\n1,2,3,4,5,6\n"),
+    ],
+)
 def test_a_file_that_is_one_endless_line_is_not_read_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str
 ) -> None:
     monkeypatch.setattr(input_files, "MAX_CHARACTERS", 10)
-    source = tmp_path / f"in{suffix}"
-    source.write_text('"12345678"\n"123456789"\n')
+    source = tmp_path / name
+    source.write_text(content)
     with open_input(str(source)) as file:
         records = read_records(file, str(source))
         assert "12345678" in next(records)
-        with pytest.raises(ConfigError, match="line 2: more than 10 characters"):
+        with pytest.raises(ConfigError, match=r"line \d: more than 10 characters"):
             next(records)
 
 
@@ -135,6 +142,22 @@ def test_an_output_that_another_run_still_writes_is_left_to_it(tmp_path: Path) -
     Stream(Impatient(), str(source), str(output)).run()
     written = [json.loads(line)["text"] for line in output.read_text().splitlines()]
     assert written == SENTENCES
+
+
+def test_what_another_run_wrote_before_it_gave_up_the_lock_is_not_overlooked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("The cat sleeps.\n")
+
+    def lock_at_last(file: object) -> bool:
+        output.write_text("its answers\n")
+        return True
+
+    monkeypatch.setattr(stream, "lock", lock_at_last)
+    with pytest.raises(ConfigError, match="exists: continue it with --resume"):
+        Stream(MovedPredictor(), str(source), str(output)).run()
+    assert output.read_text() == "its answers\n"
 
 
 @pytest.mark.parametrize(
