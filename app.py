@@ -124,7 +124,8 @@ def serve_with_workers(load: Callable[[], Predictor], settings: Settings) -> Non
 def allow_connections(count: int) -> None:
     """Raise the process's limit of open files to what so many connections need, if it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + RESERVED_FILES
+    # Each may be sent a file, which is open until its client has read it.
+    wanted = 2 * count + RESERVED_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

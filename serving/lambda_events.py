@@ -6,7 +6,6 @@ docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integratio
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ class GatewayRequest:
         )
 
     def read_body(self, limit: int) -> bytes | str:
-        """Return the body, of at most ``limit`` characters as it came.
+        """Return the body: at most ``limit`` characters, or bytes if it came as base64.
 
         Raises:
             RequestError: It is too large, or neither text nor base64.
@@ -85,16 +84,18 @@ class GatewayRequest:
             return ""
         if not isinstance(self.body, str):
             raise RequestError(400, "invalid_json", "the event's body is not a string")
-        if len(self.body) > limit:
-            raise RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
-        if not self.is_base64:
-            return self.body
 
-        try:
-            return base64.b64decode(self.body, validate=True)
-        except (binascii.Error, ValueError):
-            message = "the event's body is not base64"
-            raise RequestError(400, "invalid_base64", message) from None
+        body: bytes | str = self.body
+        if self.is_base64:
+            try:
+                body = base64.b64decode(self.body, validate=True)
+            except ValueError:
+                message = "the event's body is not base64"
+                raise RequestError(400, "invalid_base64", message) from None
+
+        if len(body) > limit:
+            raise RequestError(413, "body_too_large", BODY_TOO_LARGE.format(limit))
+        return body
 
 
 def proposed_request_id(event: Any) -> str | None:

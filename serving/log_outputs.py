@@ -6,6 +6,7 @@ import logging.handlers
 import os
 import select
 import sys
+import time
 from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
@@ -41,26 +42,21 @@ class Output:
         """Hold whole lines until ``flush`` sends them."""
         self._unsent += data
 
-    def clear(self) -> int:
-        """Forget what was not sent; return how many lines that were."""
-        lines = self._unsent.count(b"\n")
-        self._unsent.clear()
-        self._has_dropped_rest = self._is_within_line
-        return lines
-
     def flush(self, seconds: float | None) -> None:
-        """Send what is unsent; give up for now after ``seconds`` without progress.
+        """Send what is unsent, waiting for the reader for at most ``seconds`` in all.
 
         A pipe that is ready takes at least ``PIPE_BUF`` bytes (pipe(7)), so that a write of as
         many never blocks.
         """
-        timeout = None if seconds is None else seconds * 1000
+        deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            while self._unsent and self._poll.poll(timeout):
+            while self._unsent and self._poll.poll(_milliseconds_until(deadline)):
                 with contextlib.suppress(BlockingIOError):
                     self._send()
         except OSError as error:
-            self._lose(self.clear(), f"standard output: {error.strerror}")
+            self._lose(self._unsent.count(b"\n"), f"standard output: {error.strerror}")
+            self._unsent.clear()
+            self._has_dropped_rest = self._is_within_line
 
     def _send(self) -> None:
         # A line was cut short: the next one must not be glued to it.
@@ -144,6 +140,10 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
             if file.read(1) != b"\n":
                 stream.write("\n")
         return stream
+
+
+def _milliseconds_until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
 
 
 def say(message: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from serving.log_outputs import Output, RotatedFile, say
 
-# Bytes that may wait in memory for the thread and for a slow reader.
+# Bytes that may wait in memory for the thread, and as many again for a slow reader.
 MAX_HELD_BYTES = 32_000_000
 
 # The size of the pieces in which lines are made and written, however large a request was.
@@ -90,12 +90,11 @@ class LineWriter:
             return
 
         with self._changed:
-            held = self._held_bytes + self._output.unsent_bytes
-
             # The largest request may be larger than that: by itself, it is taken.
+            held = self._held_bytes
             is_full = held > 0 and held + batch.size > MAX_HELD_BYTES
             if is_full or self._close_at is not None:
-                self._lose(batch.count, "the reader of standard output is too slow")
+                self._lose(batch.count, "they come faster than they can be written")
                 return
 
             # A thread that gathers lines is not woken for each.
@@ -171,18 +170,25 @@ class LineWriter:
                 self._lose(batch.count - made, repr(error))
 
     def _emit(self, lines: list[str]) -> None:
+        """Write lines to the file, and to standard output as far as its reader keeps up."""
         text = "".join(lines)
         if self._file:
             self._file.write_lines(text)
-        self._output.write(text.encode("ascii", "backslashreplace"))
+
+        data = text.encode("ascii", "backslashreplace")
+        if not self._has_room_for(data):
+            self._output.flush(READER_SECONDS)
+        if not self._has_room_for(data):
+            self._lose(text.count("\n"), "the reader of standard output is too slow")
+            return
+
+        self._output.write(data)
         self._output.flush(0 if self._thread else None)
 
-        # What has been made counts as held, too: lines may be made sooner than they are read. Those
-        # of a reader that has stopped are lost.
-        if self._output.unsent_bytes > MAX_HELD_BYTES:
-            self._output.flush(READER_SECONDS)
-        if self._output.unsent_bytes > MAX_HELD_BYTES:
-            self._lose(self._output.clear(), "the reader of standard output is too slow")
+    def _has_room_for(self, data: bytes) -> bool:
+        """Return whether so much more may wait for the reader; by itself, anything may."""
+        unsent = self._output.unsent_bytes
+        return unsent == 0 or unsent + len(data) <= MAX_HELD_BYTES
 
     def _lose(self, count: int, reason: str) -> None:
         self.dropped += count

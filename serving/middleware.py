@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import RequestError
-from serving.messages import UNAUTHORIZED, choose_request_id, knows_key
+from serving.messages import NOT_FOUND, UNAUTHORIZED, choose_request_id, knows_key
 from serving.refusals import Refusal, answer_error
 from serving.service import Service
 from serving.settings import Settings
@@ -114,6 +114,11 @@ class RequestMiddleware:
 
     def _refuse(self, path: str, headers: dict[bytes, bytes]) -> RequestError | None:
         """Return why a request is not passed on, if it is not."""
+        # Starlette would answer it like the path without the line feed, which is the one that is
+        # protected.
+        if path.endswith("\n"):
+            return RequestError(404, "not_found", NOT_FOUND)
+
         if self._hosts and path not in BY_ANY_NAME:
             host = headers.get(b"host", b"").decode("latin-1").lower()
             if PORT.sub("", host) not in self._hosts:

@@ -21,10 +21,10 @@ from typing import Any
 from prediction.types import ModelInfo, Prediction
 from serving.log_writer import Batch, LineWriter
 
-# Statuses that are counted in the metrics but not logged: scanners ask for pages that do not exist,
-# clients without a key and foreign web pages for those that do, and a line for each would push the
-# predictions out.
-NOT_LOGGED = (401, 403, 404, 405)
+# Refusals that are counted in the metrics but not logged: scanners ask for pages that do not exist
+# and by the address alone, clients without a key and foreign web pages for pages that do, and a
+# line for each would push the predictions out.
+NOT_LOGGED = ("unauthorized", "cross_site", "not_found", "method_not_allowed", "invalid_host")
 
 # Characters of a text in the log; a longer one is cut there, never in the prediction. CloudWatch
 # takes lines of 256 KB, and a character outside Unicode's first plane has 12 bytes in ASCII JSON.
@@ -112,7 +112,7 @@ class PredictionLog:
 
         Without ``LOG_TEXT=full`` the message is left out: it may quote the client.
         """
-        if status in NOT_LOGGED:
+        if code in NOT_LOGGED:
             return
 
         error = {"code": code, "message": message if self._text_mode == "full" else None}

@@ -122,10 +122,12 @@ function set(value) {
 }
 
 async function keep() {
-  clearTimeout(timer);
   const sentences = lines();
   if (!sentences.length) { text.focus(); return; }
   if (sentences.length > 1) {
+    // What is shown may be an earlier text's; and a preview to come would hide the answer.
+    clearTimeout(timer);
+    preview();
     const answer = await ask("/predict", { sentences });
     if (answer) showMany(answer.predictions);
     return;

@@ -404,9 +404,6 @@ def test_the_log_file_has_a_line_for_each_prediction(tmp_path):
     assert all(0 < record["latency_ms"] < 10_000 for record in records)
 
 
-# Under load
-
-
 def test_refused_and_failed_requests_are_in_the_log_and_scans_are_not(tmp_path):
     path = tmp_path / "predictions.jsonl"
     fake = FakePredictor()
@@ -428,6 +425,9 @@ def test_refused_and_failed_requests_are_in_the_log_and_scans_are_not(tmp_path):
     ]
     assert {record["event"] for record in records} == {"error"}
     assert "r-500" in records[1]["error"]["message"]
+
+
+# Under load
 
 
 def test_past_the_queue_503_at_once_with_retry_after(monkeypatch):

@@ -36,10 +36,24 @@ def client():
 # Names, methods, policies
 
 
+@pytest.mark.parametrize("path", ["/predict%0A?text=a", "/model%0A", "/health%0A"])
+def test_a_line_feed_behind_a_path_leads_past_no_check(path):
+    with serving(replace(SMALL, api_key="s3cret")) as (client, _):
+        assert error_of(client.get(path), 404)["code"] == "not_found"
+
+
 @pytest.mark.parametrize("host", ["attacker.example", "127.0.0.1.attacker.example", ""])
 def test_a_local_service_answers_to_its_own_names_only(client, host):
     response = client.get("/predict?text=a", headers={"host": host})
     assert error_of(response, 400)["code"] == "invalid_host"
+
+
+def test_scanners_that_know_the_address_only_leave_no_line(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    with serving(replace(SMALL, log_file=path, allowed_hosts=("cola.example",))) as (client, _):
+        for page in ("/", "/predict?text=a"):
+            assert error_of(client.get(page), 400)["code"] == "invalid_host"
+    assert path.read_text() == ""
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000", "LocalHost"])

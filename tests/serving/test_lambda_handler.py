@@ -116,6 +116,10 @@ def through_gateway(body, **more):
     }
 
 
+def in_base64(body):
+    return through_gateway(base64.b64encode(body).decode(), isBase64Encoded=True)
+
+
 @pytest.mark.parametrize(
     ("event", "status", "code"),
     [
@@ -124,17 +128,14 @@ def through_gateway(body, **more):
         (through_gateway({"sentence": "parsed"}), 400, "invalid_json"),
         (through_gateway("%%%", isBase64Encoded=True), 400, "invalid_base64"),
         (through_gateway("\ud800", isBase64Encoded=True), 400, "invalid_base64"),
-        (
-            through_gateway(base64.b64encode(b"\xff").decode(), isBase64Encoded=True),
-            400,
-            "invalid_json",
-        ),
+        (in_base64(b"\xff"), 400, "invalid_json"),
         (through_gateway('{"sentence": " "}'), 422, "invalid_text"),
         (through_gateway('{"sentences": ["a", ""]}'), 422, "invalid_text"),
         (through_gateway('{"sentences": []}'), 422, "invalid_body"),
         (through_gateway(json.dumps({"sentences": ["x"] * 1025})), 422, "too_many_sentences"),
         (through_gateway(json.dumps({"sentence": "x" * 10_001})), 422, "text_too_long"),
         (through_gateway("x" * 2_097_153), 413, "body_too_large"),
+        (in_base64(b"x" * 2_097_153), 413, "body_too_large"),
         (through_gateway(json.dumps(CYRILLIC, ensure_ascii=False)), 413, "answer_too_large"),
         (through_gateway('{"sentence": "explode"}'), 500, "internal"),
         (through_gateway('{"sentence": "a"}', rawPath="/admin"), 404, "not_found"),
@@ -154,6 +155,12 @@ def test_what_cannot_be_answered_gets_the_apis_status_and_error(event, status, c
     ]
     assert logged == ([] if status in (401, 404, 405) else [(status, code)])
     assert "prediction" not in [line["event"] for line in lines()]
+
+
+def test_a_body_in_base64_may_be_as_large_as_any_other(function):
+    handler, _ = function
+    body = b'{"sentence": "a"}'.ljust(Settings().max_body_bytes)
+    assert handler(in_base64(body), CONTEXT)["statusCode"] == 200
 
 
 def test_the_first_unusable_sentence_is_named(function):

@@ -85,6 +85,18 @@ def test_typing_shows_label_score_and_words(page):
     )
 
 
+def test_enter_right_behind_the_last_letter_leaves_no_older_answer(page):
+    answer(page)
+    page.locator("#text").press_sequentially(" Really")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator("#words")).to_have_text(f"{SENTENCE} Really")
+
+    page.fill("#text", "One here.\nTwo here.")
+    page.click("#submit")
+    sync_api.expect(page.locator("#many li")).to_have_count(2)
+    sync_api.expect(page.locator("#verdict")).to_be_hidden()
+
+
 def test_no_part_is_cut_off_or_wider_than_the_screen(page):
     answer(page)
     page.keyboard.press("Enter")

@@ -45,9 +45,9 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_limit_of_open_files_is_raised_for_all_connections() -> None:
+def test_the_limit_of_open_files_is_raised_for_all_connections_and_a_file_for_each() -> None:
     done = run(ROOM)
-    assert done.stdout == "400\n", done.stderr
+    assert done.stdout == "700\n", done.stderr
 
 
 def test_a_model_that_cannot_predict_is_not_served() -> None:
