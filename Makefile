@@ -135,7 +135,7 @@ model-push model-pull: model-%: $(VENV)/.train  ## copy the model to or from the
 model-log model-compare: model-%: $(VENV)/.train  ## list the versions; compare the new model with the current one
 	@$(BIN)/python -m registry $*
 
-model-promote: $(VENV)/.train  ## make the pipeline's candidate models/model.onnx, unless it is worse
+model-promote: $(VENV)/.train  ## make the pipeline's candidate models/model.onnx and push it, unless worse
 	REMOTE=$(REMOTE) $(BIN)/python -m registry promote
 
 # Lambda refuses an image index, which BuildKit makes to attach attestations.
@@ -144,7 +144,7 @@ images:  ## build the two Docker images, cola:api and cola:lambda
 	docker build --target api -t $(IMAGE):api .
 	docker build --target lambda -t $(IMAGE):lambda .
 
-deploy: $(VENV)/.train images  ## build the image, create or update the stack, release
+deploy: $(VENV)/.train images  ## build the images, create or update the stack, release
 	$(BIN)/python -m infra.deploy up --image $(IMAGE):lambda $(PARAMETERS)
 
 destroy: $(VENV)/.train  ## delete the stack; the model store stays
@@ -185,7 +185,7 @@ format: $(VENV)/.dev  ## let ruff fix and format what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(VENV)/.train  ## fill the README's table from benchmarks/results/
+readme: $(VENV)/.train  ## fill the documents' tables and samples from benchmarks/results/
 	$(BIN)/python -m benchmarks.fill_readme
 
 # Every package of an image, and of the workflows' jobs with a token for AWS, with the hashes of its

@@ -7,9 +7,9 @@ Reads models/best-checkpoint.ckpt and the corpus that it was validated on; write
 and models/export_report.json. The model file holds all that a predictor needs: graph, tokenizer,
 labels, limits, lineage, reference distributions.
 
-Corpus and settings are those that the checkpoint recorded, unless a ``data.`` override says
-otherwise (``data.path=path/to/cola`` validates on that folder). The old file is replaced only when
-the new one has passed every gate; a gate that fails says which one it is, and by how much.
+The corpus is the one that the checkpoint recorded, unless a ``data.`` override names another
+(``data.path=path/to/cola`` validates on that folder). The old file is replaced only when the new
+one has passed every gate; a gate that fails says which one it is, and by how much.
 """
 
 from collections.abc import Mapping

@@ -87,8 +87,7 @@ class DataModule(pl.LightningDataModule):
 
         self.validation_examples = self.encoder.encode(self.corpus.validation)
 
-        # Sentences that the pretext task breaks, and those that it takes as unacceptable as they
-        # are.
+        # The pretext task breaks acceptable sentences, and takes unacceptable ones as they are.
         written = pretext_sentences(for_own_corpus=self._is_own)
         everything = [*self.corpus.splits[TRAIN], *written]
         self.acceptable = [row for row in everything if row.label == 1]
@@ -130,7 +129,8 @@ class DataModule(pl.LightningDataModule):
         """Return the sentences of an epoch after the pretext task; ``rng`` draws a part of them."""
         rehearsed = rng.sample(self.to_rehearse, len(self.to_rehearse) // REHEARSED_ONE_IN)
 
-        # The corpus comes first: WorstDirections is indexed by a sentence's position.
+        # The corpus comes first: WorstDirections goes by a sentence's position. A rehearsed one may
+        # get the direction of another of its length, which had its position in an earlier epoch.
         return [*self.corpus.splits[TRAIN], *rehearsed]
 
     def _with_names(self, sentences: Sequence[Sentence], rng: Random) -> list[Sentence]:

@@ -1,7 +1,8 @@
 """Chapter 7: serve the model as an AWS Lambda function, behind API Gateway or alone.
 
     python -m awslambdaric lambda_handler.lambda_handler     # what the image runs; docs/07
-    aws lambda invoke --function-name cola --payload '{"sentence": "The boy is sitting."}' out.json
+    echo '{"sentence": "The boy is sitting."}' > event.json
+    aws lambda invoke --function-name cola:live --payload fileb://event.json out.json
 
 Loads models/model.onnx (MODEL_PATH) when imported: that is what Lambda's init phase is for. Writes
 one JSON line per prediction or error to standard output, which Lambda passes on unchanged with

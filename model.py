@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from configs.schema import TrainingConfig
+from configs.training_schema import TrainingConfig
 from corpus.format import IN_DOMAIN, TRAIN
 from errors import CheckpointError, ConfigError
 from training.adversarial import WorstDirections

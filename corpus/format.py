@@ -58,7 +58,7 @@ def read_file(path: Path) -> list[Sentence]:
     except OSError as error:
         raise CorpusError(
             f"{path}: cannot be read ({error.strerror}); set data.path to a folder with it"
-        ) from error
+        ) from None
 
     # What follows the last newline is no row.
     if lines[-1] == b"":

@@ -59,26 +59,28 @@ class StopOnSignal(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Stop here if it was requested.
+        """Stop before this step if it was requested."""
+        self._stop_if_requested(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if it was requested in the last step, or in the validation after it."""
+        self._stop_if_requested(trainer)
+
+    def _stop_if_requested(self, trainer: pl.Trainer) -> None:
+        """Save and stop, here where Lightning's counters say exactly what has been done.
+
+        Lightning then gives the signals back to those who had them before.
 
         Raises:
             Interrupted: The run was stopped; the message says how to resume it.
         """
         # One process may have got the signal and another not: they must stop at the same step.
-        stop = trainer.strategy.reduce_boolean_decision(self.requested, all=False)
-
-        # Saved before a step, where Lightning's progress counters say exactly what has been done.
-        if stop:
+        if trainer.strategy.reduce_boolean_decision(self.requested, all=False):
             trainer.save_checkpoint(self.path)
             raise Interrupted(
                 f"stopped at step {trainer.global_step}; continue with the same command and "
                 f"training.resume={self.path}"
             )
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the signals to Python again."""
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class StopWithoutProgress(EarlyStopping):

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from corpus.format import Sentence
 from errors import CheckpointError, ConfigError, CorpusError
 from training.metrics import evaluate, logged
+from training.provenance import Provenance
 
 
 def resume_folder(resume: str | None) -> Path | None:
@@ -30,13 +31,14 @@ def resume_folder(resume: str | None) -> Path | None:
     try:
         # Mapped, not read: the weights are not looked at.
         checkpoint = torch.load(resume, map_location="cpu", weights_only=True, mmap=True)
-        is_complete = "optimizer_states" in checkpoint
+        Provenance.from_json(checkpoint["cola"])
     except Exception as error:
         # torch raises errors of many kinds for a damaged file.
         raise CheckpointError(
-            f"training.resume={resume} is not a checkpoint; give a run's resume.ckpt"
-        ) from error
-    if not is_complete:
+            f"training.resume={resume} is not a checkpoint of train.py ({type(error).__name__}); "
+            "give a run's resume.ckpt"
+        ) from None
+    if "optimizer_states" not in checkpoint:
         raise CheckpointError(
             f"training.resume={resume} has the weights alone; give a run's resume.ckpt"
         )

@@ -53,7 +53,11 @@ class RankRuns(Callback):
             sys.exit(FAILED)
 
     def print_ranking(self) -> None:
-        """Print the table, and where the best checkpoint is."""
+        """Print the table, and where the best checkpoint is; nothing if no run has a report."""
+        # Of a grid of exports (``convert_model_to_onnx.py -m``), which ends here too, none has.
+        if all(report is None for _, report in self.runs):
+            return
+
         different = what_differs([overrides for overrides, _ in self.runs])
         ranked = sorted(enumerate(self.runs), key=lambda item: -_rank_value(item[1][1]))
         rows = [
@@ -64,8 +68,8 @@ class RankRuns(Callback):
         print_table(rows, self.HEADINGS)
 
         _, (_, best) = ranked[0]
-        if best is not None:
-            print(f"best: {short_path(best.checkpoint)}")
+        assert best is not None
+        print(f"best: {short_path(best.checkpoint)}")
 
 
 def what_differs(runs: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from configs.schema import Optimizer, TrainingConfig
+from configs.training_schema import Optimizer, TrainingConfig
 from training.schedule import Steps, rate_at
 
 

@@ -43,7 +43,7 @@ def draw(
     truth, scores = label.numpy(), probability.numpy()
     pictures: dict[str, Callable[[Axes], object]] = {
         "confusion_matrix": lambda axes: ConfusionMatrixDisplay.from_predictions(
-            truth, scores > 0.5, display_labels=LABELS, cmap="Blues", ax=axes
+            truth, scores > 0.5, labels=[0, 1], display_labels=LABELS, cmap="Blues", ax=axes
         ),
         "roc": lambda axes: RocCurveDisplay.from_predictions(
             truth, scores, plot_chance_level=True, ax=axes

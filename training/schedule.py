@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from configs.schema import Optimizer, TrainingConfig
+from configs.training_schema import Optimizer, TrainingConfig
 
 
 class Steps(NamedTuple):

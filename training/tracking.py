@@ -23,9 +23,12 @@ from training.validation import Validation
 INIT_TIMEOUT = 30
 """Seconds after which an unreachable W&B server is given up."""
 
+UPLOAD_TIMEOUT = 600
+"""Seconds at the end of a run after which the upload of the rest of it is given up."""
+
 
 def make_logger(config: Config, run_dir: Path) -> Logger | None:
-    """Return the logger that ``config.logger`` names, with the whole configuration recorded in it.
+    """Return the logger that ``config.logger`` names; W&B's has recorded the whole configuration.
 
     Raises:
         ConfigError: W&B's server does not answer, or W&B refuses a setting.
@@ -38,20 +41,27 @@ def make_logger(config: Config, run_dir: Path) -> Logger | None:
     # WANDB_MODE set by the user wins.
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if has_account() else "offline")
 
-    # `experiment` starts the run, and with it the connection.
+    # The first record starts the run, and with it the connection.
     try:
-        settings = wandb.Settings(mode=mode, init_timeout=INIT_TIMEOUT, silent=True, console="off")
+        settings = wandb.Settings(
+            mode=mode,
+            init_timeout=INIT_TIMEOUT,
+            finish_timeout=UPLOAD_TIMEOUT,
+            finish_timeout_raises=True,
+            silent=True,
+            console="off",
+        )
         logger = WandbLogger(
             save_dir=str(run_dir),
             project=config.logger.project,
             entity=config.logger.entity,
             settings=settings,
         )
-        logger.experiment.config.update(plain(config))
+        logger.log_hyperparams(plain(config))
     except wandb.errors.CommError as error:
         raise ConfigError(
             f"W&B does not answer ({error}); set WANDB_MODE=offline or logger=csv"
-        ) from error
+        ) from None
     except (wandb.errors.UsageError, ValidationError) as error:
         raise ConfigError(
             "W&B refuses logger.project, logger.entity or WANDB_MODE; set another, or logger=csv"
@@ -91,12 +101,16 @@ def has_account() -> bool:
 
 
 def finish(*, failed: bool) -> None:
-    """Close the W&B run, if there is one, and print how to upload it if it is offline."""
+    """Close the W&B run, if there is one, and print how to upload what W&B does not have yet."""
     if wandb.run is None:
         return
 
     folder, offline = Path(wandb.run.dir).parent, wandb.run.settings.mode == "offline"
-    wandb.finish(exit_code=1 if failed else 0)
+    try:
+        wandb.finish(exit_code=1 if failed else 0)
+    except TimeoutError:
+        print(f"W&B was too slow for the whole run; upload the rest with: wandb sync {folder}")
+        return
     if offline:
         print(f"W&B recorded offline; upload with: wandb sync {folder}")
 

@@ -107,7 +107,7 @@ def _dequantized(quantized: Path, sha256: str | None) -> Path:
             raise WeightsError(
                 f"{cache} cannot be written ({error.strerror or error}); set XDG_CACHE_HOME to a"
                 " folder for the weights of model.quantized, 0.3 GB"
-            ) from error
+            ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
@@ -159,6 +159,13 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         resolve(config), revision=config.revision or "main", split_special_tokens=True
     )
+
+    # Where there is none, transformers makes one that knows no word.
+    if len(tokenizer) == len(tokenizer.all_special_ids):
+        raise WeightsError(
+            f"model.name={config.name}: there is no tokenizer beside the weights; write it there "
+            "with its save_pretrained"
+        )
     return tokenizer
 
 
@@ -206,14 +213,16 @@ def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
 def _set_dropout(description: PretrainedConfig, config: ModelConfig) -> None:
     """Set the dropouts that the configuration names, by the names that each architecture uses."""
     hidden = {"hidden_dropout_prob", "dropout"}
+    head = {"classifier_dropout", "seq_classif_dropout"}
     attention = {"attention_probs_dropout_prob", "attention_dropout"}
 
     for value, names in (
-        (config.dropout, hidden | attention),
+        (config.dropout, hidden | head | attention),
         (config.attention_dropout, attention),
     ):
         for name in names:
-            if value is not None and hasattr(description, name):
+            # Without one of its own, a head has that of the hidden layers.
+            if value is not None and getattr(description, name, None) is not None:
                 setattr(description, name, value)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from configs.limits import LIMITS, require_limits
-from configs.schema import Config, ModelConfig, ProcessingConfig, TrainingConfig
+from configs.schema import Config, ModelConfig, ProcessingConfig
+from configs.training_schema import TrainingConfig
 from errors import ConfigError
 
 Compose = Callable[..., Config]

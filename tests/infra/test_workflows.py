@@ -262,6 +262,20 @@ def test_a_run_that_waits_to_train_does_not_give_way_to_a_later_one() -> None:
     }
 
 
+def test_every_choice_of_an_experiment_is_one() -> None:
+    workflow = _load("train.yaml")
+
+    # YAML reads the key `on` as true.
+    choice = workflow[True]["workflow_dispatch"]["inputs"]["experiment"]
+    experiments = {path.stem for path in (ROOT / "configs/experiment").glob("*.yaml")}
+    assert {choice["default"], *choice["options"]} <= experiments
+
+    # The calendar and the drift check choose none.
+    (step,) = (s for s in workflow["jobs"]["train"]["steps"] if s.get("name") == "Train")
+    assert step["env"]["EXPERIMENT"] == "${{ inputs.experiment || 'default' }}"
+    assert "default" in experiments
+
+
 def test_the_decision_to_retrain_knows_the_steps_that_refuse_a_model() -> None:
     """By their names: one it misses lets every drift check train the refused model again."""
     decision = (ROOT / ".github/retraining_is_due.sh").read_text()

@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 
 from configs.schema import Config
-from errors import CheckpointError
+from errors import CheckpointError, Interrupted
 from model import ColaModel
 from tests.helpers.untrained_model import build_model
 from training.callbacks import RunCheckpoint, StopOnSignal
@@ -120,8 +120,23 @@ def test_a_second_ctrl_c_stops_at_once(stop: Any) -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_after_training_the_signals_are_pythons_again(stop: Any) -> None:
-    stop.on_train_end(None, None)
-    with pytest.raises(KeyboardInterrupt):
+class Impatient(Scores):
+    """Gets Ctrl-C while its only epoch is validated."""
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        super().validation_step(batch, batch_idx)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_ctrl_c_in_the_last_validation_stops_the_run_too(compose: Compose, tmp_path: Path) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+
+    trainer = make_trainer(compose(), tmp_path, None, [])
+    batches: DataLoader[Tensor] = DataLoader([torch.zeros(1)])  # type: ignore[arg-type]
+    with pytest.raises(Interrupted, match="stopped at step 1"):
+        trainer.fit(Impatient(0.5), batches, batches)
+
+    assert (tmp_path / "resume.ckpt").is_file()
+    assert [signal.getsignal(number) for number in numbers] == before

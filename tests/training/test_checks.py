@@ -29,14 +29,17 @@ BOTH_LABELS = [Sentence("x", 1, "", "A boy sits."), Sentence("x", 0, "*", "A boy
 TWO_SPLITS = ["in_domain", "in_domain", "out_of_domain", "out_of_domain"]
 
 
-def test_a_file_without_the_state_of_a_run_is_not_resumed(tmp_path: Path) -> None:
+def test_a_file_without_the_state_of_a_run_is_not_resumed(compose: Compose, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# A text")
-    with pytest.raises(
-        CheckpointError, match=r"README.md is not a checkpoint; give a run's resume"
-    ):
-        resume_folder(str(tmp_path / "README.md"))
+    torch.save({"state_dict": {}, "optimizer_states": []}, tmp_path / "another_program_s.ckpt")
+    for name in ("README.md", "another_program_s.ckpt"):
+        with pytest.raises(
+            CheckpointError, match=rf"{name} is not a checkpoint of train.py; give a run's resume"
+        ):
+            resume_folder(str(tmp_path / name))
 
-    torch.save({"state_dict": {}}, tmp_path / "best.ckpt")
+    provenance = build_model(compose()).provenance.to_json()
+    torch.save({"state_dict": {}, "cola": provenance}, tmp_path / "best.ckpt")
     with pytest.raises(CheckpointError, match="has the weights alone"):
         resume_folder(str(tmp_path / "best.ckpt"))
 

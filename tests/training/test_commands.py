@@ -89,7 +89,10 @@ def test_two_processes_validate_every_sentence_once(
     # The pretext task, then two epochs of the corpus with frozen words: in the second, a process
     # knows the worst directions of the sentences that it has had in the first.
     default = ("training.pretext_epochs=1", "training.max_epochs=2", "training.freeze_words=true")
-    result = run("train.py", *quick, *two, *default, environment={"OMP_NUM_THREADS": "1"})
+
+    # With the default logger, which records in the first process alone.
+    arguments = (*quick, *two, *default, "logger=wandb")
+    result = run("train.py", *arguments, environment={"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
 
     report = json.loads((tmp_path / "models" / "training_report.json").read_text())

@@ -71,6 +71,18 @@ def test_the_ranking_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None
     assert lines[-1].startswith("best: runs/sweep_2026-11-24_08-42-13/2_lr=2e-5/")
 
 
+def test_a_grid_of_exports_has_nothing_to_rank(capsys: pytest.CaptureFixture[str]) -> None:
+    exported = SimpleNamespace(
+        status=SimpleNamespace(name="COMPLETED"), overrides=["export.precision=fp32"]
+    )
+    exported.return_value = None
+
+    ranking = RankRuns()
+    ranking.on_job_end(cast(Any, None), cast(Any, exported))
+    ranking.on_multirun_end(cast(Any, None))
+    assert capsys.readouterr().out == ""
+
+
 def test_ctrl_c_stops_a_grid_and_ranks_what_was_finished(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

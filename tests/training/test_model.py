@@ -1,30 +1,21 @@
-"""Optimizer groups, pretrained weights, and checkpoints that are refused."""
+"""Optimizer groups, adversarial training, and checkpoints that are refused."""
 
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import HfApi
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from configs.schema import Config
-from errors import CheckpointError, WeightsError
+from errors import CheckpointError
 from export.checkpoint import load_checkpoint
 from model import ColaModel
-from tests.helpers.paths import ROOT
 from tests.helpers.untrained_model import batch_of_three, build_model
-from training import weights
 from training.examples import Batch
 from training.optimization import parameter_groups
 
 Compose = Callable[..., Config]
-
-# Of nobody's model.
-COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
 def build(compose: Compose, *overrides: str) -> ColaModel:
@@ -124,133 +115,7 @@ def test_a_sentence_whose_length_changed_has_no_direction(compose: Compose) -> N
     assert directions.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 0, 0], abs=1e-2)
 
 
-# The network
-
-
-def test_dropout_of_the_configuration_reaches_the_network(compose: Compose) -> None:
-    module = build(compose, "model.dropout=0.25")
-    dropouts = {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)}
-    assert dropouts == {0.25}
-
-
-def test_attention_can_have_a_dropout_of_its_own(compose: Compose) -> None:
-    module = build(compose, "model.dropout=0.25", "model.attention_dropout=0.0")
-    assert module.network.config.hidden_dropout_prob == 0.25
-    assert module.network.config.attention_probs_dropout_prob == 0.0
-
-
-# Pretrained weights
-
-
-def test_pretrained_weights_come_from_the_installed_package(compose: Compose) -> None:
-    folder = Path(weights.resolve(compose("model=minilm").model))
-    assert (folder / "model.safetensors").is_file()
-
-
-def test_other_weights_than_expected_are_refused(compose: Compose) -> None:
-    with pytest.raises(WeightsError, match="not model.sha256=0000"):
-        weights.resolve(compose("model=minilm", "model.sha256='0000'").model)
-
-
-def test_a_local_folder_comes_first(compose: Compose, tmp_path: Path) -> None:
-    (tmp_path / "config.json").touch()
-    assert weights.resolve(compose("model=minilm", f"model.name={tmp_path}").model) == str(tmp_path)
-
-
-def test_a_model_that_nobody_has_is_an_error_that_says_what_to_do(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: Any, **options: Any) -> None:
-        raise ConnectionError
-
-    monkeypatch.setattr(HfApi, "model_info", refuse)
-    with pytest.raises(WeightsError, match="model=minilm") as error:
-        weights.resolve(
-            compose(
-                "model.name=nobody/has-this", "model.package=null", f"model.revision={COMMIT}"
-            ).model
-        )
-    assert "nobody/has-this" in str(error.value)
-
-
-@pytest.mark.parametrize("revision", ["null", "main", COMMIT[:12]])
-def test_the_hub_is_not_asked_for_what_may_change(compose: Compose, revision: str) -> None:
-    model = compose("model=mpnet", f"model.revision={revision}").model
-    with pytest.raises(WeightsError, match=rf"not model.revision={revision}; give the 40 digits"):
-        weights.resolve(model)
-
-
-def test_the_hub_is_asked_for_the_commit_of_the_configuration(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, str]] = []
-
-    def load(name: str, *, revision: str, **options: Any) -> torch.nn.Module:
-        asked.append((name, revision))
-        return torch.nn.Identity()
-
-    monkeypatch.setattr(weights, "_ask_hub", lambda config: None)
-    for factory in (AutoTokenizer, AutoConfig, AutoModelForSequenceClassification):
-        monkeypatch.setattr(factory, "from_pretrained", load)
-
-    model = compose("model=mpnet", f"model.revision={COMMIT}").model
-    weights.load_network(model, weights.load_tokenizer(model))
-    assert asked == [("microsoft/mpnet-base", COMMIT)] * 3
-
-
-@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "configs/model").glob("*.yaml")])
-def test_every_pretrained_model_is_a_commit(compose: Compose, name: str) -> None:
-    model = compose(f"model={name}").model
-    if model.from_scratch is None and model.quantized is None:
-        assert re.fullmatch("[0-9a-f]{40}", model.revision or "")
-
-
-def test_quantized_weights_without_their_package_are_an_error(compose: Compose) -> None:
-    model = compose("model=distilbert_grammar", "model.package=not_installed").model
-    with pytest.raises(WeightsError, match="not_installed is not installed.*requirements.txt"):
-        weights.resolve(model)
-
-
-def test_a_cache_that_cannot_be_written_is_named(
-    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(WeightsError, match=r"file cannot be written .*; set XDG_CACHE_HOME"):
-        weights.resolve(compose("model=distilbert_grammar").model)
-
-
-@pytest.mark.slow
-def test_quantized_weights_become_a_network_that_transformers_reads(
-    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    config = compose("model=distilbert_grammar").model
-    folder = Path(weights.resolve(config))
-    before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert weights.resolve(config) == str(folder)
-    assert (folder / "model.safetensors").stat().st_mtime_ns == before, "written once"
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-    # Nothing but the head is new; the words that the tokenizer knows are those of the network.
-    network, report = AutoModelForSequenceClassification.from_pretrained(
-        folder, output_loading_info=True
-    )
-    heads = ("classifier.", "pre_classifier.")
-    assert all(name.startswith(heads) for name in report["missing_keys"])
-    assert not report["unexpected_keys"]
-    assert len(weights.load_tokenizer(config)) == network.config.vocab_size
-
-
 # Checkpoints
-
-
-def test_the_tokenizer_is_recorded_without_its_source_s_truncation(compose: Compose) -> None:
-    tokenizer = weights.load_tokenizer(compose().model)
-    recorded = json.loads(weights.tokenizer_json(tokenizer))
-    assert recorded["truncation"] is None
-    assert recorded["padding"] is None
-    assert recorded["model"]["type"] == "WordPiece"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+import wandb
 from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 import train
 from configs.recorded import plain
@@ -119,6 +121,14 @@ def test_an_offline_run_records_everything(
     assert "best-checkpoint" in artifacts
 
 
+def test_only_the_first_of_several_processes_records(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert isinstance(tracking.make_logger(compose("logger=wandb"), tmp_path), WandbLogger)
+    assert wandb.run is None
+
+
 def test_the_recorded_checkpoint_is_not_replaced_by_the_next_run(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +145,29 @@ def test_the_recorded_checkpoint_is_not_replaced_by_the_next_run(
 
     (entry,) = recorded[0].manifest.entries.values()
     assert Path(entry.local_path).read_text() == "this run's"
+
+
+def test_an_upload_that_does_not_end_is_given_up(
+    compose: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger = tracking.make_logger(compose("logger=wandb"), tmp_path)
+    assert isinstance(logger, WandbLogger)
+    settings = logger.experiment.settings
+    assert settings.finish_timeout == tracking.UPLOAD_TIMEOUT
+
+    # As W&B then does, if it is asked to.
+    def finish(*, exit_code: int) -> None:
+        close(exit_code=exit_code)
+        if settings.finish_timeout_raises:
+            raise TimeoutError
+
+    close = wandb.finish
+    monkeypatch.setattr(wandb, "finish", finish)
+    tracking.finish(failed=False)
+    assert f"upload the rest with: wandb sync {tmp_path}" in capsys.readouterr().out
 
 
 def test_a_mode_that_a_person_chose_is_not_overridden(
@@ -158,8 +191,6 @@ def test_what_wandb_refuses_is_an_error_of_ours(
 def test_a_failed_training_closes_its_run(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import wandb
-
     def fail(*arguments: Any) -> None:
         raise RuntimeError("out of luck")
 

@@ -170,8 +170,8 @@ class StopAtStep(pl.Callback):
 
 
 # The last 28 steps are those of the corpus. The run is stopped within the pretext task, at its end,
-# after it, between the epochs of the corpus, within the second, and at the very end.
-@pytest.mark.parametrize("steps_left", [44, 29, 28, 27, 14, 7, 1])
+# after it, between the epochs of the corpus, within the second, before the last step and after it.
+@pytest.mark.parametrize("steps_left", [44, 29, 28, 27, 14, 7, 1, 0])
 def test_an_interrupted_and_resumed_run_gives_the_same_metrics(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
 ) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from configs.schema import Config, Optimizer
+from configs.schema import Config
+from configs.training_schema import Optimizer
 from errors import ConfigError
 from model import ColaModel
 from tests.helpers.untrained_model import batch_of_three, build_model
