@@ -54,6 +54,8 @@ MODEL_CODE = (
 
 # Tables of EXPERIMENTS.md, in its order.
 EXPERIMENTS = (
+    "calibration",
+    "int8_error",
     "gentle_pretext",
     "constant_rate",
     "written",

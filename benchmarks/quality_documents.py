@@ -46,8 +46,7 @@ class QualityRun(TypedDict):
     """Matthews correlation per split: overall, in_domain, out_of_domain."""
     int8: Int8Run
     calibration_error: float
-    """Error of the int8 file's scores, on the split that they were not fitted on; of PyTorch's
-    where ``export_git_commit`` is missing, which documents therefore leave out."""
+    """That of out-of-domain scores, each calibrated by a fit without it."""
     calibration_error_by_chance: float
     """What exact probabilities would show on so few sentences."""
     minutes: float
@@ -55,7 +54,7 @@ class QualityRun(TypedDict):
     """Minutes of all threads together, which other programs do not lengthen."""
     git_commit: str | None
     """Commit of the training."""
-    export_git_commit: NotRequired[str | None]
+    export_git_commit: str | None
 
 
 class Settings(TypedDict):

@@ -34,16 +34,12 @@ def quality(groups: dict[str, Quality]) -> Iterator[Row]:
         mcc, runs = group["mcc"], group["runs"]
         minutes = statistics.mean(run["cpu_minutes"] for run in runs)
 
-        # Without the export's commit, it is PyTorch's and not the file's.
-        calibration = ""
-        if all("export_git_commit" in run for run in runs):
-            calibration = f"calibration error {group['calibration_error']['mean']:.3f}; "
-
         yield Row(
             f"MCC, {title(name, group)}, mean of {len(runs)} seeds",
             f"**{mcc['overall']['mean']:.3f}** ({mcc['in_domain']['mean']:.3f} in-domain, "
             f"{mcc['out_of_domain']['mean']:.3f} out-of-domain; int8 "
-            f"{group['int8_mcc']['mean']:.3f}; {calibration}{minutes:.0f} CPU min)",
+            f"{group['int8_mcc']['mean']:.3f}; calibration error "
+            f"{group['calibration_error']['mean']:.3f}; {minutes:.0f} CPU min)",
             "quality",
             spread=f"{mcc['overall']['min']:.3f} to {mcc['overall']['max']:.3f}",
             is_headline=name.endswith(" on cola, fp32"),

@@ -29,7 +29,8 @@ def seeds() -> str:
             str(run["seed"]),
             *(f"{run['mcc'][split]:.3f}" for split in ("overall", "in_domain", "out_of_domain")),
             f"{run['int8']['mcc']:.3f}",
-            *calibration(run),
+            f"{run['calibration_error']:.3f}",
+            f"{run['calibration_error_by_chance']:.3f}",
             f"{run['minutes']:.0f}",
             f"{run['cpu_minutes']:.0f}",
         ]
@@ -45,14 +46,6 @@ def trained_and_exported() -> Iterator[tuple[str, str, QualityRun]]:
             cpu = "VNNI" if group["machine"]["has_vnni"] else "no VNNI"
             for run in group["runs"]:
                 yield title(name, group), cpu, run
-
-
-def calibration(run: QualityRun) -> list[str]:
-    """Return the calibration error of a seed's int8 file, and that of exact scores."""
-    # Without the export's commit they are of PyTorch, which is another quantity.
-    if "export_git_commit" not in run:
-        return ["", ""]
-    return [f"{run[key]:.3f}" for key in ("calibration_error", "calibration_error_by_chance")]
 
 
 def phenomena() -> str:

@@ -7,7 +7,7 @@ Static or dynamic. Where the input's 256 levels lie is a constant with a static 
 one spreads them over the largest and smallest value that happen to arrive, so that a sentence's
 score depends on the other sentences in its row. So static is tried first.
 
-Three things keep int8 predictions equal to fp32 predictions: smoothing (see ``matrix_inputs``),
+Three things keep int8 predictions close to fp32 predictions: smoothing (see ``matrix_inputs``),
 attention that adds in the same order everywhere (see ``layers``), and that no sum saturates.
 
 No saturation. Without VNNI, x86 CPUs multiply uint8 by int8 with an instruction (vpmaddubsw) that
