@@ -1,7 +1,7 @@
 """A file predicted batch by batch: what is continued, what is left alone, and what is shown."""
 
-import io
 import csv
+import io
 import json
 import re
 import sys
