@@ -46,7 +46,8 @@ class QualityRun(TypedDict):
     """Matthews correlation per split: overall, in_domain, out_of_domain."""
     int8: Int8Run
     calibration_error: float
-    """That of out-of-domain scores, each calibrated by a fit without it."""
+    """That of out-of-domain scores, each calibrated by a fit without it. Groups with earlier
+    settings have that of the int8 file's, calibrated on the in-domain half."""
     calibration_error_by_chance: float
     """What exact probabilities would show on so few sentences."""
     minutes: float

@@ -1,8 +1,10 @@
 """How a command ends: with one line and an exit code, never with a stack trace."""
 
+import contextlib
 import functools
 import io
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -45,8 +47,7 @@ def run_command(main: Callable[[], object]) -> None:
     before = dict(os.environ)
     os.environ |= {"HYDRA_FULL_ERROR": "1", _MARK: "1"}
     try:
-        main()
-        write_out()
+        _run_to_the_last_line(main)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -59,6 +60,32 @@ def run_command(main: Callable[[], object]) -> None:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+def _run_to_the_last_line(main: Callable[[], object]) -> None:
+    """Run a command, and write what standard output then still holds.
+
+    Raises:
+        ConfigError: Standard output cannot be written.
+    """
+    try:
+        main()
+    except BrokenPipeError:
+        # It may be another pipe's.
+        if _is_read():
+            raise
+        _discard_output()
+        sys.exit()
+    except OSError:
+        # It may be that of standard output itself, which this then says.
+        write_out()
+        raise
+    except (Exception, SystemExit):
+        # It counts more than what becomes of the rest of the output.
+        with contextlib.suppress(ConfigError, SystemExit):
+            write_out()
+        raise
+    write_out()
 
 
 def _open_missing_streams() -> None:
@@ -89,13 +116,26 @@ def write_out(text: str = "") -> None:
     try:
         print(text, end="", flush=True)
     except OSError as error:
-        # What is left goes nowhere, or Python would try once more at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
 
         # The reader has seen enough, as in `| head`.
         if isinstance(error, BrokenPipeError):
             sys.exit()
         raise ConfigError(f"standard output: {error.strerror}") from None
+
+
+def _is_read() -> bool:
+    """Return whether somebody still reads standard output."""
+    poll = select.poll()
+
+    # That nobody does is always told.
+    poll.register(sys.stdout.fileno(), 0)
+    return not poll.poll(0)
+
+
+def _discard_output() -> None:
+    """Send what is left for standard output nowhere, or Python would try once more at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_on_error(main: Callable[Arguments, Result]) -> Callable[Arguments, Result | Exception]:

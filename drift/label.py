@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from commands.files import replace_atomically
 from commands.run import run_command
 from drift.log_files import read_log, record_errors
 from drift.search import search
@@ -85,14 +84,17 @@ def write_rows(sentences: Iterable[str], path: Path) -> None:
     Raises:
         ColaError: The file cannot be written, or there is one: a person may have labelled it.
     """
-    if path.exists():
-        raise ColaError(f"{path}: File exists: name another file with --output")
-
     rows = "".join(f"live\t?\t\t{sentence}\n" for sentence in sentences)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_atomically(path) as temporary:
-            temporary.write_text(rows, encoding="utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(rows)
+                file.flush()
+            except OSError:
+                # Half of them would look like all.
+                path.unlink()
+                raise
     except OSError as error:
         raise ColaError(f"{path}: {error.strerror}: name another file with --output") from None
 

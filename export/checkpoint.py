@@ -51,6 +51,8 @@ def load_checkpoint(path: str | Path) -> ColaModel:
         raise CheckpointError(
             f"there is no checkpoint {path}; run `make train` to make one"
         ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
     except Exception as error:
         # torch and transformers raise errors of many kinds for what is damaged. Their messages do
         # not help: they tell how to load what one trusts, or list all weights of another network.

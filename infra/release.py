@@ -32,7 +32,7 @@ def release(outputs: StackOutputs, image: str, poll_seconds: float = POLL_SECOND
     Args:
         outputs: The stack's.
         image: The image by digest, REPOSITORY@sha256:...
-        poll_seconds: Seconds between two looks while Lambda takes the image.
+        poll_seconds: Seconds between two looks while the function takes the image.
 
     Raises:
         DeployError: The image is not named by digest, or the new version does not predict; the

@@ -1,6 +1,6 @@
 """How far the job on Parquet files is, on standard error."""
 
-import shutil
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -65,9 +65,10 @@ class Progress:
         if self._is_terminal:
             bar = f"[{'#' * round(PROGRESS_WIDTH * share):{PROGRESS_WIDTH}}] "
             # What the terminal breaks into two lines could not be wiped.
-            if len(bar + line) + 1 >= shutil.get_terminal_size().columns:
-                bar = ""
-            print(f"\r\033[K{bar}{line} ", end="", file=sys.stderr, flush=True)
+            room = _columns() - 2
+            if len(bar + line) <= room:
+                line = bar + line
+            print(f"\r\033[K{line[:room]} ", end="", file=sys.stderr, flush=True)
         elif now - self._last_line >= PROGRESS_SECONDS:
             self._last_line = now
             print(line, file=sys.stderr, flush=True)
@@ -95,3 +96,11 @@ class Progress:
 
     def _rate(self, now: float) -> float:
         return self._rows / max(now - self._start, 1e-9)
+
+
+def _columns() -> int:
+    """Return the width of the terminal that standard error goes to."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 80

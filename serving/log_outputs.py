@@ -54,9 +54,13 @@ class Output:
                 with contextlib.suppress(BlockingIOError):
                     self._send()
         except OSError as error:
-            self._lose(self._unsent.count(b"\n"), f"standard output: {error.strerror}")
-            self._unsent.clear()
-            self._has_dropped_rest = self._is_within_line
+            self.give_up(f"standard output: {error.strerror}")
+
+    def give_up(self, reason: str) -> None:
+        """Count what is unsent as lost."""
+        self._lose(self._unsent.count(b"\n"), reason)
+        self._unsent.clear()
+        self._has_dropped_rest = self._is_within_line
 
     def _send(self) -> None:
         # A line was cut short: the next one must not be glued to it.

@@ -25,8 +25,12 @@ SLICE_BYTES = 1_000_000
 # does.
 GATHER_SECONDS = 0.02
 
-# The thread's wait for a slow reader, before it looks for new lines.
+# The thread's wait for a slow reader, before it looks for new lines, or where there is no room for
+# the next piece.
 READER_SECONDS = 0.2
+
+# Why lines are lost that standard output had no room for.
+TOO_SLOW = "the reader of standard output is too slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class LineWriter:
         self._held_bytes = 0
         self._changed = threading.Condition()
         self._close_at: float | None = None
+        self._is_stuck = False
         self._reason = ""
         self._has_warned = False
 
@@ -122,6 +127,9 @@ class LineWriter:
             batches = self._next_batches()
             if self._close_at is not None and not batches:
                 self._output.flush(max(0.0, self._close_at - time.monotonic()))
+                if self._output.unsent_bytes:
+                    self._output.give_up(TOO_SLOW)
+                self._warn()
                 return
 
             self._write(batches)
@@ -177,9 +185,9 @@ class LineWriter:
 
         data = text.encode("ascii", "backslashreplace")
         if not self._has_room_for(data):
-            self._output.flush(READER_SECONDS)
+            self._wait_for_reader()
         if not self._has_room_for(data):
-            self._lose(text.count("\n"), "the reader of standard output is too slow")
+            self._lose(text.count("\n"), TOO_SLOW)
             return
 
         self._output.write(data)
@@ -189,6 +197,16 @@ class LineWriter:
         """Return whether so much more may wait for the reader; by itself, anything may."""
         unsent = self._output.unsent_bytes
         return unsent == 0 or unsent + len(data) <= MAX_HELD_BYTES
+
+    def _wait_for_reader(self) -> None:
+        """Give the reader time; one that took nothing in the last gets none, as the file waits."""
+        seconds = 0.0 if self._is_stuck else READER_SECONDS
+        if self._close_at is not None:
+            seconds = min(seconds, max(0.0, self._close_at - time.monotonic()))
+
+        before = self._output.unsent_bytes
+        self._output.flush(seconds)
+        self._is_stuck = self._output.unsent_bytes == before
 
     def _lose(self, count: int, reason: str) -> None:
         self.dropped += count

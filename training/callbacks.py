@@ -64,7 +64,12 @@ class StopOnSignal(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if it was requested in the last step, or in the validation after it."""
-        self._stop_if_requested(trainer)
+        # A run that stops early is over: resumed, it would not know.
+        if not trainer.should_stop:
+            self._stop_if_requested(trainer)
+
+        # What follows is stopped at once.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _stop_if_requested(self, trainer: pl.Trainer) -> None:
         """Save and stop, here where Lightning's counters say exactly what has been done.

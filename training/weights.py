@@ -161,7 +161,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     )
 
     # Where there is none, transformers makes one that knows no word.
-    if len(tokenizer) == len(tokenizer.all_special_ids):
+    if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
         raise WeightsError(
             f"model.name={config.name}: there is no tokenizer beside the weights; write it there "
             "with its save_pretrained"
@@ -213,7 +213,7 @@ def load_network(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
 def _set_dropout(description: PretrainedConfig, config: ModelConfig) -> None:
     """Set the dropouts that the configuration names, by the names that each architecture uses."""
     hidden = {"hidden_dropout_prob", "dropout"}
-    head = {"classifier_dropout", "seq_classif_dropout"}
+    head = {"classifier_dropout", "seq_classif_dropout", "pooler_dropout", "cls_dropout"}
     attention = {"attention_probs_dropout_prob", "attention_dropout"}
 
     for value, names in (

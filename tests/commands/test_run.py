@@ -14,7 +14,18 @@ from commands.run import exit_on_error, run_command
 from errors import ConfigError, Interrupted
 from tests.helpers.paths import ROOT
 
-PRINT = "from commands.run import run_command; run_command(lambda: print('a line'))"
+# A command that prints some lines and then ends of itself, by an exit code or by an error.
+PRINT = """
+import sys
+from commands.run import run_command
+from errors import ConfigError
+
+def main():
+    print("a line\\n" * {lines})
+    {end}
+
+run_command(main)
+"""
 
 # As a person's Python writes: what is left is written at the exit.
 BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
@@ -136,9 +147,21 @@ run_command(main)
     assert path.read_text() == ""
 
 
-def test_a_disk_that_is_full_at_the_last_line_is_said_in_one_line(tmp_path: Path) -> None:
+ENDS = [("return", 0, ""), ("sys.exit(3)", 3, ""), ("raise ConfigError('no')", 2, "error: no\n")]
+
+
+@pytest.mark.parametrize("lines", [1, 5_000])
+@pytest.mark.parametrize(("end", "code", "said"), ENDS)
+def test_a_disk_that_is_full_is_said_in_one_line(
+    tmp_path: Path, lines: int, end: str, code: int, said: str
+) -> None:
+    # Unless the lines fit the buffer, and the command has another end to tell of.
+    if code == 0 or lines > 1:
+        code, said = 2, "error: standard output: File too large\n"
+
     # A limit on the size of files stands in for the end of the disk.
-    command = ["sh", "-c", 'ulimit -f 0; exec "$0" -c "$1" > "$2"', sys.executable, PRINT]
+    script = PRINT.format(lines=lines, end=end)
+    command = ["sh", "-c", 'ulimit -f 0; exec "$0" -c "$1" > "$2"', sys.executable, script]
     done = subprocess.run(
         [*command, str(tmp_path / "file")],
         cwd=ROOT,
@@ -147,22 +170,31 @@ def test_a_disk_that_is_full_at_the_last_line_is_said_in_one_line(tmp_path: Path
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (2, "error: standard output: File too large\n")
+    assert (done.returncode, done.stderr) == (code, said)
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+@pytest.mark.parametrize("lines", [1, 5_000])
+@pytest.mark.parametrize(("end", "code", "said"), ENDS)
+def test_a_reader_that_has_seen_enough_is_no_error(
+    lines: int, end: str, code: int, said: str
+) -> None:
+    # The command does not come to its end once a line cannot be written.
+    if lines > 1:
+        code, said = 0, ""
+
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as output:
         done = subprocess.run(
-            [sys.executable, "-c", PRINT],
+            [sys.executable, "-c", PRINT.format(lines=lines, end=end)],
             cwd=ROOT,
             env=BUFFERED,
             stdout=output,
             stderr=subprocess.PIPE,
+            text=True,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 def test_a_character_that_the_terminal_lacks_is_no_stack_trace() -> None:

@@ -13,7 +13,6 @@ def test_a_line_fits_the_terminal_or_it_could_not_be_wiped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], total: int
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(Progress, "_rate", lambda *_: 100_000.0)
 
     progress = Progress(total)

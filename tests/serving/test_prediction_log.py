@@ -482,10 +482,32 @@ def test_a_slow_but_steady_reader_of_the_output_does_not_hold_up_the_file(tmp_pa
         wait_until(lambda: path.read_text().count("\n") == 31, seconds=2)
     finally:
         is_over.set()
-        thread.join()
         log.close(timeout=0.1)
+        # An empty pipe without a writer has an end, at which the reader's thread ends.
+        os.close(writer)
+        thread.join()
+        os.close(reader)
+
+
+def test_a_stopped_reader_costs_the_file_no_line_at_the_end_and_all_others_are_counted(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 320_000)
+    monkeypatch.setattr(log_writer, "SLICE_BYTES", 10_000)
+    reader, writer = os.pipe()
+    path = tmp_path / "log.jsonl"
+    log = PredictionLog("api", INFO, file=path, descriptor=writer)
+    try:
+        log.write([expected("y" * 1_000)] * 1_200, request_id="r", latency_ms=1)
+        log.close(timeout=1)
+        sent = len(os.read(reader, 1_000_000).splitlines())
+    finally:
         os.close(reader)
         os.close(writer)
+
+    assert not log.is_alive
+    assert path.read_text().count("\n") == 1_200
+    assert 1_200 - sent <= log.dropped <= 1_200
 
 
 def test_memory_is_bounded_in_bytes_whatever_the_characters():

@@ -46,8 +46,12 @@ def test_a_folder_or_package_without_a_model_is_refused(compose: Compose, tmp_pa
         weights.resolve(compose("model.package=no.such").model)
 
 
-def test_weights_without_their_tokenizer_are_refused(compose: Compose, tmp_path: Path) -> None:
-    build_model(compose()).network.save_pretrained(tmp_path)
+@pytest.mark.parametrize("model", ["bert", "deberta-v2"])
+def test_weights_without_their_tokenizer_are_refused(
+    compose: Compose, tmp_path: Path, model: str
+) -> None:
+    architecture = compose(f"model.from_scratch.model_type={model}")
+    build_model(architecture).network.save_pretrained(tmp_path)
     with pytest.raises(WeightsError, match="there is no tokenizer beside the weights"):
         weights.load_tokenizer(compose(f"model.name={tmp_path}").model)
 
@@ -91,6 +95,7 @@ def test_the_hub_is_asked_for_the_commit_of_the_configuration(
     # A network, and a tokenizer of one word.
     loaded: Any = torch.nn.Sequential(torch.nn.Identity())
     loaded.all_special_ids = []
+    loaded.get_vocab = lambda: {"word": 0}
 
     def load(name: str, *, revision: str, **options: Any) -> Any:
         asked.append((name, revision))
