@@ -77,8 +77,10 @@ def _run_to_the_last_line(main: Callable[[], object]) -> None:
         _discard_output()
         sys.exit()
     except OSError:
-        # It may be that of standard output itself, which this then says.
-        write_out()
+        # It may be that of standard output itself, which this then says. If it is another one, it
+        # counts more than a reader that has gone.
+        with contextlib.suppress(SystemExit):
+            write_out()
         raise
     except (Exception, SystemExit):
         # It counts more than what becomes of the rest of the output.

@@ -147,7 +147,13 @@ run_command(main)
     assert path.read_text() == ""
 
 
-ENDS = [("return", 0, ""), ("sys.exit(3)", 3, ""), ("raise ConfigError('no')", 2, "error: no\n")]
+NO_FILE = "error: [Errno 2] No such file or directory: '/no'\n"
+
+ENDS = [
+    ("return", 0, ""),
+    ("sys.exit(3)", 3, ""),
+    ("raise ConfigError('no')", 2, "error: no\n"),
+]
 
 
 @pytest.mark.parametrize("lines", [1, 5_000])
@@ -176,7 +182,7 @@ def test_a_disk_that_is_full_is_said_in_one_line(
 
 
 @pytest.mark.parametrize("lines", [1, 5_000])
-@pytest.mark.parametrize(("end", "code", "said"), ENDS)
+@pytest.mark.parametrize(("end", "code", "said"), [*ENDS, ("open('/no')", 2, NO_FILE)])
 def test_a_reader_that_has_seen_enough_is_no_error(
     lines: int, end: str, code: int, said: str
 ) -> None:
