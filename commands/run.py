@@ -74,6 +74,7 @@ def _run_to_the_last_line(main: Callable[[], object]) -> None:
         # It may be another pipe's.
         if _is_read():
             raise
+
         _discard_output()
         sys.exit()
     except OSError:
@@ -87,6 +88,7 @@ def _run_to_the_last_line(main: Callable[[], object]) -> None:
         with contextlib.suppress(ConfigError, SystemExit):
             write_out()
         raise
+
     write_out()
 
 

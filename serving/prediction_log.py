@@ -152,6 +152,7 @@ class PredictionLog:
                 "service": self._service,
                 "cold_start": request.cold_start,
             }
+
             yield json.dumps(record) + "\n"
 
 
