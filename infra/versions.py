@@ -10,7 +10,7 @@ from infra import rest_api
 from infra.aws import POLL_SECONDS, aws_errors, client, waiter_config
 
 # How long Lambda may pull and prepare an image.
-_PATIENCE_MINUTES = 5
+_PREPARE_MINUTES = 5
 
 
 def publish(function: str, image: str, poll_seconds: float) -> str:
@@ -105,7 +105,7 @@ def _wait(waiter: str, poll_seconds: float, **which: str) -> None:
     Raises:
         DeployError: Lambda cannot prepare it; the message is Lambda's reason, if it gave one.
     """
-    config = waiter_config(_PATIENCE_MINUTES, poll_seconds)
+    config = waiter_config(_PREPARE_MINUTES, poll_seconds)
     with aws_errors():
         try:
             client("lambda").get_waiter(waiter).wait(**which, WaiterConfig=config)
